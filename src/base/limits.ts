@@ -1,0 +1,40 @@
+/** Every bound of lockstep, with its unit. A bound that users may meet is named in docs/limits.md. */
+export const limits = {
+  /** Longest name of a lock, counter, map, …, and longest `key` given verbatim: UTF-8 bytes. */
+  nameBytesMax: 200,
+  /** Longest name of a space: UTF-8 bytes. */
+  spaceBytesMax: 64,
+  /** Longest label of a session: UTF-16 code units. */
+  labelLengthMax: 100,
+  /** Longest encoded value: UTF-16 code units. */
+  valueLengthMax: 16_777_216,
+
+  /** How long a lease lives without renewal, where nothing is said: ms. */
+  leaseMsDefault: 10_000,
+  /** The shortest lease that survives scheduling noise on one machine: ms. */
+  leaseMsMin: 50,
+  /** The longest lease: ms (24.8 days, the longest timer of Node). */
+  leaseMsMax: 2_147_483_647,
+  /** How long renewal keeps the lease of an event loop that does not turn, in lengths of the lease. */
+  stallLeases: 10,
+
+  /** Hand-overs inside one session before the store is asked again; also the fencing tokens that a grant reserves. */
+  handOversInARow: 64,
+  /** How long another session waits before a hand-over inside this one ends: ms. */
+  handOverWaitMsMax: 10,
+
+  /** A waiter looks again after this long at the latest, also when the holder's lease is longer: ms. */
+  recheckMsMax: 30_000,
+  /** A queue of waiters that nobody asked about for this long is gone: ms. */
+  queueMs: 300_000,
+  /** Dead waiters that one step skips before it leaves the rest to the next: waiters. */
+  deadWaitersPerStep: 100,
+  /** A waiter looks for a cycle after it waited this long, and again after each such time: ms. */
+  deadlockCheckMs: 100,
+  /** The longest chain of holders that the search for a cycle follows: locks. */
+  deadlockChainMax: 64,
+  /** Published waits outlive the waiter's last check by this: ms. */
+  waitRecordMs: 2_000,
+  /** Locks in one `lockAll`. */
+  lockAllMax: 64,
+} as const;

@@ -1,0 +1,259 @@
+/**
+ * A lock: one owner at a time, waiters served in the order in which they came, a fencing token for each grant.
+ *
+ *   owner     string      who holds the lock, PX the lease; absent = free
+ *   queue     sorted set  the tokens of those who wait, by arrival (store µs)
+ *   fences    string      the last fencing token given out in the space; never expires
+ *   sessions  hash        session → card, to name a holder
+ *
+ * A waiter's token is `session:ask:ttlMs`, made before its first send and unique for ever.
+ * An owner is `token:fence:sinceUs`.
+ *
+ * - Asking twice with one token is the same as asking once.
+ * - A free lock has no live waiters: whoever frees it hands it on in the same step.
+ * - Fences only grow, also when the owner, the lock or the store's clock was lost: max(last + 1, now in µs).
+ *   A grant takes `fences` of them, for hand-overs inside the owner's session.
+ */
+import type { BatchOperation, Operation, Tx } from './tx.ts';
+
+export interface LockKeys {
+  owner: string;
+  queue: string;
+  fences: string;
+  sessions: string;
+}
+
+/** `waitedMs`: how long the first of those who still wait has done so; -1 if nobody waits. */
+export type Granted = readonly ['granted', owner: string, leftMs: number, waitedMs: number];
+/** `ahead`: the token or owner directly before the asker in the line, whose end it should watch for. */
+export type Held = readonly ['held', owner: string, leftMs: number, ahead: string, card: string];
+
+export interface Ask {
+  token: string;
+  /** 1: join the queue if the lock is held. */
+  wait: number;
+  fences: number;
+  queueMs: number;
+}
+
+export const acquire: Operation<LockKeys, Ask, Granted | Held> = {
+  name: 'lock.acquire',
+  keys: ['owner', 'queue', 'fences', 'sessions'],
+  args: { token: 'text', wait: 'integer', fences: 'integer', queueMs: 'integer' },
+  step(tx, lock, ask) {
+    let owner = tx.get(lock.owner);
+    if (owner === undefined) owner = handOn(tx, lock, ask.fences, ask.token); // the last lease ran out
+    if (owner === undefined) owner = grant(tx, lock, ask.fences, ask.token); // free, and nobody waits
+    if (isOwner(tx, owner, ask.token)) return granted(tx, lock, owner);
+    const ahead = ask.wait === 1 ? enqueue(tx, lock, ask, owner) : owner;
+    return ['held', owner, tx.pttl(lock.owner), ahead, cardOf(tx, lock, owner)];
+  },
+};
+
+export interface Release {
+  owner: string;
+  fences: number;
+}
+
+/** Frees the lock if `owner` still holds it, and hands it to the first waiter. 1 if it did hold it. */
+export const release: Operation<LockKeys, Release, number> = {
+  name: 'lock.release',
+  keys: ['owner', 'queue', 'fences', 'sessions'],
+  args: { owner: 'text', fences: 'integer' },
+  step(tx, lock, ask) {
+    if (tx.get(lock.owner) !== ask.owner) return 0;
+    free(tx, lock, ask.fences);
+    return 1;
+  },
+};
+
+export interface Leave {
+  token: string;
+  fences: number;
+}
+
+/** Takes a token out of the line, or frees the lock if the token was granted meanwhile. Says who holds the lock now. */
+export const leave: Operation<LockKeys, Leave, Held | readonly ['free']> = {
+  name: 'lock.leave',
+  keys: ['owner', 'queue', 'fences', 'sessions'],
+  args: { token: 'text', fences: 'integer' },
+  step(tx, lock, ask) {
+    const owner = tx.get(lock.owner);
+    if (owner !== undefined && isOwner(tx, owner, ask.token)) {
+      free(tx, lock, ask.fences);
+    } else {
+      const place = tx.zscore(lock.queue, ask.token);
+      if (place !== undefined) {
+        tx.zrem(lock.queue, ask.token);
+        wakeBehind(tx, lock, place);
+      }
+    }
+    const now = tx.get(lock.owner);
+    if (now === undefined) return ['free'];
+    return ['held', now, tx.pttl(lock.owner), now, cardOf(tx, lock, now)];
+  },
+};
+
+/** Frees the lock whoever holds it; the old holder is told. Its owner, or '' if it was free. */
+export const forceRelease: Operation<LockKeys, { fences: number }, string> = {
+  name: 'lock.forceRelease',
+  keys: ['owner', 'queue', 'fences', 'sessions'],
+  args: { fences: 'integer' },
+  step(tx, lock, ask) {
+    const owner = tx.get(lock.owner);
+    if (owner === undefined) return '';
+    free(tx, lock, ask.fences);
+    tell(tx, lock, 'lost', owner);
+    return owner;
+  },
+};
+
+/** Asks the holder to give up. Its owner, or '' if the lock is free. */
+export const requestRelease: Operation<LockKeys, { reason: string }, string> = {
+  name: 'lock.requestRelease',
+  keys: ['owner', 'queue', 'fences', 'sessions'],
+  args: { reason: 'text' },
+  step(tx, lock, ask) {
+    const owner = tx.get(lock.owner);
+    if (owner === undefined) return '';
+    tx.wake(tx.part(owner, 0), 'revoke ' + owner + ' ' + ask.reason);
+    return owner;
+  },
+};
+
+/** The owner with what is left of its lease and its card, then a page of waiters with their cards, in order. */
+export const look: Operation<LockKeys, { from: number; to: number }, readonly (string | number)[]> = {
+  name: 'lock.look',
+  keys: ['owner', 'queue', 'fences', 'sessions'],
+  args: { from: 'integer', to: 'integer' },
+  readOnly: true,
+  step(tx, lock, ask) {
+    const owner = tx.get(lock.owner);
+    const found: (string | number)[] = [];
+    if (owner === undefined) found.push('', 0, '');
+    else found.push(owner, tx.pttl(lock.owner), cardOf(tx, lock, owner));
+    for (const token of tx.zrange(lock.queue, ask.from, ask.to)) {
+      found.push(token, tx.zscore(lock.queue, token) ?? 0, cardOf(tx, lock, token));
+    }
+    return found;
+  },
+};
+
+/** Takes several locks, all or none, without waiting: the owners, or ['held', the number of the first that is not free]. */
+export const acquireAll: BatchOperation<readonly ['granted', ...string[]] | readonly ['held', number]> = {
+  name: 'lock.acquireAll',
+  batch: true,
+  // keys: fences, sessions, then owner and queue of each lock; args: fences, then a token for each lock
+  step(tx, keys, args) {
+    const fences = tx.integer(args[0]!) ?? 1;
+    for (let i = 1; i < args.length; i++) {
+      const lock: LockKeys = lockAt(keys, i);
+      let owner = tx.get(lock.owner);
+      if (owner === undefined) owner = handOn(tx, lock, fences, '');
+      if (owner !== undefined && !isOwner(tx, owner, args[i]!)) return ['held', i - 1];
+    }
+    const granted: ['granted', ...string[]] = ['granted'];
+    for (let i = 1; i < args.length; i++) {
+      const lock = lockAt(keys, i);
+      granted.push(tx.get(lock.owner) ?? grant(tx, lock, fences, args[i]!));
+    }
+    return granted;
+  },
+};
+
+/** Gives each lease that its owner still has its whole length again. keys: owners; args: owner, ttlMs of each. */
+export const renew: BatchOperation<readonly number[]> = {
+  name: 'lock.renew',
+  batch: true,
+  step(tx, keys, args) {
+    const renewed: number[] = [];
+    for (let i = 0; i < keys.length; i++) {
+      const key = keys[i]!;
+      const ttlMs = tx.integer(args[i * 2 + 1]!);
+      if (ttlMs !== undefined && tx.get(key) === args[i * 2]!) renewed.push(tx.pexpire(key, ttlMs));
+      else renewed.push(0);
+    }
+    return renewed;
+  },
+};
+
+function lockAt(keys: readonly string[], i: number): LockKeys {
+  return { fences: keys[0]!, sessions: keys[1]!, owner: keys[i * 2]!, queue: keys[i * 2 + 1]! };
+}
+
+function granted(tx: Tx, lock: LockKeys, owner: string): Granted {
+  return ['granted', owner, tx.pttl(lock.owner), waitedMs(tx, lock)];
+}
+
+/** Makes `token` the owner of the free lock. */
+function grant(tx: Tx, lock: LockKeys, fences: number, token: string): string {
+  const fence = raiseFence(tx, lock, fences);
+  const owner = token + ':' + tx.text(fence) + ':' + tx.text(tx.nowUs());
+  tx.setPx(lock.owner, owner, tx.integer(tx.part(token, 2)) ?? 1);
+  return owner;
+}
+
+function raiseFence(tx: Tx, lock: LockKeys, by: number): number {
+  const last = tx.integer(tx.get(lock.fences) ?? '0') ?? 0;
+  const first = Math.max(last + 1, tx.nowUs());
+  tx.set(lock.fences, tx.text(first + by - 1));
+  return first;
+}
+
+function free(tx: Tx, lock: LockKeys, fences: number): void {
+  tx.del(lock.owner);
+  handOn(tx, lock, fences, '');
+}
+
+/** Gives the free lock to the first live waiter and wakes it, unless it is `asker`, who is awake. The new owner. */
+function handOn(tx: Tx, lock: LockKeys, fences: number, asker: string): string | undefined {
+  for (let i = 0; i < 100; i++) {
+    const token = tx.zrange(lock.queue, 0, 0)[0];
+    if (token === undefined) return undefined;
+    tx.zrem(lock.queue, token);
+    const owner = grant(tx, lock, fences, token);
+    if (token === asker || tell(tx, lock, 'granted', owner)) return owner;
+    tx.del(lock.owner); // its session is dead
+  }
+  return undefined;
+}
+
+/** Joins the queue; asked again, keeps its place. Who is directly ahead. */
+function enqueue(tx: Tx, lock: LockKeys, ask: Ask, owner: string): string {
+  let place = tx.zscore(lock.queue, ask.token);
+  if (place === undefined) {
+    place = tx.nowUs();
+    const last = tx.zrange(lock.queue, -1, -1)[0];
+    if (last === undefined) tell(tx, lock, 'wanted', owner);
+    else place = Math.max(place, (tx.zscore(lock.queue, last) ?? 0) + 1); // first come, first served, whatever the clock does
+    tx.zadd(lock.queue, place, ask.token);
+  }
+  tx.pexpire(lock.queue, ask.queueMs);
+  return tx.zbefore(lock.queue, place) ?? owner;
+}
+
+/** Whoever stood behind a waiter that left watches the wrong one now. */
+function wakeBehind(tx: Tx, lock: LockKeys, place: number): void {
+  const behind = tx.zrangeByScore(lock.queue, place, Number.MAX_SAFE_INTEGER, 1)[0];
+  if (behind !== undefined) tell(tx, lock, 'moved', behind);
+}
+
+/** How long the first waiter has waited; -1 if nobody waits. */
+function waitedMs(tx: Tx, lock: LockKeys): number {
+  const first = tx.zrange(lock.queue, 0, 0)[0];
+  if (first === undefined) return -1;
+  return Math.max(0, Math.floor((tx.nowUs() - (tx.zscore(lock.queue, first) ?? 0)) / 1000));
+}
+
+/** Wakes the session of a token or owner: `verb subject waitedMs key`. */
+function tell(tx: Tx, lock: LockKeys, verb: string, subject: string): boolean {
+  return tx.wake(tx.part(subject, 0), verb + ' ' + subject + ' ' + tx.text(waitedMs(tx, lock)) + ' ' + lock.owner);
+}
+
+function isOwner(tx: Tx, owner: string, token: string): boolean {
+  return tx.startsWith(owner, token + ':');
+}
+
+function cardOf(tx: Tx, lock: LockKeys, subject: string): string {
+  return tx.hget(lock.sessions, tx.part(subject, 0)) ?? '';
+}

@@ -1,0 +1,121 @@
+/**
+ * The vocabulary of operations: a transactional view of the store that speaks Redis.
+ *
+ * An operation is a pure function over `Tx`. The memory and embedded engines run it in the process, inside a
+ * write transaction; the Redis engine runs the same function as Lua. What an operation may use is therefore
+ * little, and `test/house` checks it:
+ *
+ * - in and out go strings, integers below 2^53 and flat arrays of them;
+ * - no Date, Math.random, closures over state, regular expressions, string methods, template literals with numbers;
+ * - comparisons are explicit (`=== undefined`, `=== 0`): 0 and '' are true in Lua;
+ * - a number becomes text by `tx.text`, a text is taken apart by `tx.part`: Lua would print 1e+15;
+ * - every key comes in by its caller; every loop is bounded.
+ */
+export interface Tx {
+  // Time
+  /** The store's clock: µs since 1970. The same within one operation. */
+  nowUs(): number;
+
+  // Keys of any type. A key that has expired is absent.
+  /** DEL of one key: 1 if it was there. */
+  del(key: string): number;
+  exists(key: string): boolean;
+  /** PEXPIRE: 1 if the key was there. Replaces an earlier expiry. `ms` > 0. */
+  pexpire(key: string, ms: number): number;
+  /** PERSIST: 1 if the key had an expiry. */
+  persist(key: string): number;
+  /** PTTL: ms left; -1 without expiry, -2 without key. */
+  pttl(key: string): number;
+
+  // Strings
+  get(key: string): string | undefined;
+  /** SET: replaces any value and clears its expiry. */
+  set(key: string, value: string): void;
+  /** SET … PX. `ms` > 0. */
+  setPx(key: string, value: string, ms: number): void;
+
+  // Hashes
+  hget(key: string, field: string): string | undefined;
+  /** HSET of one field: 1 if it is new. */
+  hset(key: string, field: string, value: string): number;
+  /** HDEL of one field: 1 if it was there. */
+  hdel(key: string, field: string): number;
+  hlen(key: string): number;
+  /** HVALS: for hashes that the operation itself keeps small. In no order. */
+  hvals(key: string): string[];
+
+  // Lists
+  /** LPUSH, RPUSH of one element: the new length. */
+  lpush(key: string, element: string): number;
+  rpush(key: string, element: string): number;
+  lpop(key: string): string | undefined;
+  rpop(key: string): string | undefined;
+  llen(key: string): number;
+  /** LRANGE: both ends inclusive, negative from the end. */
+  lrange(key: string, from: number, to: number): string[];
+
+  // Sets
+  /** SADD, SREM of one member: 1 if that changed the set. */
+  sadd(key: string, member: string): number;
+  srem(key: string, member: string): number;
+  sismember(key: string, member: string): boolean;
+  scard(key: string): number;
+
+  // Sorted sets, ordered by score, then by the bytes of the member. Scores here are integers.
+  /** ZADD of one member: 1 if it is new, 0 if only its score changed. */
+  zadd(key: string, score: number, member: string): number;
+  /** ZADD NX: 1 if it is new; a member that is there keeps its score. */
+  zaddNew(key: string, score: number, member: string): number;
+  /** ZREM of one member: 1 if it was there. */
+  zrem(key: string, member: string): number;
+  zscore(key: string, member: string): number | undefined;
+  zcard(key: string): number;
+  /** ZRANGE by rank: members, both ends inclusive, negative from the end. */
+  zrange(key: string, from: number, to: number): string[];
+  /** ZRANGE … BYSCORE LIMIT 0 `limit`: members with `from` <= score <= `to`. */
+  zrangeByScore(key: string, from: number, to: number, limit: number): string[];
+  /** ZRANGE … BYSCORE REV LIMIT 0 1: the last member with a score below `score`. */
+  zbefore(key: string, score: number): string | undefined;
+
+  // Waking
+  /**
+   * Puts a message into the inbox of a session when the operation is done. False if the store knows that no such
+   * session listens; true is no promise.
+   */
+  wake(session: string, message: string): boolean;
+
+  // Text and numbers, which the two languages treat differently
+  /** An integer as decimal text. */
+  text(integer: number): string;
+  /** The integer that a decimal text stands for; undefined where it is not one of less than 2^53 in size. */
+  integer(text: string): number | undefined;
+  /** Part `index` (from 0) of a text whose parts are separated by `:`; '' past the end. */
+  part(text: string, index: number): string;
+  startsWith(text: string, prefix: string): boolean;
+}
+
+/** What goes into an operation beside its keys. */
+export type Argument = 'text' | 'integer';
+export type Reply = string | number | readonly (string | number)[];
+
+/**
+ * One atomic step. `keys` and `args` give names to what the Redis engine passes by position: the order here is the
+ * order of KEYS and ARGV.
+ */
+export interface Operation<Keys, Args, R extends Reply> {
+  /** `file.export`, such as `lock.acquire`. */
+  readonly name: string;
+  readonly keys: readonly (keyof Keys & string)[];
+  readonly args: { readonly [Name in keyof Args & string]: Args[Name] extends number ? 'integer' : 'text' };
+  /** True where the step writes nothing: it may then run without the store's write lock. */
+  readonly readOnly?: true;
+  readonly step: (tx: Tx, keys: Keys, args: Args) => R;
+}
+
+/** An atomic step over any number of keys and texts of one shape, for batches. */
+export interface BatchOperation<R extends Reply> {
+  readonly name: string;
+  readonly batch: true;
+  readonly readOnly?: true;
+  readonly step: (tx: Tx, keys: readonly string[], args: readonly string[]) => R;
+}
