@@ -152,12 +152,12 @@ export const acquireAll: BatchOperation<readonly ['granted', ...string[]] | read
       if (owner === undefined) owner = handOn(tx, lock, fences, '');
       if (owner !== undefined && !isOwner(tx, owner, args[i]!)) return ['held', i - 1];
     }
-    const granted: ['granted', ...string[]] = ['granted'];
+    const owners: ['granted', ...string[]] = ['granted'];
     for (let i = 1; i < args.length; i++) {
       const lock = lockAt(keys, i);
-      granted.push(tx.get(lock.owner) ?? grant(tx, lock, fences, args[i]!));
+      owners.push(tx.get(lock.owner) ?? grant(tx, lock, fences, args[i]!));
     }
-    return granted;
+    return owners;
   },
 };
 
