@@ -15,6 +15,8 @@ export const limits = {
   leaseMsMin: 50,
   /** The longest lease: ms (24.8 days, the longest timer of Node). */
   leaseMsMax: 2_147_483_647,
+  /** Leases renewed in one step. */
+  renewBatchMax: 500,
   /** How long renewal keeps the lease of an event loop that does not turn, in lengths of the lease. */
   stallLeases: 10,
 
@@ -37,4 +39,23 @@ export const limits = {
   waitRecordMs: 2_000,
   /** Locks in one `lockAll`. */
   lockAllMax: 64,
+
+  /** Longest id of a session, which names its socket: bytes. */
+  sessionBytesMax: 24,
+  /** Messages for one session that wait for its socket; what is more is dropped, as messages are hints: UTF-16 code units. */
+  bellBufferLength: 262_144,
+  /** The longest message that an inbox takes: bytes as sent. */
+  bellMessageBytesMax: 1_048_576,
+  /** Messages of a connection that count as undelivered if its session dies without having read all of them. */
+  bellDoubtMax: 64,
+  /** A session that takes nothing from its full socket for this long is dialled anew; it may be stopped: ms. */
+  bellStallMs: 1_000,
+  /** Connections to sessions that nobody watches. */
+  bellConnectionsMax: 256,
+  /** A connection that nobody used or watched for this long to twice this long is closed: ms. */
+  bellIdleMs: 60_000,
+  /** The longest pause between two tries to reach a session that is neither there nor gone: ms. */
+  bellRetryMsMax: 250,
+  /** Sockets of other sessions that a new session looks at, to clear away those of the dead. */
+  bellProbes: 8,
 } as const;

@@ -1,5 +1,8 @@
 import type { Clock } from '../base/clock.ts';
+import type { Instant } from '../base/validity.ts';
 import type { BatchOperation, Operation, Reply } from '../operations/tx.ts';
+
+export type { Instant };
 
 /**
  * Where state lives: the seam between what people use and a store.
@@ -69,10 +72,4 @@ export interface Keeper {
   /** Says that the event loop turns. */
   beat(): void;
   close(): Promise<void>;
-}
-
-/** A moment on both clocks: what counts as elapsed is the larger of the two (a laptop sleeps, a wall clock jumps). */
-export interface Instant {
-  monotonicMs: number;
-  wallMs: number;
 }
