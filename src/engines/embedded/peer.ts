@@ -1,0 +1,167 @@
+import { connect, type Socket } from 'node:net';
+import { limits } from '../../base/limits.ts';
+
+/** How the death of a session was seen: its socket refuses, or is not there any more. */
+export type Death = 'refused' | 'absent';
+
+/**
+ * The way to one other session: a connection, dialled anew whenever it breaks, that carries messages and shows the
+ * session's end.
+ *
+ * Only a socket that refuses or is absent is death. A connection that closes proves nothing (a process out of file
+ * descriptors closes what it accepts), nor does a full backlog (a stopped process accepts nothing): both are tried again.
+ */
+export class Peer {
+  readonly session: string;
+  /** When it was last rung or watched, counted by whoever owns it. */
+  lastUse = 0;
+
+  readonly #path: string;
+  readonly #dead: (peer: Peer, death: Death) => void;
+  readonly #watchers = new Set<{ readonly gone: () => void }>();
+  #socket: Socket | undefined;
+  #open = false;
+  #retry: NodeJS.Timeout | undefined;
+  #stall: NodeJS.Timeout | undefined;
+  #openedMs = 0;
+  #failures = 0;
+  #over = false;
+
+  #unsent = '';
+  #unsentCalls: (() => void)[] = [];
+  /** The latest messages that were sent; whether they were read is not known. */
+  #inDoubt: (() => void)[] = [];
+  /** Some message surely was not read. */
+  #unread = false;
+  #flushes = false;
+  #writes = false;
+
+  /** Dials `path`. `dead` is called once, before the watchers and the callbacks of undelivered messages. */
+  constructor(session: string, path: string, dead: (peer: Peer, death: Death) => void) {
+    this.session = session;
+    this.#path = path;
+    this.#dead = dead;
+    this.#dial();
+  }
+
+  /** Someone watches it, or it has something to send. */
+  get busy(): boolean {
+    return this.#watchers.size > 0 || this.#unsent !== '' || this.#writes;
+  }
+
+  /** Sends a message with all others of this turn. `undelivered` is called once if the session dies without reading it. */
+  ring(text: string, undelivered: () => void): void {
+    if (this.#unsent.length + text.length > limits.bellBufferLength) {
+      this.#unread = true;
+      this.#doubt(undelivered);
+      return;
+    }
+    this.#unsent += `${JSON.stringify(text)}\n`;
+    this.#unsentCalls.push(undelivered);
+    if (this.#flushes) return;
+    this.#flushes = true;
+    process.nextTick(this.#flush);
+  }
+
+  /** Calls `gone` once when the session is dead. The returned function stops that. */
+  watch(gone: () => void): () => void {
+    const watcher = { gone };
+    this.#watchers.add(watcher);
+    return () => {
+      this.#watchers.delete(watcher);
+    };
+  }
+
+  /** Hangs up; nothing is called any more. */
+  close(): void {
+    this.#over = true;
+    clearTimeout(this.#retry);
+    clearTimeout(this.#stall);
+    this.#socket?.destroy();
+  }
+
+  #dial(): void {
+    const socket = connect({ path: this.#path });
+    this.#socket = socket;
+    let code: string | undefined;
+    socket.unref();
+    socket.on('connect', () => {
+      this.#open = true;
+      this.#openedMs = performance.now();
+      this.#flush();
+    });
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      code = error.code;
+    });
+    socket.on('end', () => socket.destroy());
+    socket.on('close', () => this.#closed(code));
+    socket.resume();
+  }
+
+  #closed(code: string | undefined): void {
+    const wasOpen = this.#open;
+    this.#open = false;
+    this.#writes = false;
+    clearTimeout(this.#stall);
+    if (this.#over) return;
+    if (!wasOpen && code === 'ECONNREFUSED') return this.#die('refused');
+    if (!wasOpen && code === 'ENOENT') return this.#die('absent');
+    // Linux resets a socket whose owner died with something left to read.
+    if (code === 'ECONNRESET' || code === 'EPIPE') this.#unread = true;
+    if (wasOpen && performance.now() - this.#openedMs > limits.bellRetryMsMax) this.#failures = 0;
+    this.#redial(this.#failures++);
+  }
+
+  /** At once at first: a process that dies closes its connections and its socket one after the other. */
+  #redial(failures: number): void {
+    if (failures < 3) return this.#dial();
+    this.#retry = setTimeout(() => this.#dial(), Math.min(2 ** (failures - 3), limits.bellRetryMsMax));
+    this.#retry.unref();
+  }
+
+  #die(death: Death): void {
+    this.#over = true;
+    this.#dead(this, death);
+    // A microtask each: one that throws does not keep the others from being called.
+    for (const watcher of this.#watchers) {
+      queueMicrotask(() => this.#watchers.delete(watcher) && watcher.gone());
+    }
+    for (const undelivered of this.#unsentCalls) queueMicrotask(undelivered);
+    if (this.#unread) for (const undelivered of this.#inDoubt) queueMicrotask(undelivered);
+  }
+
+  readonly #flush = (): void => {
+    this.#flushes = false;
+    const socket = this.#socket;
+    if (socket === undefined || !this.#open || this.#writes || this.#unsent === '') return;
+    const text = this.#unsent;
+    for (const undelivered of this.#unsentCalls) this.#doubt(undelivered);
+    this.#unsent = '';
+    this.#unsentCalls = [];
+    this.#writes = true;
+    socket.write(text, this.#written);
+    if (socket.writableLength > 0) this.#boundWrite(socket);
+  };
+
+  readonly #written = (error?: Error | null): void => {
+    if (error) return; // `#closed` follows
+    clearTimeout(this.#stall);
+    this.#writes = false;
+    this.#flush();
+  };
+
+  /** A write that waits for a stopped process would keep this one alive, whatever is unref'd. */
+  #boundWrite(socket: Socket): void {
+    clearTimeout(this.#stall);
+    this.#stall = setTimeout(() => {
+      this.#unread = true;
+      socket.destroy();
+    }, limits.bellStallMs);
+    this.#stall.unref();
+  }
+
+  #doubt(undelivered: () => void): void {
+    this.#inDoubt.push(undelivered);
+    if (this.#inDoubt.length >= 2 * limits.bellDoubtMax) this.#inDoubt = this.#inDoubt.slice(-limits.bellDoubtMax);
+  }
+}

@@ -1,0 +1,215 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { afterEach, expect, test } from 'vitest';
+import { type Doorbells, openDoorbells, socketPathError } from '../../src/engines/embedded/doorbell.ts';
+import { isLockstepError } from '../../src/base/errors.ts';
+import { cleanUp, talker, temporaryDirectory, until } from './fixtures/processes.ts';
+
+const opened: Doorbells[] = [];
+
+afterEach(async () => {
+  await Promise.all(opened.splice(0).map((bells) => bells.close()));
+  await cleanUp();
+});
+
+function open(directory: string, dead?: (session: string) => void): Doorbells {
+  const bells = openDoorbells(directory, dead === undefined ? {} : { dead });
+  opened.push(bells);
+  return bells;
+}
+
+async function peer(directory: string, ...sessions: string[]): Promise<ReturnType<typeof talker>> {
+  const other = talker('bell.ts', directory, ...sessions);
+  await until(`${sessions.length} sessions listen`, () => other.said.length === sessions.length, 20_000);
+  return other;
+}
+
+const never = (): void => {
+  throw new Error('called back without reason');
+};
+
+test('a thousand messages of any text arrive in another process in order', async () => {
+  const directory = temporaryDirectory();
+  const other = await peer(directory, 'b');
+  const bells = open(directory);
+  const texts = Array.from({ length: 1_000 }, (_, i) => `${i}\n\u0000"é😀\ud800 ${'x'.repeat(i % 50)}`);
+  for (const [i, text] of texts.entries()) {
+    bells.ring('b', text, never);
+    if (i % 7 === 0) await new Promise(setImmediate);
+  }
+  await until('all arrived', () => other.said.length === 1_001);
+  expect(other.said.slice(1).map(([, , text]) => text)).toEqual(texts);
+});
+
+test('messages within a process and between processes come back to the sender', async () => {
+  const directory = temporaryDirectory();
+  const other = await peer(directory, 'b');
+  const bells = open(directory);
+  const got: string[] = [];
+  await bells.listen('a', { message: (text) => got.push(text) });
+  bells.ring('b', 'echo a one', never);
+  bells.ring('a', 'own', never);
+  expect(got).toEqual([]);
+  await until('both arrived', () => got.length === 2);
+  expect(got).toEqual(['own', 'one']);
+  expect(other.said).toHaveLength(1);
+});
+
+test('a process that is killed is gone for its watchers at once, and its socket is cleared away', async () => {
+  const directory = temporaryDirectory();
+  const other = await peer(directory, 'b');
+  const dead: string[] = [];
+  const bells = open(directory, (session) => dead.push(session));
+  let gone = 0;
+  let stopped = 0;
+  bells.watch('b', () => gone++);
+  bells.watch('b', () => gone++);
+  bells.watch('b', () => stopped++)();
+  await new Promise(setImmediate);
+  other.child.kill('SIGKILL');
+  await until('gone', () => gone === 2);
+  expect(stopped).toBe(0);
+  expect(dead).toEqual(['b']);
+  expect(existsSync(join(directory, 'bells', 'b'))).toBe(false);
+});
+
+test('a message to a session that is dead is undelivered, exactly once', async () => {
+  const directory = temporaryDirectory();
+  const other = await peer(directory, 'b');
+  other.child.kill('SIGKILL');
+  await until('exit', () => other.child.signalCode !== null);
+  const bells = open(directory);
+  let undelivered = 0;
+  for (let i = 0; i < 5; i++) bells.ring('b', `${i}`, () => undelivered++);
+  bells.ring('never there', 'x', () => undelivered++);
+  await until('all called back', () => undelivered >= 6);
+  await new Promise((done) => setTimeout(done, 20));
+  expect(undelivered).toBe(6);
+});
+
+test('messages that a stopped process never read are undelivered when it is killed', async () => {
+  const directory = temporaryDirectory();
+  const other = await peer(directory, 'b');
+  const bells = open(directory);
+  bells.ring('b', 'read', () => {}); // counts as undelivered too: nobody knows which one was the last to be read
+  await until('read', () => other.said.length === 2);
+  other.child.kill('SIGSTOP');
+  let undelivered = 0;
+  for (let i = 0; i < 3; i++) bells.ring('b', `${i}`, () => undelivered++);
+  await new Promise((done) => setTimeout(done, 20));
+  expect(undelivered).toBe(0);
+  other.child.kill('SIGKILL');
+  await until('called back', () => undelivered === 3);
+});
+
+test('a stopped process is not dead, blocks nobody, and reads on when it continues', async () => {
+  const directory = temporaryDirectory();
+  const other = await peer(directory, 'b', 'c');
+  const bells = open(directory);
+  other.child.kill('SIGSTOP');
+  bells.watch('b', never);
+  const late = bells.watch('c', never);
+  const text = 'x'.repeat(10_000);
+  const from = performance.now();
+  let worst = 0;
+  for (let i = 0; i < 1_000; i++) {
+    const before = performance.now();
+    bells.ring('b', text, () => {});
+    if (i % 10 === 0) await new Promise(setImmediate);
+    worst = Math.max(worst, performance.now() - before);
+  }
+  expect(performance.now() - from).toBeLessThan(2_000);
+  late();
+  other.child.kill('SIGCONT');
+  await until('it reads on', () => other.said.length > 2);
+  const before = other.said.length;
+  await until('it takes new messages', () => {
+    bells.ring('b', 'after', () => {});
+    return other.said.slice(before).some(([, , said]) => said === 'after');
+  });
+});
+
+test('terminate() of a thread is seen by other processes and by its own', async () => {
+  const directory = temporaryDirectory();
+  const worker = new Worker(new URL('./fixtures/bell.ts', import.meta.url), { workerData: [directory, 't'] });
+  await new Promise((done) => worker.once('message', done));
+  const bells = open(directory);
+  let gone = false;
+  bells.watch('t', () => {
+    gone = true;
+  });
+  let got = '';
+  worker.on('message', ([, , text]: string[]) => (got = text!));
+  bells.ring('t', 'hello', never);
+  await until('delivered', () => got === 'hello');
+  expect(gone).toBe(false);
+  await worker.terminate();
+  await until('gone', () => gone);
+});
+
+test('a closed inbox is gone for watchers in its own process and in others, and leaves no socket', async () => {
+  const directory = temporaryDirectory();
+  const other = await peer(directory, 'b');
+  const bells = open(directory);
+  const own = await bells.listen('a', { message: never });
+  const gone: string[] = [];
+  bells.watch('a', () => gone.push('a'));
+  bells.watch('b', () => gone.push('b'));
+  await own.close();
+  await own.close();
+  await until('own is gone', () => gone.length === 1);
+  other.child.stdin!.write('close\n');
+  await until('other is gone', () => gone.length === 2);
+  expect(gone).toEqual(['a', 'b']);
+  bells.watch('a', () => gone.push('again'));
+  await until('gone for late watchers too', () => gone.length === 3);
+  expect(readdirSync(join(directory, 'bells'))).toEqual([]);
+});
+
+test('two hundred sessions ring one another and see all of a killed process go', async () => {
+  const directory = temporaryDirectory();
+  const names = Array.from({ length: 200 }, (_, i) => `s${i}`);
+  const [first, second] = await Promise.all([
+    peer(directory, ...names.slice(0, 100)),
+    peer(directory, ...names.slice(100)),
+  ]);
+  const bells = open(directory);
+  const got = new Set<string>();
+  await bells.listen('me', { message: (text) => got.add(text) });
+  const gone = new Set<string>();
+  for (const name of names) {
+    bells.watch(name, () => gone.add(name));
+    bells.ring(name, `echo me ${name}`, () => {});
+  }
+  await until('200 answers', () => got.size === 200);
+  expect(gone.size).toBe(0);
+  second.child.kill('SIGKILL');
+  await until('100 gone', () => gone.size === 100);
+  first.child.kill('SIGKILL');
+  await until('200 gone', () => gone.size === 200);
+  await until('sockets cleared away', () => readdirSync(join(directory, 'bells')).length === 1);
+});
+
+test('a new session clears away sockets that the dead left and nobody asks about', async () => {
+  const directory = temporaryDirectory();
+  const other = await peer(directory, 'x', 'y', 'z');
+  other.child.kill('SIGKILL');
+  await until('exit', () => other.child.signalCode !== null);
+  const dead: string[] = [];
+  const bells = open(directory, (session) => dead.push(session));
+  await bells.listen('a', { message: never });
+  await until('all found', () => dead.length === 3);
+  expect(dead.toSorted()).toEqual(['x', 'y', 'z']);
+  expect(readdirSync(join(directory, 'bells'))).toEqual(['a']);
+});
+
+test('a directory whose path is too long for a socket is refused with the way out', async () => {
+  const directory = join(temporaryDirectory(), 'd'.repeat(80));
+  const error = socketPathError(directory);
+  expect(isLockstepError(error, 'INVALID_ARGUMENT')).toBe(true);
+  expect(error!.message).toContain(directory);
+  expect(error!.message).toContain('shorter path');
+  await expect(open(directory).listen('a', { message: never })).rejects.toThrow(error!.message);
+  expect(socketPathError(temporaryDirectory())).toBeUndefined();
+});
