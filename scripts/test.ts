@@ -1,0 +1,124 @@
+/**
+ * `npm test`: everything that must hold, in the order in which a failure is found soonest.
+ * `npm test -- lint types` runs only the steps of these names.
+ *
+ * Each command counts as one, each test of a test run as one. The last line is the sum: `N passed, N failed`.
+ */
+import { existsSync, globSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { missingRedisServer } from './redis-server.ts';
+import { run } from './run.ts';
+
+type Step = { name: string; about: string } & ({ command: readonly string[] } | { tests: TestRun });
+
+interface TestRun {
+  /** Folders or files with tests. */
+  of: readonly string[];
+  except?: readonly string[];
+  /** One file at a time, for tests that measure time or stop processes. */
+  alone?: true;
+}
+
+interface Count {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+const house = 'test/house';
+const faults = 'test/faults';
+
+const steps: readonly Step[] = [
+  { name: 'format', about: 'every file is formatted', command: ['oxfmt', '--check'] },
+  { name: 'lint', about: 'no lint, with types', command: ['npm', 'run', '--silent', 'lint'] },
+  { name: 'types', about: 'strict types, the whole tree', command: ['tsc'] },
+  { name: 'lua', about: 'the generated Lua is up to date', command: ['node', 'scripts/lua.ts', '--check'] },
+  { name: 'house', about: 'directions between rooms, operations, README', tests: { of: [house] } },
+  { name: 'tests', about: 'units and contracts on every engine', tests: { of: ['test'], except: [house, faults] } },
+  { name: 'faults', about: 'killed, stopped and crowded processes', tests: { of: [faults], alone: true } },
+  { name: 'dead-code', about: 'no unused file, export or dependency', command: ['knip'] },
+  { name: 'package', about: 'what would be published', command: ['node', 'scripts/package.ts'] },
+  { name: 'stranger', about: 'the package in a folder of its own', command: ['node', 'scripts/stranger.ts'] },
+];
+
+const colour = process.stdout.isTTY;
+const green = (text: string): string => (colour ? `\x1b[32m${text}\x1b[39m` : text);
+const red = (text: string): string => (colour ? `\x1b[31m${text}\x1b[39m` : text);
+
+process.exitCode = await main(process.argv.slice(2));
+
+async function main(names: readonly string[]): Promise<number> {
+  const chosen = steps.filter((step) => names.length === 0 || names.includes(step.name));
+  const unknown = names.find((name) => !steps.some((step) => step.name === name));
+  if (unknown !== undefined) {
+    console.error(`There is no step ${unknown}: use ${steps.map((step) => step.name).join(', ')}`);
+    return 2;
+  }
+
+  const withoutRedis = chosen.some((step) => 'tests' in step) ? await missingRedisServer() : undefined;
+  if (withoutRedis !== undefined) console.warn(withoutRedis);
+
+  const sum: Count = { passed: 0, failed: 0, skipped: 0 };
+  const failures: string[] = [];
+  for (const step of chosen) {
+    const startedMs = performance.now();
+    console.log(`\n── ${step.name}: ${step.about}`);
+    const count = 'tests' in step ? await runTests(step.name, step.tests) : await runCommand(step.command);
+    const seconds = `${((performance.now() - startedMs) / 1_000).toFixed(1)} s`;
+    console.log(count.failed === 0 ? green(`✓ ${step.name} ${seconds}`) : red(`✗ ${step.name} ${seconds}`));
+    if (count.failed > 0) failures.push(step.name);
+    sum.passed += count.passed;
+    sum.failed += count.failed;
+    sum.skipped += count.skipped;
+  }
+
+  console.log(failures.length === 0 ? '' : red(`\nfailed: ${failures.join(', ')}\n`));
+  if (withoutRedis !== undefined) console.warn(withoutRedis);
+  const skipped = sum.skipped === 0 ? '' : `, ${sum.skipped} skipped`;
+  console.log(`${sum.passed} passed, ${sum.failed} failed${skipped}`);
+  return sum.failed === 0 && sum.passed > 0 ? 0 : 1;
+}
+
+async function runCommand([command = '', ...args]: readonly string[]): Promise<Count> {
+  const { problem, output } = await run(command, args);
+  if (problem === undefined) return { passed: 1, failed: 0, skipped: 0 };
+  console.log(`${output.trimEnd()}\n${[command, ...args].join(' ')}: ${problem}`);
+  return { passed: 0, failed: 1, skipped: 0 };
+}
+
+async function runTests(name: string, { of, except = [], alone }: TestRun): Promise<Count> {
+  const files = of
+    .flatMap((path) => (path.endsWith('.test.ts') ? [path] : globSync(`${path}/**/*.test.ts`)))
+    .map((path) => path.replaceAll('\\', '/'))
+    .filter((path) => !except.some((folder) => path.startsWith(`${folder}/`)));
+  if (files.length === 0) {
+    console.log(`no tests in ${of.join(', ')}`);
+    return { passed: 0, failed: 1, skipped: 0 };
+  }
+  const report = `.cache/tests-${name}.json`;
+  mkdirSync('.cache', { recursive: true });
+  rmSync(report, { force: true });
+  const { problem } = await run(
+    'vitest',
+    [
+      'run',
+      ...files,
+      '--reporter=default',
+      '--reporter=json',
+      `--outputFile.json=${report}`,
+      ...(alone === true ? ['--no-file-parallelism'] : []),
+    ],
+    { live: true, env: colour ? { FORCE_COLOR: '1' } : {} },
+  );
+  const count = countOf(report);
+  // A file that does not load has no failed test, and still fails the run.
+  if (problem !== undefined && count.failed === 0) count.failed = 1;
+  return count;
+}
+
+function countOf(report: string): Count {
+  if (!existsSync(report)) return { passed: 0, failed: 1, skipped: 0 };
+  const { numPassedTests, numFailedTests, numPendingTests, numTodoTests } = JSON.parse(
+    readFileSync(report, 'utf8'),
+  ) as Record<'numPassedTests' | 'numFailedTests' | 'numPendingTests' | 'numTodoTests', number>;
+  return { passed: numPassedTests, failed: numFailedTests, skipped: numPendingTests + numTodoTests };
+}
