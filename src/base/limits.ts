@@ -6,8 +6,17 @@ export const limits = {
   spaceBytesMax: 64,
   /** Longest label of a session: UTF-16 code units. */
   labelLengthMax: 100,
+  /** Longest key of a map's entry: UTF-8 bytes. */
+  entryKeyBytesMax: 1_024,
   /** Longest encoded value: UTF-16 code units. */
   valueLengthMax: 16_777_216,
+  /** Deepest nesting of a value: levels. */
+  valueDepthMax: 500,
+  /** Entries of a map that are read at once while it is iterated. */
+  entriesPerPage: 200,
+
+  /** The longest timeout: ms (24.8 days, the longest timer of Node). */
+  waitMsMax: 2_147_483_647,
 
   /** How long a lease lives without renewal, where nothing is said: ms. */
   leaseMsDefault: 10_000,

@@ -1,0 +1,114 @@
+import { invalidArgument } from './errors.ts';
+import { limits } from './limits.ts';
+
+/** Where a lock lives: each function of the owner key alone, so that one owner key never has two queues. */
+export interface LockNames {
+  owner: string;
+  queue: string;
+  waits: string;
+  fences: string;
+  sessions: string;
+}
+
+/** The keys of one space: the public layout, as docs/keys.md states it. */
+export interface SpaceKeys {
+  readonly fences: string;
+  readonly sessions: string;
+  /** What all owner keys of named locks begin with; the rest is the name. */
+  readonly locks: string;
+  lock(name: string): LockNames;
+  /**
+   * A lock whose owner key is used verbatim, to share it with programs that don't use lockstep.
+   * Throws `INVALID_ARGUMENT` for a key that can't have companions in its own slot, or that the layout has for
+   * something else.
+   */
+  lockAt(key: string): LockNames;
+  counter(name: string): string;
+  map(name: string): string;
+}
+
+/**
+ * The keys of `space`, each `{space}:KIND` or `{space}:KIND:NAME`. A kind holds no `:`, so whatever characters a name
+ * holds, two things never share a key.
+ */
+export function keysOf(space: string): SpaceKeys {
+  checkSpace(space);
+  const at = `{${space}}:`;
+  const keys: SpaceKeys = {
+    fences: `${at}fence`,
+    sessions: `${at}sessions`,
+    locks: `${at}lock:`,
+    lock: (name) => ({
+      owner: `${at}lock:${name}`,
+      queue: `${at}lock-queue:${name}`,
+      waits: `${at}lock-waits:${name}`,
+      fences: keys.fences,
+      sessions: keys.sessions,
+    }),
+    lockAt: (key) => verbatim(key, keys.sessions),
+    counter: (name) => `${at}counter:${name}`,
+    map: (name) => `${at}map:${name}`,
+  };
+  return keys;
+}
+
+/**
+ * Checks the name of a lock, counter, map, …: a well-formed text of 1 to `bytesMax` UTF-8 bytes without control
+ * characters. Throws `INVALID_ARGUMENT`, which calls it `argument`.
+ */
+export function checkName(argument: string, name: unknown, bytesMax: number = limits.nameBytesMax): asserts name is string {
+  if (typeof name !== 'string' || name === '') throw invalidArgument(argument, name, 'a text that is not empty');
+  // No UTF-16 unit takes more than three bytes.
+  if (name.length * 3 > bytesMax && Buffer.byteLength(name) > bytesMax) {
+    throw invalidArgument(argument, name, `at most ${bytesMax} bytes long in UTF-8, not ${Buffer.byteLength(name)}`);
+  }
+  // Half a surrogate pair would be stored as U+FFFD: two names would be one.
+  if (unfit.test(name)) {
+    throw invalidArgument(argument, name, 'free of control characters and of halves of surrogate pairs');
+  }
+}
+
+/** Checks the name of a space: as other names, and without braces, which would change its slot in a cluster. */
+export function checkSpace(space: unknown): asserts space is string {
+  checkName('space', space, limits.spaceBytesMax);
+  if (/[{}]/.test(space)) throw invalidArgument('space', space, 'free of { and }');
+}
+
+const unfit = /[\p{Cc}\p{Cs}]/u;
+
+/** The owner key of a named lock, of any space. */
+const ownLock = /^\{([^{}]+)\}:lock:(.+)$/s;
+/** What the layout has for something else than an owner. */
+const taken = /^(?:\{[^{}]+\}:(?:lock-queue:|lock-waits:|counter:|map:|(?:fence|sessions)$)|lock-(?:queue|waits|fence):)/;
+
+function verbatim(key: string, sessions: string): LockNames {
+  checkName('key', key);
+  const own = ownLock.exec(key);
+  if (own !== null) return keysOf(own[1]!).lock(own[2]!);
+  if (taken.test(key)) throw invalidArgument('key', key, 'a key that lockstep itself does not use for something else');
+  const tagged = withTag(key);
+  return {
+    owner: key,
+    queue: `lock-queue:${tagged}`,
+    waits: `lock-waits:${tagged}`,
+    fences: `lock-fence:${tagged}`,
+    sessions,
+  };
+}
+
+/**
+ * `key` such that it has the same slot in a cluster wherever it stands in a longer key. A slot is computed from what
+ * stands between the first `{` and the first `}` after it, if there is something, else from the whole key: a key with
+ * such a hash tag keeps it behind any prefix without braces, and a key without is put between braces as a whole.
+ */
+function withTag(key: string): string {
+  const open = key.indexOf('{');
+  const close = open === -1 ? -1 : key.indexOf('}', open);
+  if (close > open + 1) {
+    // '{a}' would share its companions with 'a'.
+    if (open === 0 && close === key.length - 1) throw invalidArgument('key', key, 'more than a hash tag');
+    return key;
+  }
+  if (key.includes('}')) throw invalidArgument('key', key, 'free of } outside of a hash tag such as {orders}');
+  return `{${key}}`;
+}
