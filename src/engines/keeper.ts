@@ -64,7 +64,7 @@ export function keeperOf(renewal: Renewal): Keeper {
     timer = undefined;
     const due = takeDue(lines, clock.monotonicMs()).filter(mayRenew);
     for (let from = 0; from < due.length; from += limits.renewBatchMax) {
-      void send(due.slice(from, from + limits.renewBatchMax));
+      send(due.slice(from, from + limits.renewBatchMax));
     }
     for (const line of lines.values()) {
       const [first] = line.kept.values();
@@ -82,18 +82,29 @@ export function keeperOf(renewal: Renewal): Keeper {
     return false;
   }
 
-  async function send(batch: readonly Kept[]): Promise<void> {
+  function send(batch: readonly Kept[]): void {
     const sent = instantNow(clock);
-    const keys = batch.map((kept) => kept.key);
     const ttls = batch.map((kept) => Math.min(kept.ttlMs, Math.max(1, Math.ceil(leftMs(kept.end, sent)))));
-    const args = batch.flatMap((kept, i) => [kept.owner, String(ttls[i])]);
-    const replies = await renewal.renew(keys, args).catch(() => undefined);
-    for (const [i, kept] of batch.entries()) {
-      if (all.get(kept.handle) !== kept) continue; // dropped meanwhile
-      if (replies === undefined) queue(kept, againMs(kept));
-      else if (replies[i] === 1) renewed(kept, validFor(sent, ttls[i]!));
-      else renewal.lost(kept.handle);
-    }
+    renewal
+      .renew(
+        batch.map((kept) => kept.key),
+        batch.flatMap((kept, i) => [kept.owner, String(ttls[i])]),
+      )
+      .then(
+        (replies) => batch.forEach((kept, i) => answered(kept, replies[i] === 1, validFor(sent, ttls[i]!))),
+        () => batch.filter(isKept).forEach((kept) => queue(kept, againMs(kept))),
+      );
+  }
+
+  /** False for what was dropped while its renewal was under way. */
+  function isKept(kept: Kept): boolean {
+    return all.get(kept.handle) === kept;
+  }
+
+  function answered(kept: Kept, ours: boolean, until: Instant): void {
+    if (!isKept(kept)) return;
+    if (ours) renewed(kept, until);
+    else renewal.lost(kept.handle);
   }
 
   function renewed(kept: Kept, until: Instant): void {
@@ -106,7 +117,16 @@ export function keeperOf(renewal: Renewal): Keeper {
     keep({ key, owner, ttlMs, until, maxHoldMs }) {
       const now = instantNow(clock);
       const end = maxHoldMs > 0 ? later(now, maxHoldMs) : forEver;
-      const kept: Kept = { handle: nextHandle++, key, owner, ttlMs, end, until: earlier(until, end), due: 0, line: noLine };
+      const kept: Kept = {
+        handle: nextHandle++,
+        key,
+        owner,
+        ttlMs,
+        end,
+        until: earlier(until, end),
+        due: 0,
+        line: noLine,
+      };
       all.set(kept.handle, kept);
       queue(kept, leftMs(until, now) > ttlMs / 2 ? thirdMs(kept) : 0); // a grant that was pushed may be old already
       return kept.handle;

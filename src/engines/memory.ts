@@ -75,7 +75,10 @@ export function memoryEngine(options: { clock?: Clock } = {}): MemoryEngine {
     // One page each, whatever `count` says: it is all here already, and one page is one moment.
     scan: async (key) => run((view) => ({ cursor: '', entries: fieldsOf(view, entries, key) })),
     scanKeys: async (prefix) =>
-      run((view) => ({ cursor: '', keys: [...entries.keys()].filter((key) => key.startsWith(prefix) && view.exists(key)) })),
+      run((view) => ({
+        cursor: '',
+        keys: [...entries.keys()].filter((key) => key.startsWith(prefix) && view.exists(key)),
+      })),
 
     async listen(session, inbox) {
       inboxes.set(session, inbox);
@@ -106,7 +109,7 @@ export function memoryEngine(options: { clock?: Clock } = {}): MemoryEngine {
 
     async close() {
       closed = true;
-      for (const session of [...inboxes.keys()]) hangUp(session);
+      for (const session of inboxes.keys()) hangUp(session);
     },
 
     dump() {
@@ -165,6 +168,10 @@ function dumpOf({ kind, value, expiresMs }: Entry): KeyDump {
     case 'hash':
       return { type: kind, value: [...value].sort(([a], [b]) => compareBytes(a, b)), expiresMs };
     case 'zset':
-      return { type: kind, value: value.members().map((member): [string, number] => [member, value.score(member)!]), expiresMs };
+      return {
+        type: kind,
+        value: value.members().map((member): [string, number] => [member, value.score(member)!]),
+        expiresMs,
+      };
   }
 }

@@ -116,7 +116,7 @@ export const requestRelease: Operation<LockKeys, { reason: string }, string> = {
   step(tx, lock, ask) {
     const owner = tx.get(lock.owner);
     if (owner === undefined) return '';
-    tx.wake(tx.part(owner, 0), 'revoke ' + owner + ' ' + ask.reason);
+    tx.wake(tx.part(owner, 0), 'revoke ' + owner + ' 0 ' + lock.owner + '\n' + ask.reason);
     return owner;
   },
 };
@@ -129,11 +129,12 @@ export const look: Operation<LockKeys, { from: number; to: number }, readonly (s
   readOnly: true,
   step(tx, lock, ask) {
     const owner = tx.get(lock.owner);
-    const found: (string | number)[] = [];
-    if (owner === undefined) found.push('', 0, '');
-    else found.push(owner, tx.pttl(lock.owner), cardOf(tx, lock, owner));
+    const found: (string | number)[] =
+      owner === undefined ? ['', 0, ''] : [owner, tx.pttl(lock.owner), cardOf(tx, lock, owner)];
     for (const token of tx.zrange(lock.queue, ask.from, ask.to)) {
-      found.push(token, tx.zscore(lock.queue, token) ?? 0, cardOf(tx, lock, token));
+      found.push(token);
+      found.push(tx.zscore(lock.queue, token) ?? 0);
+      found.push(cardOf(tx, lock, token));
     }
     return found;
   },

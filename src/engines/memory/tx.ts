@@ -198,8 +198,7 @@ export function memoryTx(entries: Map<string, Entry>, listens: (session: string)
     scard: (key) => read(key, 'set')?.size ?? 0,
 
     zadd: zput,
-    zaddNew: (key, score, member) =>
-      read(key, 'zset')?.score(member) === undefined ? zput(key, score, member) : 0,
+    zaddNew: (key, score, member) => (read(key, 'zset')?.score(member) === undefined ? zput(key, score, member) : 0),
     zrem(key, member) {
       const sorted = read(key, 'zset');
       const before = sorted?.score(member);

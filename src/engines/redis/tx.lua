@@ -1,0 +1,196 @@
+-- `Tx` (src/operations/tx.ts) for scripts inside Redis: the contract of each verb is written there.
+-- scripts/lua.ts puts the chunks that a script uses, divided by empty lines, in front of its operations.
+
+local tx = {}
+
+-- Redis gives false where there is nothing. The operations, like TypeScript, know only nil.
+local function found(reply)
+  return reply or nil
+end
+
+-- Lua would print 1e+15.
+local function decimal(integer)
+  return string.format('%.0f', integer)
+end
+
+-- PEXPIRE of 0 deletes the key: a lease that was asked to live on would be gone.
+local function lifetime(ms)
+  if not (ms >= 1 and ms % 1 == 0) then
+    error('ms must be a whole number of at least 1')
+  end
+  return decimal(ms)
+end
+
+local startedUs
+
+function tx:nowUs()
+  if startedUs == nil then
+    local time = redis.call('TIME')
+    startedUs = time[1] * 1000000 + time[2]
+  end
+  return startedUs
+end
+
+function tx:del(key)
+  return redis.call('DEL', key)
+end
+
+function tx:exists(key)
+  return redis.call('EXISTS', key) == 1
+end
+
+function tx:pexpire(key, ms)
+  return redis.call('PEXPIRE', key, lifetime(ms))
+end
+
+function tx:persist(key)
+  return redis.call('PERSIST', key)
+end
+
+function tx:pttl(key)
+  return redis.call('PTTL', key)
+end
+
+function tx:get(key)
+  return found(redis.call('GET', key))
+end
+
+function tx:set(key, value)
+  redis.call('SET', key, value)
+end
+
+function tx:setPx(key, value, ms)
+  redis.call('SET', key, value, 'PX', lifetime(ms))
+end
+
+function tx:hget(key, field)
+  return found(redis.call('HGET', key, field))
+end
+
+function tx:hset(key, field, value)
+  return redis.call('HSET', key, field, value)
+end
+
+function tx:hdel(key, field)
+  return redis.call('HDEL', key, field)
+end
+
+function tx:hlen(key)
+  return redis.call('HLEN', key)
+end
+
+function tx:hvals(key)
+  return redis.call('HVALS', key)
+end
+
+function tx:lpush(key, element)
+  return redis.call('LPUSH', key, element)
+end
+
+function tx:rpush(key, element)
+  return redis.call('RPUSH', key, element)
+end
+
+function tx:lpop(key)
+  return found(redis.call('LPOP', key))
+end
+
+function tx:rpop(key)
+  return found(redis.call('RPOP', key))
+end
+
+function tx:llen(key)
+  return redis.call('LLEN', key)
+end
+
+function tx:lrange(key, from, to)
+  return redis.call('LRANGE', key, from, to)
+end
+
+function tx:sadd(key, member)
+  return redis.call('SADD', key, member)
+end
+
+function tx:srem(key, member)
+  return redis.call('SREM', key, member)
+end
+
+function tx:sismember(key, member)
+  return redis.call('SISMEMBER', key, member) == 1
+end
+
+function tx:scard(key)
+  return redis.call('SCARD', key)
+end
+
+function tx:zadd(key, score, member)
+  return redis.call('ZADD', key, decimal(score), member)
+end
+
+function tx:zaddNew(key, score, member)
+  return redis.call('ZADD', key, 'NX', decimal(score), member)
+end
+
+function tx:zrem(key, member)
+  return redis.call('ZREM', key, member)
+end
+
+function tx:zscore(key, member)
+  local score = redis.call('ZSCORE', key, member)
+  return score and tonumber(score) or nil
+end
+
+function tx:zcard(key)
+  return redis.call('ZCARD', key)
+end
+
+function tx:zrange(key, from, to)
+  return redis.call('ZRANGE', key, from, to)
+end
+
+function tx:zrangeByScore(key, from, to, limit)
+  return redis.call('ZRANGEBYSCORE', key, decimal(from), decimal(to), 'LIMIT', 0, limit)
+end
+
+function tx:zbefore(key, score)
+  return redis.call('ZREVRANGEBYSCORE', key, '(' .. decimal(score), '-inf', 'LIMIT', 0, 1)[1]
+end
+
+-- The inbox of a session is the channel lockstep:SESSION. PUBLISH counts who listens: nobody means that it is dead.
+-- (A cluster needs SPUBLISH to a channel with the space's hash tag; this is the only line to know of it.)
+function tx:wake(session, message)
+  return redis.call('PUBLISH', 'lockstep:' .. session, message) > 0
+end
+
+function tx:text(integer)
+  return decimal(integer)
+end
+
+-- Only the one canonical way to write it; '-0' is not.
+function tx:integer(text)
+  if not string.find(text, '^-?%d+$') then
+    return nil
+  end
+  local integer = tonumber(text)
+  if integer > 2 ^ 53 - 1 or integer < -(2 ^ 53 - 1) or text == '-0' or decimal(integer) ~= text then
+    return nil
+  end
+  return integer
+end
+
+function tx:part(text, index)
+  local from = 1
+  for _ = 1, index do
+    local colon = string.find(text, ':', from, true)
+    if colon == nil then
+      return ''
+    end
+    from = colon + 1
+  end
+  local colon = string.find(text, ':', from, true)
+  return string.sub(text, from, colon and colon - 1 or -1)
+end
+
+function tx:startsWith(text, prefix)
+  return string.sub(text, 1, #prefix) == prefix
+end
