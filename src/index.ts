@@ -1,0 +1,14 @@
+export { open, type OpenOptions } from './open.ts';
+export type { Lockstep } from './lockstep.ts';
+export { LockstepError, isLockstepError, type ErrorCode, type ErrorDetails } from './base/errors.ts';
+export type { Duration } from './base/duration.ts';
+export type { WaitOptions } from './base/waiting.ts';
+export type { Codec, StandardSchemaV1, ValueOptions } from './base/codec.ts';
+export type { AcquireOptions, LeaseOptions, Lock, LockOptions } from './primitives/lock.ts';
+export type { Lease, ReleaseRequest } from './primitives/lease.ts';
+export type { LeaseSet } from './primitives/lock-all.ts';
+export type { CycleStep } from './primitives/deadlock.ts';
+export type { LockHolder, LockInspection, LockWaiter } from './primitives/inspection.ts';
+export type { Counter } from './primitives/counter.ts';
+export type { SharedMap } from './primitives/map.ts';
+export type { SessionInfo } from './session/session.ts';

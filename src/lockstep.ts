@@ -1,0 +1,102 @@
+import { keysOf, checkName, type SpaceKeys } from './base/names.ts';
+import type { ValueOptions } from './base/codec.ts';
+import { createCounter, type Counter } from './primitives/counter.ts';
+import { Handles } from './primitives/handles.ts';
+import { infoOf, inspectLock, type LockInspection } from './primitives/inspection.ts';
+import { lockAll, type LeaseSet } from './primitives/lock-all.ts';
+import { handleUnexpectedMail, type LockName } from './primitives/lock-lines.ts';
+import { createLock, type AcquireOptions, type LeaseOptions, type Lock, type LockOptions } from './primitives/lock.ts';
+import { createMap, type SharedMap } from './primitives/map.ts';
+import type { Session, SessionInfo } from './session/session.ts';
+
+/**
+ * What `open` gives: the way to everything that is shared in one space. Handles are made without I/O; two handles of
+ * one name are one shared thing.
+ */
+export interface Lockstep extends AsyncDisposable {
+  /** Who this is, as others see it. */
+  readonly session: SessionInfo;
+  readonly space: string;
+  /** A mutual-exclusion lock with a FIFO queue and fencing tokens. */
+  lock(name: string, options?: LockOptions): Lock;
+  /**
+   * Takes several locks at once, all or none, so that no order of names can deadlock. Rejects as `Lock.acquire`.
+   */
+  lockAll(names: readonly string[], options?: AcquireOptions & LeaseOptions): Promise<LeaseSet>;
+  /** An integer that everybody counts with, exactly. */
+  counter(name: string): Counter;
+  /** A map from text to values: JSON, typed by a schema if one is given. */
+  map<V = unknown>(name: string, options?: ValueOptions<V>): SharedMap<V>;
+  /** The locks that are held now, page by page, in no order. */
+  locks(): AsyncIterable<LockInspection>;
+  /** The sessions of this space; also, for a while, those that died unnoticed. */
+  sessions(): Promise<SessionInfo[]>;
+  /**
+   * Rejects what waits, releases what is held, and lets go of the store. Idempotent; calls that come later reject
+   * with `CLOSED`.
+   */
+  close(): Promise<void>;
+}
+
+export function createLockstep(session: Session, space: string): Lockstep {
+  const keys = keysOf(space);
+  const counters = new Handles<Counter>();
+  handleUnexpectedMail(session);
+
+  return {
+    session: session.info,
+    space,
+    lock: (name, options = {}) => createLock(session, lockName(keys, name, options.key), options),
+    async lockAll(names, options = {}) {
+      const locks = names.map((name) => lockName(keys, name, undefined));
+      return lockAll(session, locks, options);
+    },
+    counter(name) {
+      checkName('counter name', name);
+      return counters.of(name, () => createCounter(session.engine, name, keys.counter(name)));
+    },
+    map(name, options = {}) {
+      checkName('map name', name);
+      return createMap(session.engine, { space, name, key: keys.map(name) }, options);
+    },
+    locks: () => heldLocks(session, keys),
+    sessions: () => allSessions(session, keys),
+    close: () => session.close(),
+    [Symbol.asyncDispose]: () => session.close(),
+  };
+}
+
+function lockName(keys: SpaceKeys, name: string, key: string | undefined): LockName {
+  checkName('lock name', name);
+  return { name, keys: key === undefined ? keys.lock(name) : keys.lockAt(key) };
+}
+
+const pageSize = 100;
+
+async function* heldLocks(session: Session, keys: SpaceKeys): AsyncGenerator<LockInspection> {
+  session.assertOpen();
+  let cursor = '';
+  do {
+    const page = await session.engine.scanKeys(keys.locks, cursor, pageSize);
+    for (const key of page.keys) {
+      const found = await inspectLock(session.engine, key.slice(keys.locks.length), keys.lockAt(key));
+      if (found.holder !== undefined) yield found;
+    }
+    cursor = page.cursor;
+  } while (cursor !== '');
+}
+
+async function allSessions(session: Session, keys: SpaceKeys): Promise<SessionInfo[]> {
+  session.assertOpen();
+  const found: SessionInfo[] = [];
+  let cursor = '';
+  do {
+    const page = await session.engine.scan(keys.sessions, cursor, pageSize);
+    for (let i = 1; i < page.entries.length; i += 2) {
+      const info = infoOf(page.entries[i]!);
+      if (info !== undefined) found.push(info);
+    }
+    cursor = page.cursor;
+  } while (cursor !== '');
+  return found.sort((a, b) => a.since - b.since);
+}

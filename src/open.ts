@@ -1,0 +1,92 @@
+import { basename } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { toMs, type Duration } from './base/duration.ts';
+import { invalidArgument } from './base/errors.ts';
+import { limits } from './base/limits.ts';
+import { checkSpace } from './base/names.ts';
+import { embeddedEngine } from './engines/embedded/embedded.ts';
+import type { Engine } from './engines/engine.ts';
+import { memoryEngine } from './engines/memory.ts';
+import { createLockstep, type Lockstep } from './lockstep.ts';
+import { Session } from './session/session.ts';
+
+export interface OpenOptions {
+  /** The unit of atomicity: names of one space do not meet those of another. Default `default`. */
+  space?: string;
+  /** What others see this session as, in errors and lists. Default: the program's file name. */
+  label?: string;
+  /**
+   * Embedded engine: `normal` (default) loses nothing when a process is killed, and may lose the last moments when the
+   * machine loses power; `full` waits for the disk at each commit and loses nothing.
+   */
+  durability?: 'normal' | 'full';
+  /** Leases of an event loop that does not turn are kept this long. Default: ten times the lease. */
+  maxStall?: Duration;
+  /** Gets what should be changed about the set-up. Default: `process.emitWarning`. */
+  onWarning?: (warning: Error) => void;
+}
+
+/**
+ * Opens the shared state at `where`: a directory (`./dir`, `file:///srv/dir`; default `./.lockstep`) that all tasks,
+ * threads and processes of this machine share, or `memory:`, for one process and for tests: each call a state of its own.
+ * Rejects with `INVALID_ARGUMENT` or `UNAVAILABLE`; the text says what to do.
+ */
+export async function open(where = './.lockstep', options: OpenOptions = {}): Promise<Lockstep> {
+  const settings = checkOptions(options);
+  return connect(await engineAt(where, options), settings);
+}
+
+/** A session on a ready engine, which it closes when it is closed itself. */
+export async function connect(engine: Engine, settings: Settings): Promise<Lockstep> {
+  return createLockstep(await openSession(engine, settings), settings.space);
+}
+
+/** The settings of a session, as `OpenOptions` give them. */
+export interface Settings {
+  readonly space: string;
+  readonly label: string;
+  readonly maxStallMs: number;
+}
+
+/** Checks options and fills in what is absent. Throws `INVALID_ARGUMENT`. */
+export function checkOptions(options: OpenOptions): Settings {
+  const { space = 'default', label = basename(process.argv[1] ?? ''), durability, maxStall } = options;
+  checkSpace(space);
+  if (typeof label !== 'string' || label.length > limits.labelLengthMax) {
+    throw invalidArgument('label', label, `text of at most ${limits.labelLengthMax} characters`);
+  }
+  if (durability !== undefined && durability !== 'normal' && durability !== 'full') {
+    throw invalidArgument('durability', durability, "'normal' or 'full'");
+  }
+  return { space, label, maxStallMs: maxStall === undefined ? 0 : toMs('maxStall', maxStall, 1, limits.leaseMsMax) };
+}
+
+async function openSession(engine: Engine, settings: Settings): Promise<Session> {
+  try {
+    return await Session.open(engine, settings);
+  } catch (error) {
+    await engine.close().catch(() => {}); // the first error says more
+    throw error;
+  }
+}
+
+async function engineAt(where: string, options: OpenOptions): Promise<Engine> {
+  if (typeof where !== 'string' || where === '') throw invalidArgument('where', where, "a directory, or 'memory:'");
+  if (where === 'memory:') return memoryEngine();
+  const { durability = 'normal', onWarning = (warning: Error) => process.emitWarning(warning) } = options;
+  return embeddedEngine({ directory: directoryOf(where), durability, onWarning });
+}
+
+function directoryOf(where: string): string {
+  if (where.startsWith('file:')) return fileURL(where);
+  if (/^[a-z][a-z0-9+.-]+:/i.test(where)) {
+    throw invalidArgument('where', where, "a directory such as './.lockstep', a file: URL, or 'memory:'");
+  }
+  return where;
+}
+
+/** `file:/dir` and `file:///dir` are absolute; `file:./dir` and `file:dir` are relative, as SQLite reads them. */
+function fileURL(where: string): string {
+  const path = where.slice('file:'.length);
+  return path.startsWith('/') ? fileURLToPath(where) : path;
+}

@@ -1,0 +1,71 @@
+import type { Engine } from '../engines/engine.ts';
+import * as operations from '../operations/lock.ts';
+import type { SessionInfo } from '../session/session.ts';
+import { parseOwner, tokenOf } from './owner.ts';
+
+/** Who has a lock, as the store sees it. */
+export interface LockHolder {
+  /** The session; only its `id` is known where it left no card, and for another program its raw owner value. */
+  readonly session: SessionInfo;
+  /** The fence of the grant; 0 for another program. A hand-over inside the session may have gone on from it. */
+  readonly fence: number;
+  /** When the store granted it: ms since 1970; 0 for another program. */
+  readonly since: number;
+  /** Until the lease ends if it is not renewed: ms; -1 if it never does. */
+  readonly remainingMs: number;
+}
+
+/** A session in the line: one place for all its tasks. */
+export interface LockWaiter {
+  readonly session: SessionInfo;
+  /** ms since 1970. */
+  readonly since: number;
+}
+
+export interface LockInspection {
+  readonly name: string;
+  /** The store's key. */
+  readonly key: string;
+  readonly holder?: LockHolder;
+  /** In order; the first 1,000. */
+  readonly waiters: readonly LockWaiter[];
+}
+
+const waitersMax = 1_000;
+
+export async function inspectLock(engine: Engine, name: string, keys: operations.LockKeys): Promise<LockInspection> {
+  const found = await engine.run(operations.look, keys, { from: 0, to: waitersMax - 1 });
+  const [owner, leftMs, card] = [String(found[0]), Number(found[1]), String(found[2])];
+  const waiters: LockWaiter[] = [];
+  for (let i = 3; i + 2 < found.length; i += 3) {
+    waiters.push({
+      session: sessionOf(String(found[i]), String(found[i + 2])),
+      since: Math.floor(Number(found[i + 1]) / 1000),
+    });
+  }
+  if (owner === '') return { name, key: keys.owner, waiters };
+  const known = parseOwner(owner);
+  const holder: LockHolder = {
+    session: sessionOf(owner, card),
+    fence: known?.fence ?? 0,
+    since: Math.floor(known?.sinceMs ?? 0),
+    remainingMs: leftMs,
+  };
+  return { name, key: keys.owner, holder, waiters };
+}
+
+/** The session that a card describes; nothing where there is no card, or not one of ours. */
+export function infoOf(card: string): SessionInfo | undefined {
+  if (card === '') return undefined;
+  try {
+    const info = JSON.parse(card) as SessionInfo;
+    return typeof info.id === 'string' ? info : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function sessionOf(subject: string, card: string): SessionInfo {
+  const id = tokenOf(subject)?.session ?? subject;
+  return infoOf(card) ?? { id, host: '', pid: 0, thread: 0, label: '', since: 0 };
+}

@@ -1,0 +1,39 @@
+import { limits } from '../base/limits.ts';
+import type { LockNames } from '../base/names.ts';
+import * as operations from '../operations/lock.ts';
+import type { Session } from '../session/session.ts';
+import { LockLine } from './lock-line.ts';
+import { tokenOf } from './owner.ts';
+
+/** A lock's name and where it lies in the store. */
+export interface LockName {
+  readonly name: string;
+  readonly keys: LockNames;
+}
+
+/** The one line of a session before a lock, whatever the number of handles. It is there while it has something to do. */
+export function lineOf(session: Session, where: LockName): LockLine {
+  const key = where.keys.owner;
+  const line = session.receivers.get(key) as LockLine | undefined;
+  if (line !== undefined) return line;
+  const made = new LockLine(session, where, (idle) => {
+    if (session.receivers.get(key) === idle) session.receivers.delete(key);
+  });
+  session.receivers.set(key, made);
+  return made;
+}
+
+/**
+ * Deals with mail that has no line here: a grant to an ask that was given up is given back, and what was sent to a
+ * session that is dead goes to whoever is next.
+ */
+export function handleUnexpectedMail(session: Session): void {
+  session.unexpected = (verb, subject, key, dead) => {
+    const token = tokenOf(subject);
+    if (token === undefined || !(dead || verb === 'granted')) return;
+    const keys = session.keys.lockAt(key);
+    const ask = { token: token.text, fences: limits.handOversInARow };
+    session.inBackground(session.engine.run(operations.leave, keys, ask));
+    if (dead) session.forget(token.session);
+  };
+}

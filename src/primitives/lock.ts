@@ -1,0 +1,240 @@
+import { toMs, type Duration } from '../base/duration.ts';
+import { LockstepError, invalidArgument } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+import { startWait, type WaitOptions } from '../base/waiting.ts';
+import * as operations from '../operations/lock.ts';
+import type { Session, SessionInfo } from '../session/session.ts';
+import { callSite, type CallSite } from './call-site.ts';
+import { describe, watchForDeadlock, type HeldWhileWaiting } from './deadlock.ts';
+import { heldHere, whileHolding } from './holding.ts';
+import { inspectLock, infoOf, type LockInspection } from './inspection.ts';
+import { HeldLease, type Lease } from './lease.ts';
+import type { LeaseTerms, LockLine, Waiter } from './lock-line.ts';
+import { lineOf, type LockName } from './lock-lines.ts';
+import { parseOwner } from './owner.ts';
+
+/** How long a lease lasts. */
+export interface LeaseOptions {
+  /**
+   * How long the lease lives without renewal, which happens by itself every third of it: at least 50 ms, default 10 s.
+   * It is how long others wait when a holder is stopped or cut off; the death of its process is seen at once.
+   */
+  ttl?: Duration;
+  /** The longest that one lease may be held, renewal included. Default: no bound. */
+  maxHold?: Duration;
+}
+
+export interface LockOptions extends LeaseOptions {
+  /** The store's key, verbatim, to share the lock with programs that do not use lockstep. */
+  key?: string;
+}
+
+export interface AcquireOptions extends WaitOptions {
+  /**
+   * Leases that the caller holds while it waits, so that a deadlock through them is found. Those of an enclosing
+   * `run` are known by themselves.
+   */
+  holding?: Lease | readonly Lease[];
+  /** The wait is not part of the enclosing `run`: it may be for the lock which that one holds. */
+  detached?: boolean;
+}
+
+/** A mutual-exclusion lock with a FIFO queue and fencing tokens. Not re-entrant: to go on under it, pass the lease. */
+export interface Lock {
+  readonly name: string;
+  /**
+   * Waits for the lock, in the order of arrival. Rejects with `TIMEOUT` (the text says who holds it), `DEADLOCK`,
+   * `UNAVAILABLE`, `CLOSED`, `INVALID_ARGUMENT`, or the signal's own reason; it is then certain that the lock is not held.
+   */
+  acquire(options?: AcquireOptions): Promise<Lease>;
+  /** The lock if it is free now. Rejects with `UNAVAILABLE` or `CLOSED`. */
+  tryAcquire(): Promise<Lease | undefined>;
+  /**
+   * Runs `body` under the lock and releases it. Rejects as `acquire` does, with what `body` threw, or with
+   * `LEASE_LOST` where the body ended after the lease was lost: what it did last may have raced with the next holder.
+   */
+  run<T>(body: (lease: Lease) => Promise<T> | T, options?: AcquireOptions): Promise<T>;
+  /** Who holds the lock and who waits for it: sessions, in order. */
+  inspect(): Promise<LockInspection>;
+  /** Takes the lock from its holder, whose `signal` aborts, and hands it on. False if it was free. */
+  forceRelease(): Promise<boolean>;
+  /** Asks the holder to give up: it hears of it by `onReleaseRequest`. False if the lock is free. */
+  requestRelease(reason?: string): Promise<boolean>;
+}
+
+/** The handle of a lock; made without I/O. Throws `INVALID_ARGUMENT` for options that can't be used. */
+export function createLock(session: Session, where: LockName, options: LockOptions): Lock {
+  const terms = leaseTerms(options);
+  const { name, keys } = where;
+
+  return {
+    name,
+    acquire: (wait = {}) => acquire(session, where, terms, wait, undefined),
+    tryAcquire: () => tryAcquire(session, where, terms),
+    run: (body, wait = {}) => run(session, where, terms, wait, body),
+    inspect: () => inspectLock(session.engine, name, keys),
+    async forceRelease() {
+      session.assertOpen();
+      return (await session.engine.run(operations.forceRelease, keys, { fences: limits.handOversInARow })) !== '';
+    },
+    async requestRelease(reason = '') {
+      session.assertOpen();
+      if (/[\r\n]/.test(reason)) throw invalidArgument('reason', reason, 'text of one line');
+      return (await session.engine.run(operations.requestRelease, keys, { reason })) !== '';
+    },
+  };
+}
+
+/** Throws `INVALID_ARGUMENT` for a length that can't be used. */
+export function leaseTerms(options: LeaseOptions): LeaseTerms {
+  return {
+    ttlMs: toMs('ttl', options.ttl ?? limits.leaseMsDefault, limits.leaseMsMin, limits.leaseMsMax),
+    maxHoldMs: options.maxHold === undefined ? 0 : toMs('maxHold', options.maxHold, 1, limits.leaseMsMax),
+  };
+}
+
+async function run<T>(
+  session: Session,
+  where: LockName,
+  terms: LeaseTerms,
+  options: AcquireOptions,
+  body: (lease: Lease) => Promise<T> | T,
+): Promise<T> {
+  if (typeof body !== 'function') throw invalidArgument('body', body, 'a function');
+  const lease = await acquire(session, where, terms, options, callSite());
+  let result: T;
+  try {
+    result = await whileHolding(lease, () => body(lease));
+  } catch (error) {
+    const { loss } = lease;
+    await lease.release();
+    if (loss !== undefined && error instanceof Error && error !== loss) error.cause ??= loss;
+    throw error;
+  }
+  const { loss } = lease;
+  await lease.release();
+  if (loss !== undefined) throw loss;
+  return result;
+}
+
+/** What `Lock.acquire` does, with where it was called from if that is known. */
+export function acquire(
+  session: Session,
+  where: LockName,
+  terms: LeaseTerms,
+  options: AcquireOptions,
+  site: CallSite | undefined,
+): Promise<HeldLease> {
+  return new Promise((resolve, reject) => {
+    session.assertOpen();
+    const held = heldWhileWaiting(session, options);
+    const line = lineOf(session, where);
+    let endSearch: (() => void) | undefined;
+    const end = (settle: () => void): void => {
+      endSearch?.();
+      settle();
+    };
+    const wait = startWait(where.name, options, session.clock, (reason, kind) => {
+      if (!line.cancel(waiter)) return;
+      endSearch?.();
+      if (kind === 'aborted') reject(reason as Error);
+      else void timedOut(session, line, wait?.timeoutMs ?? 0, reject);
+    });
+    const waiter: Waiter = {
+      ...terms,
+      site,
+      wait,
+      once: wait?.once ?? false,
+      settled: false,
+      grant: (lease) => end(() => resolve(lease)),
+      fail: (error) => end(() => reject(error as Error)),
+      refuse: () => void timedOut(session, line, 0, reject),
+    };
+    if (!waiter.once) refuseReentry(line, held, site);
+    if (held.length > 0 && !waiter.once) {
+      endSearch = watchForDeadlock(session, line, held, (error) => {
+        if (line.cancel(waiter)) waiter.fail(error);
+      });
+    }
+    line.join(waiter);
+  });
+}
+
+function tryAcquire(session: Session, where: LockName, terms: LeaseTerms): Promise<Lease | undefined> {
+  return new Promise((resolve, reject) => {
+    session.assertOpen();
+    lineOf(session, where).join({
+      ...terms,
+      site: undefined,
+      once: true,
+      settled: false,
+      grant: resolve,
+      fail: reject,
+      refuse: () => resolve(undefined),
+    });
+  });
+}
+
+/** What a deadlock could go through: the leases of the enclosing `run`s, and those that the caller names. */
+function heldWhileWaiting(session: Session, options: AcquireOptions): HeldWhileWaiting[] {
+  const leases = options.detached === true ? [] : (heldHere() ?? []);
+  const named = options.holding === undefined ? [] : Array.isArray(options.holding) ? options.holding : [options.holding];
+  const held: HeldWhileWaiting[] = [];
+  for (const lease of new Set<Lease>([...leases, ...(named as Lease[])])) {
+    if (!(lease instanceof HeldLease)) throw invalidArgument('holding', lease, 'a lease, or an array of leases');
+    const line = session.receivers.get(lease.key) as LockLine | undefined;
+    if (lease.active && line?.lease === lease) held.push({ lease, line });
+  }
+  return held;
+}
+
+function refuseReentry(
+  line: LockLine,
+  held: readonly HeldWhileWaiting[],
+  site: CallSite | undefined,
+): void {
+  const own = held.find((one) => one.line === line)?.lease;
+  if (own === undefined) return;
+  const name = JSON.stringify(line.name);
+  throw new LockstepError(
+    'DEADLOCK',
+    `lock ${name} is already held by the task that asks for it${own.site === undefined ? '' : `, ${own.site.describe()}`}` +
+      `${site === undefined ? '' : `; asked again ${site.describe()}`}: locks are not re-entrant; pass the lease on, ` +
+      'or say { detached: true } where this wait is not awaited by its holder',
+    { details: { lock: line.name, fence: own.fence, acquiredAt: own.site?.describe(), askedAt: site?.describe() } },
+  );
+}
+
+/** Rejects a wait whose time is over, with who is in the way: the store's freshest word if it comes at once. */
+async function timedOut(session: Session, line: LockLine, afterMs: number, reject: (error: Error) => void): Promise<void> {
+  const local = line.lease;
+  let holder = '';
+  if (local !== undefined) {
+    holder = `it is held by another task of this session since ${new Date(local.since).toISOString()} (fence ${local.fence})`;
+  } else {
+    const look = session.engine.run(operations.look, line.keys, { from: 0, to: 0 }).catch(() => undefined);
+    const reply = await Promise.race([look, new Promise<undefined>((done) => session.clock.timer(20, () => done(undefined)))]);
+    const owner = reply === undefined ? line.blocker?.owner : String(reply[0]);
+    const card = reply === undefined ? line.blocker?.card : String(reply[2]);
+    holder = describeHolder(owner, card ?? '', reply === undefined ? undefined : Number(reply[1]));
+  }
+  const name = JSON.stringify(line.name);
+  const waited = afterMs === 0 ? `lock ${name} is not free` : `lock ${name} was not free within ${afterMs} ms`;
+  reject(
+    new LockstepError('TIMEOUT', `${waited}: ${holder}`, {
+      details: { lock: line.name, timeoutMs: afterMs, holder: local === undefined ? infoOf(line.blocker?.card ?? '') : session.info },
+    }),
+  );
+}
+
+function describeHolder(owner: string | undefined, card: string, leftMs: number | undefined): string {
+  if (owner === undefined) return 'the store did not say in time who holds it';
+  if (owner === '') return 'it was given back just now, and others came first';
+  const known = parseOwner(owner);
+  const left = leftMs === undefined ? '' : leftMs < 0 ? '; it has no time to live' : `; its lease has ${leftMs} ms left`;
+  if (known === undefined) return `it is held by another program, as ${JSON.stringify(owner)}${left}`;
+  const info: SessionInfo | undefined = infoOf(card);
+  const who = info === undefined ? `session ${known.session}` : describe(info);
+  return `it is held by ${who} since ${new Date(known.sinceMs).toISOString()} (fence ${known.fence})${left}`;
+}
+

@@ -1,0 +1,29 @@
+/** A waiter's token, `session:ask:ttlMs`, as `operations/lock.ts` defines it. */
+export interface Token {
+  readonly text: string;
+  readonly session: string;
+  readonly ttlMs: number;
+}
+
+/** An owner, `session:ask:ttlMs:fence:sinceUs`. */
+export interface Owner extends Token {
+  readonly fence: number;
+  /** When the store granted it: ms since 1970. */
+  readonly sinceMs: number;
+}
+
+/** The token that a token or an owner begins with; nothing for what another program wrote. */
+export function tokenOf(subject: string): Token | undefined {
+  const [session = '', ask = '', ttl = ''] = subject.split(':', 3);
+  const ttlMs = Number(ttl);
+  if (session === '' || ask === '' || ttl === '' || !Number.isSafeInteger(ttlMs)) return undefined;
+  return { text: `${session}:${ask}:${ttl}`, session, ttlMs };
+}
+
+/** The parts of an owner; nothing for what another program wrote. */
+export function parseOwner(owner: string): Owner | undefined {
+  const token = tokenOf(owner);
+  const [, , , fence = '', since = ''] = owner.split(':', 5);
+  if (token === undefined || fence === '' || since === '') return undefined;
+  return { ...token, fence: Number(fence), sinceMs: Number(since) / 1000 };
+}

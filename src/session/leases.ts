@@ -1,0 +1,130 @@
+import type { Timer } from '../base/clock.ts';
+import { instantNow, isOver, leftMs } from '../base/validity.ts';
+import type { Engine, Instant, Keeper } from '../engines/engine.ts';
+
+/** Why a lease ended before its holder gave it back. */
+export type LossCause =
+  /** The store says that somebody else has it, or nobody. */
+  | 'lost'
+  /** It could not be confirmed before its time was over. */
+  | 'expired'
+  /** Somebody took it by force. */
+  | 'forced'
+  /** This session was closed. */
+  | 'closed';
+
+export interface Loss {
+  readonly cause: LossCause;
+  /** How late the event loop ran when it was noticed: ms. */
+  readonly lagMs: number;
+  /** Until when it had been confirmed: ms since 1970. */
+  readonly confirmedUntil: number;
+}
+
+/** Something held in the store under a lease. */
+export interface Hold {
+  readonly key: string;
+  readonly owner: string;
+  ttlMs: number;
+  handle: number;
+  /** Called once, when it is lost and not dropped before. */
+  lost: (loss: Loss) => void;
+}
+
+/**
+ * The leases of one session. The engine's keeper renews them; here they are watched: `expired` is found by the
+ * holder's own timer, never by waiting for the store.
+ */
+export class Leases {
+  readonly #engine: Engine;
+  readonly #maxStallMs: number;
+  readonly #held: Map<number, Hold> = new Map();
+  #keeper: Keeper | undefined;
+  #timer: Timer | undefined;
+  #timerAt = Number.POSITIVE_INFINITY;
+
+  constructor(engine: Engine, maxStallMs: number) {
+    this.#engine = engine;
+    this.#maxStallMs = maxStallMs;
+  }
+
+  keep(key: string, owner: string, ttlMs: number, until: Instant, maxHoldMs: number, lost: Hold['lost']): Hold {
+    const hold: Hold = { key, owner, ttlMs, handle: 0, lost };
+    this.#begin(hold, until, maxHoldMs);
+    return hold;
+  }
+
+  /** Goes on with another length or another cap, for the next task of a hand-over inside the session. */
+  keepOn(hold: Hold, ttlMs: number, maxHoldMs: number): void {
+    const until = this.validUntil(hold);
+    this.drop(hold);
+    hold.ttlMs = ttlMs;
+    this.#begin(hold, until, maxHoldMs);
+  }
+
+  drop(hold: Hold): void {
+    if (this.#held.delete(hold.handle)) this.#keeper?.drop(hold.handle);
+  }
+
+  validUntil(hold: Hold): Instant {
+    return this.#keeper?.validUntil(hold.handle) ?? { monotonicMs: 0, wallMs: 0 };
+  }
+
+  /** ms; 0 when it is over. */
+  leftMs(hold: Hold): number {
+    if (!this.#held.has(hold.handle)) return 0;
+    return leftMs(this.validUntil(hold), instantNow(this.#engine.clock));
+  }
+
+  async close(): Promise<void> {
+    this.#timer?.cancel();
+    this.#held.clear();
+    await this.#keeper?.close();
+  }
+
+  #begin(hold: Hold, until: Instant, maxHoldMs: number): void {
+    this.#keeper ??= this.#engine.keeper({
+      maxStallMs: this.#maxStallMs,
+      lost: (handle) => this.#end(handle, 'lost', 0),
+    });
+    hold.handle = this.#keeper.keep({ key: hold.key, owner: hold.owner, ttlMs: hold.ttlMs, until, maxHoldMs });
+    this.#held.set(hold.handle, hold);
+    const lookAt = Math.min(until.monotonicMs, this.#engine.clock.monotonicMs() + beatMs(hold.ttlMs));
+    if (lookAt < this.#timerAt) this.#lookAt(lookAt);
+  }
+
+  /** Calls `lost` of a hold that is not dropped yet. */
+  #end(handle: number, cause: LossCause, lagMs: number): void {
+    const hold = this.#held.get(handle);
+    if (hold === undefined) return;
+    const confirmedUntil = this.validUntil(hold).wallMs;
+    this.drop(hold);
+    hold.lost({ cause, lagMs, confirmedUntil });
+  }
+
+  #lookAt(monotonicMs: number): void {
+    this.#timer?.cancel();
+    this.#timerAt = monotonicMs;
+    const now = this.#engine.clock.monotonicMs();
+    this.#timer = this.#engine.clock.timer(Math.max(1, Math.ceil(monotonicMs - now)), () => this.#look());
+  }
+
+  #look(): void {
+    const now = instantNow(this.#engine.clock);
+    const lagMs = Math.max(0, Math.round(now.monotonicMs - this.#timerAt));
+    this.#timerAt = Number.POSITIVE_INFINITY;
+    this.#keeper?.beat();
+    let next = Number.POSITIVE_INFINITY;
+    for (const [handle, hold] of this.#held) {
+      const until = this.validUntil(hold);
+      if (isOver(until, now)) this.#end(handle, 'expired', lagMs);
+      else next = Math.min(next, now.monotonicMs + Math.min(leftMs(until, now), beatMs(hold.ttlMs)));
+    }
+    if (next < this.#timerAt) this.#lookAt(next);
+  }
+}
+
+/** How often the keeper hears that this event loop turns. */
+function beatMs(ttlMs: number): number {
+  return Math.min(1_000, Math.max(10, ttlMs / 3));
+}

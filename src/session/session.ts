@@ -1,0 +1,161 @@
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { threadId } from 'node:worker_threads';
+import type { Clock } from '../base/clock.ts';
+import { LockstepError } from '../base/errors.ts';
+import { keysOf, type SpaceKeys } from '../base/names.ts';
+import type { Doorbell, Engine } from '../engines/engine.ts';
+import * as sessions from '../operations/session.ts';
+import { Leases } from './leases.ts';
+
+/** Who takes part: one `open` in one thread of one process. */
+export interface SessionInfo {
+  readonly id: string;
+  readonly host: string;
+  readonly pid: number;
+  /** Node's `threadId`: 0 is the main thread. */
+  readonly thread: number;
+  readonly label: string;
+  /** When it was opened: ms since 1970, by the store's clock as far as it is known. */
+  readonly since: number;
+}
+
+export interface SessionOptions {
+  space: string;
+  label: string;
+  /** 0: ten times the lease. */
+  maxStallMs: number;
+}
+
+/** What a primitive does with the session's mail about one of its keys. */
+export interface Receiver {
+  /** A hint from the store, such as `granted`, about `subject`: a token or an owner. */
+  told(verb: string, subject: string, waitedMs: number, note: string): void;
+  /** The session is closing: fail what waits, end what is held. */
+  close(reason: LockstepError): Promise<void>;
+}
+
+/** What a session does about mail to another one that turned out to be dead, and about mail that nobody here expects. */
+export type Unexpected = (verb: string, subject: string, key: string, dead: boolean) => void;
+
+/**
+ * One participant of a space: it has an inbox in the store, keeps its leases alive, and lets go of everything when
+ * it is closed or its process dies. Nothing here keeps the process alive unless something waits or is held.
+ */
+export class Session {
+  readonly info: SessionInfo;
+  readonly space: string;
+  readonly engine: Engine;
+  readonly clock: Clock;
+  readonly keys: SpaceKeys;
+  readonly leases: Leases;
+  /** By the key that mail is about. */
+  readonly receivers: Map<string, Receiver> = new Map();
+  unexpected: Unexpected = () => {};
+
+  #doorbell: Doorbell | undefined;
+  #asks = 0;
+  #busy = 0;
+  #closing: Promise<void> | undefined;
+  readonly #background: Set<Promise<unknown>> = new Set();
+
+  static async open(engine: Engine, options: SessionOptions): Promise<Session> {
+    const session = new Session(engine, options);
+    session.#doorbell = await engine.listen(session.info.id, {
+      message: (text) => session.#deliver(text, false),
+      undelivered: (_, text) => session.#deliver(text, true),
+    });
+    session.#doorbell.unref();
+    await engine.run(sessions.join, session.keys, { session: session.info.id, card: JSON.stringify(session.info) });
+    return session;
+  }
+
+  private constructor(engine: Engine, options: SessionOptions) {
+    this.engine = engine;
+    this.clock = engine.clock;
+    this.space = options.space;
+    this.keys = keysOf(options.space);
+    this.info = {
+      id: newSessionId(),
+      host: hostname(),
+      pid: process.pid,
+      thread: threadId,
+      label: options.label,
+      since: Math.floor(this.clock.wallUs() / 1000),
+    };
+    this.leases = new Leases(engine, options.maxStallMs);
+  }
+
+  /** A token for one ask: its own for ever, made before the ask is sent. */
+  token(ttlMs: number): string {
+    this.#asks += 1;
+    return `${this.info.id}:${this.#asks}:${ttlMs}`;
+  }
+
+  /** Rejects what comes after `close`. */
+  assertOpen(): void {
+    if (this.#closing !== undefined) throw closed();
+  }
+
+  get closing(): boolean {
+    return this.#closing !== undefined;
+  }
+
+  /** Something begins to wait or is held: the process stays alive for it. */
+  enter(): void {
+    this.#busy += 1;
+    if (this.#busy === 1) this.#doorbell?.ref();
+  }
+
+  /** Something ended that `enter` announced. */
+  exit(): void {
+    this.#busy -= 1;
+    if (this.#busy === 0) this.#doorbell?.unref();
+  }
+
+  /** Removes the card of a session that is dead. */
+  forget(session: string): void {
+    this.inBackground(this.engine.run(sessions.leave, this.keys, { session }));
+  }
+
+  /** Lets a task run that nobody awaits: it may fail, and `close` waits for it. */
+  inBackground(task: Promise<unknown>): void {
+    const done = (): void => void this.#background.delete(task);
+    this.#background.add(task);
+    task.then(done, done);
+  }
+
+  /** Ends all that waits or is held, tells the store, and lets go of it. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await Promise.allSettled([...this.receivers.values()].map(async (receiver) => receiver.close(closed())));
+    await Promise.allSettled([...this.#background]);
+    await this.leases.close();
+    await this.engine.run(sessions.leave, this.keys, { session: this.info.id }).catch(() => {}); // the card is only for people
+    await this.#doorbell?.close();
+    await this.engine.close();
+  }
+
+  /** Mail is `verb subject waitedMs key`, and a note for people on a line of its own. A key may contain spaces. */
+  #deliver(text: string, dead: boolean): void {
+    const [line = '', note = ''] = text.split('\n', 2);
+    const [verb = '', subject = '', waited = ''] = line.split(' ', 3);
+    const key = line.slice(verb.length + subject.length + waited.length + 3);
+    const receiver = this.receivers.get(key);
+    if (dead || receiver === undefined) this.unexpected(verb, subject, key, dead);
+    else receiver.told(verb, subject, Number(waited), note);
+  }
+}
+
+/** 96 random bits, in characters that neither a file name nor a token minds. */
+function newSessionId(): string {
+  return randomBytes(12).toString('base64url');
+}
+
+function closed(): LockstepError {
+  return new LockstepError('CLOSED', 'this lockstep is closed: open another one to go on');
+}
