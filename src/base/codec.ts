@@ -53,7 +53,11 @@ export function valueCodec<V>(options: ValueOptions<V>): ValueCodec<V> {
     throw invalidArgument('codec', codec, 'an object with the functions encode and decode');
   }
   if (schema !== undefined && typeof schema?.['~standard']?.validate !== 'function') {
-    throw invalidArgument('schema', schema, 'a Standard Schema (https://standardschema.dev), such as one of Zod or Valibot');
+    throw invalidArgument(
+      'schema',
+      schema,
+      'a Standard Schema (https://standardschema.dev), such as one of Zod or Valibot',
+    );
   }
   const text: TextCodec<V> = codec === undefined ? jsonCodec(schema !== undefined) : customCodec(codec);
   return schema === undefined ? text : validated(schema, text);
@@ -85,16 +89,20 @@ function accepted<V>(where: string, result: Validation<V>): V {
   for (const part of issue?.path ?? []) path += step(typeof part === 'object' ? part.key : part);
   const at = path === '' ? '' : ` at ${path}`;
   const more = result.issues.length > 1 ? ` (and ${result.issues.length - 1} more)` : '';
-  throw invalidValue(where, `does not fit the schema${at}: ${issue?.message ?? 'refused'}${more}`, { issues: result.issues });
+  throw invalidValue(where, `does not fit the schema${at}: ${issue?.message ?? 'refused'}${more}`, {
+    issues: result.issues,
+  });
 }
 
 function customCodec<V>(codec: Codec<V>): TextCodec<V> {
   return {
     encode(where, value) {
       const text: unknown = codec.encode(value);
-      if (typeof text !== 'string') throw invalidValue(where, `can't be stored: its codec encoded it as ${kindOf(text)}, not text`);
+      if (typeof text !== 'string')
+        throw invalidValue(where, `can't be stored: its codec encoded it as ${kindOf(text)}, not text`);
       // Half a surrogate pair does not survive UTF-8.
-      if (/\p{Cs}/u.test(text)) throw invalidValue(where, `can't be stored: its codec encoded it as text that is not well-formed`);
+      if (/\p{Cs}/u.test(text))
+        throw invalidValue(where, `can't be stored: its codec encoded it as text that is not well-formed`);
       return bounded(where, text);
     },
     decode(where, text) {
@@ -142,12 +150,14 @@ function flawOf(value: unknown, typed: boolean, depth: number): Flaw | undefined
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return undefined;
   if (typeof value === 'number') return Number.isFinite(value) ? undefined : { path: '', what: String(value) };
   if (typeof value !== 'object') return { path: '', what: kindOf(value) };
-  if (depth > limits.valueDepthMax) return { path: '', what: `nested deeper than ${limits.valueDepthMax} levels, or in a circle` };
+  if (depth > limits.valueDepthMax)
+    return { path: '', what: `nested deeper than ${limits.valueDepthMax} levels, or in a circle` };
   if (Array.isArray(value)) return flawInArray(value, typed, depth);
   if (typed && typeof (value as { toJSON?: unknown }).toJSON === 'function') {
     return flawOf((value as { toJSON(): unknown }).toJSON(), typed, depth + 1);
   }
-  if (!isPlain(value)) return { path: '', what: `${kindOf(value)}, which JSON can't bring back; use a plain object, or a codec` };
+  if (!isPlain(value))
+    return { path: '', what: `${kindOf(value)}, which JSON can't bring back; use a plain object, or a codec` };
   return flawInObject(value as Record<string, unknown>, typed, depth);
 }
 

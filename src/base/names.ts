@@ -52,11 +52,20 @@ export function keysOf(space: string): SpaceKeys {
   return keys;
 }
 
+/** The space of a key of the layout. */
+export function spaceOf(key: string): string {
+  return key.slice(1, key.indexOf('}'));
+}
+
 /**
  * Checks the name of a lock, counter, map, …: a well-formed text of 1 to `bytesMax` UTF-8 bytes without control
  * characters. Throws `INVALID_ARGUMENT`, which calls it `argument`.
  */
-export function checkName(argument: string, name: unknown, bytesMax: number = limits.nameBytesMax): asserts name is string {
+export function checkName(
+  argument: string,
+  name: unknown,
+  bytesMax: number = limits.nameBytesMax,
+): asserts name is string {
   if (typeof name !== 'string' || name === '') throw invalidArgument(argument, name, 'a text that is not empty');
   // No UTF-16 unit takes more than three bytes.
   if (name.length * 3 > bytesMax && Buffer.byteLength(name) > bytesMax) {
@@ -79,7 +88,8 @@ const unfit = /[\p{Cc}\p{Cs}]/u;
 /** The owner key of a named lock, of any space. */
 const ownLock = /^\{([^{}]+)\}:lock:(.+)$/s;
 /** What the layout has for something else than an owner. */
-const taken = /^(?:\{[^{}]+\}:(?:lock-queue:|lock-waits:|counter:|map:|(?:fence|sessions)$)|lock-(?:queue|waits|fence):)/;
+const taken =
+  /^(?:\{[^{}]+\}:(?:lock-queue:|lock-waits:|counter:|map:|(?:fence|sessions)$)|lock-(?:queue|waits|fence):)/;
 
 function verbatim(key: string, sessions: string): LockNames {
   checkName('key', key);

@@ -29,13 +29,19 @@ export type OnEnd = (reason: unknown, kind: 'timeout' | 'aborted') => void;
  * Nothing where nothing can end the wait. Call it before anything is sent: it throws the signal's reason where that
  * has aborted already, and `INVALID_ARGUMENT` for options that can't be used.
  */
-export function startWait(name: string, options: WaitOptions | undefined, clock: Clock, onEnd: OnEnd): Wait | undefined {
+export function startWait(
+  name: string,
+  options: WaitOptions | undefined,
+  clock: Clock,
+  onEnd: OnEnd,
+): Wait | undefined {
   const timeout = options?.timeout;
   const signal = options?.signal;
   if (timeout === undefined && signal === undefined) return undefined;
   const timeoutMs = timeout === undefined ? undefined : toMs('timeout', timeout, 0, limits.waitMsMax);
   if (signal !== undefined) {
-    if (!isSignal(signal)) throw invalidArgument('signal', signal, 'an AbortSignal, such as that of an AbortController');
+    if (!isSignal(signal))
+      throw invalidArgument('signal', signal, 'an AbortSignal, such as that of an AbortController');
     if (signal.aborted) throw signal.reason as Error;
   }
   return new Watch(name, timeoutMs, signal, clock, onEnd);
@@ -48,7 +54,13 @@ class Watch implements Wait {
   readonly #timer: Timer | undefined;
   #onEnd: OnEnd | undefined;
 
-  constructor(name: string, timeoutMs: number | undefined, signal: AbortSignal | undefined, clock: Clock, onEnd: OnEnd) {
+  constructor(
+    name: string,
+    timeoutMs: number | undefined,
+    signal: AbortSignal | undefined,
+    clock: Clock,
+    onEnd: OnEnd,
+  ) {
     this.#name = name;
     this.timeoutMs = timeoutMs;
     this.#signal = signal;

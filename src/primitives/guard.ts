@@ -29,11 +29,15 @@ export interface Guarding {
  */
 export function guardOf(lease: unknown, engine: Engine, space: string): Guard {
   if (typeof (lease as Partial<Guarding> | null | undefined)?.[asGuard] !== 'function') {
-    throw invalidArgument('guard', lease, 'a lease, as a lock\'s acquire and run give it');
+    throw invalidArgument('guard', lease, "a lease, as a lock's acquire and run give it");
   }
   const guard = (lease as Guarding)[asGuard]();
   if (guard.engine !== engine || guard.space !== space) {
-    throw invalidArgument('guard', lease, `a lease of the same store and space as what it guards (${engine.name}, space ${space})`);
+    throw invalidArgument(
+      'guard',
+      lease,
+      `a lease of the same store and space as what it guards (${engine.name}, space ${space})`,
+    );
   }
   return guard;
 }

@@ -1,7 +1,7 @@
 import { type ValueCodec, valueCodec, type ValueOptions } from '../base/codec.ts';
 import { LockstepError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
-import { checkName } from '../base/names.ts';
+import { checkName, spaceOf } from '../base/names.ts';
 import type { Engine } from '../engines/engine.ts';
 import * as operations from '../operations/map.ts';
 import { type Guard, guardOf } from './guard.ts';
@@ -39,33 +39,22 @@ export interface SharedMap<V> extends AsyncIterable<[key: string, value: V]> {
   values(): AsyncIterableIterator<V>;
 }
 
-/** Where a map lives. */
-export interface MapPlace {
-  readonly space: string;
-  readonly name: string;
-  readonly key: string;
-}
-
 /** The handle of a map; made without I/O. Throws `INVALID_ARGUMENT` for a schema or codec that is none. */
-export function createMap<V>(engine: Engine, place: MapPlace, options: ValueOptions<V> = {}): SharedMap<V> {
-  return new StoredMap(engine, place, valueCodec(options));
+export function createMap<V>(engine: Engine, name: string, key: string, options: ValueOptions<V> = {}): SharedMap<V> {
+  return new StoredMap(engine, name, { map: key }, valueCodec(options));
 }
 
 class StoredMap<V> implements SharedMap<V> {
+  readonly name: string;
   readonly #engine: Engine;
-  readonly #place: MapPlace;
+  readonly #keys: operations.MapKeys;
   readonly #codec: ValueCodec<V>;
-  readonly #map: operations.MapKeys;
 
-  constructor(engine: Engine, place: MapPlace, codec: ValueCodec<V>) {
+  constructor(engine: Engine, name: string, keys: operations.MapKeys, codec: ValueCodec<V>) {
+    this.name = name;
     this.#engine = engine;
-    this.#place = place;
+    this.#keys = keys;
     this.#codec = codec;
-    this.#map = { map: place.key };
-  }
-
-  get name(): string {
-    return this.#place.name;
   }
 
   async get(key: string): Promise<V | undefined> {
@@ -98,7 +87,7 @@ class StoredMap<V> implements SharedMap<V> {
   }
 
   size(): Promise<number> {
-    return this.#engine.run(operations.size, this.#map, {});
+    return this.#engine.run(operations.size, this.#keys, {});
   }
 
   async *entries(): AsyncGenerator<[key: string, value: V], undefined> {
@@ -121,7 +110,7 @@ class StoredMap<V> implements SharedMap<V> {
     const seen = new Set<string>(); // a store that moves its entries while it is scanned gives some of them twice
     let cursor = '';
     do {
-      const page = await this.#engine.scan(this.#place.key, cursor, limits.entriesPerPage);
+      const page = await this.#engine.scan(this.#keys.map, cursor, limits.entriesPerPage);
       for (let i = 0; i + 1 < page.entries.length; i += 2) {
         const key = page.entries[i]!;
         if (seen.has(key)) continue;
@@ -134,15 +123,15 @@ class StoredMap<V> implements SharedMap<V> {
 
   async #stored(key: string): Promise<readonly string[]> {
     checkKey(key);
-    return this.#engine.run(operations.get, this.#map, { field: key });
+    return this.#engine.run(operations.get, this.#keys, { field: key });
   }
 
   #guard(options: WriteOptions): Guard | undefined {
-    return 'guard' in options ? guardOf(options.guard, this.#engine, this.#place.space) : undefined;
+    return 'guard' in options ? guardOf(options.guard, this.#engine, spaceOf(this.#keys.map)) : undefined;
   }
 
   #guarded(guard: Guard | undefined): operations.GuardedMapKeys {
-    return { map: this.#place.key, guard: guard?.key ?? this.#place.key };
+    return { map: this.#keys.map, guard: guard?.key ?? this.#keys.map };
   }
 
   #where(key: string): string {
