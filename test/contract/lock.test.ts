@@ -1,0 +1,400 @@
+import { expect, onTestFinished, test } from 'vitest';
+import type { Lockstep } from '../../src/lockstep.ts';
+import type { Lease } from '../../src/primitives/lease.ts';
+import { eachEngine } from './each-engine.ts';
+import { failure, gate, openSession, until } from './sessions.ts';
+
+eachEngine((_, openStore) => {
+  async function open(...labels: string[]): Promise<Lockstep[]> {
+    const store = await openStore();
+    return Promise.all(labels.map((label) => openSession(store, label)));
+  }
+
+  test('a lock lets one task of all sessions in at a time, with fences that only grow', async () => {
+    const sessions = await open('a', 'b', 'c');
+    let inside = 0;
+    const fences: number[] = [];
+    const task = async (shared: Lockstep): Promise<void> => {
+      for (let i = 0; i < 50; i++) {
+        const lease = await shared.lock('x').acquire();
+        inside += 1;
+        expect(inside).toBe(1);
+        fences.push(lease.fence);
+        await Promise.resolve();
+        inside -= 1;
+        await lease.release();
+      }
+    };
+    await Promise.all(sessions.flatMap((shared) => [task(shared), task(shared), task(shared), task(shared)]));
+    expect(fences).toHaveLength(600);
+    expect(fences).toEqual([...new Set(fences)].sort((a, b) => a - b));
+  });
+
+  test('waiters of one session are served in the order in which they came', async () => {
+    const [a, b] = (await open('a', 'b')) as [Lockstep, Lockstep];
+    const held = await b.lock('x').acquire();
+    const served: number[] = [];
+    const waits = Array.from({ length: 1_000 }, async (_unused, i) => {
+      const lease = await a.lock('x').acquire();
+      served.push(i);
+      await lease.release();
+    });
+    await until('somebody waits', async () => (await b.lock('x').inspect()).waiters.length === 1);
+    await held.release();
+    await Promise.all(waits);
+    expect(served).toEqual(Array.from({ length: 1_000 }, (_unused, i) => i));
+  });
+
+  test('sessions are served in the order in which they came', async () => {
+    const labels = Array.from({ length: 20 }, (_unused, i) => `s${i}`);
+    const sessions = await open('holder', ...labels);
+    const [holder, ...others] = sessions as [Lockstep, ...Lockstep[]];
+    const held = await holder.lock('x').acquire();
+    const served: string[] = [];
+    const waits: Promise<void>[] = [];
+    for (const [i, shared] of others.entries()) {
+      waits.push(
+        shared.lock('x').run(() => {
+          served.push(shared.session.label);
+        }),
+      );
+      await until('it waits', async () => (await holder.lock('x').inspect()).waiters.length === i + 1);
+    }
+    const seen = await holder.lock('x').inspect();
+    expect(seen.waiters.map(({ session }) => session.label)).toEqual(labels);
+    await held.release();
+    await Promise.all(waits);
+    expect(served).toEqual(labels);
+  });
+
+  test('tryAcquire gives the lock or nothing, at once', async () => {
+    const [a, b] = (await open('a', 'b')) as [Lockstep, Lockstep];
+    const lease = await a.lock('x').tryAcquire();
+    expect(lease?.remaining()).toBeGreaterThan(5_000);
+    expect(await a.lock('x').tryAcquire()).toBeUndefined();
+    expect(await b.lock('x').tryAcquire()).toBeUndefined();
+    await lease?.release();
+    const next = await b.lock('x').tryAcquire();
+    expect(next?.fence).toBeGreaterThan(lease!.fence);
+  });
+
+  test('a wait that times out says who holds the lock, and leaves the line', async () => {
+    const [a, b] = (await open('Anna', 'Bert')) as [Lockstep, Lockstep];
+    const lease = await a.lock('x').acquire();
+    const error = await failure(b.lock('x').acquire({ timeout: 30 }));
+    expect(error).toMatchObject({ code: 'TIMEOUT' });
+    expect(error.message).toContain('lock "x" was not free within 30 ms: it is held by "Anna" (pid ');
+    expect(error.message).toContain(`fence ${lease.fence}`);
+    expect((await a.lock('x').inspect()).waiters).toEqual([]);
+    const own = await failure(a.lock('x').acquire({ timeout: 30 }));
+    expect(own.message).toContain('held by another task of this session');
+    const atOnce = await failure(b.lock('x').acquire({ timeout: 0 }));
+    expect(atOnce.message).toContain('lock "x" is not free: it is held by "Anna"');
+    await lease.release();
+    await (await b.lock('x').acquire({ timeout: 0 })).release();
+  });
+
+  test("an aborted wait rejects with the signal's own reason and does not own the lock", async () => {
+    const [a, b, c] = (await open('a', 'b', 'c')) as [Lockstep, Lockstep, Lockstep];
+    const lease = await a.lock('x').acquire();
+    const controller = new AbortController();
+    const reason = new Error('changed my mind');
+    const wait = b.lock('x').acquire({ signal: controller.signal });
+    await until('b waits', async () => (await a.lock('x').inspect()).waiters.length === 1);
+    const behind = c.lock('x').acquire();
+    await until('c waits', async () => (await a.lock('x').inspect()).waiters.length === 2);
+    controller.abort(reason);
+    expect(await failure(wait)).toBe(reason);
+    await lease.release();
+    expect((await behind).remaining()).toBeGreaterThan(0);
+    const early = new AbortController();
+    early.abort(reason);
+    expect(await failure(b.lock('y').acquire({ signal: early.signal }))).toBe(reason);
+    expect(await b.lock('y').tryAcquire()).toBeDefined();
+  });
+
+  test('waits that are given up at random moments leave neither holder nor waiter behind', async () => {
+    const sessions = await open('a', 'b', 'c');
+    let inside = 0;
+    const task = async (shared: Lockstep, seed: number): Promise<void> => {
+      for (let i = 0; i < 40; i++) {
+        const timeout = ((i * 7 + seed * 3) % 5) as 0 | 1 | 2 | 3 | 4;
+        const lease = await shared
+          .lock('x')
+          .acquire({ timeout })
+          .catch((error: { code: string }) => {
+            expect(error.code).toBe('TIMEOUT');
+          });
+        if (lease === undefined) continue;
+        inside += 1;
+        expect(inside).toBe(1);
+        if (i % 3 === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+        inside -= 1;
+        await lease.release();
+      }
+    };
+    await Promise.all(sessions.flatMap((shared, i) => [task(shared, i), task(shared, i + 10), task(shared, i + 20)]));
+    await until('nobody holds or waits', async () => {
+      const seen = await sessions[0]!.lock('x').inspect();
+      return seen.holder === undefined && seen.waiters.length === 0;
+    });
+  });
+
+  test('a lease is renewed while it is held, and gone once it is released', async () => {
+    const [a, b] = (await open('a', 'b')) as [Lockstep, Lockstep];
+    const lease = await a.lock('x', { ttl: 150 }).acquire();
+    const end = performance.now() + 600;
+    await until('four lengths of the lease are over', () => performance.now() > end);
+    expect(lease.signal.aborted).toBe(false);
+    expect(lease.remaining()).toBeGreaterThan(0);
+    expect((await b.lock('x').inspect()).holder?.fence).toBe(lease.fence);
+    await lease.release();
+    expect(lease.remaining()).toBe(0);
+    await lease.release(); // harmless
+    expect((await b.lock('x').inspect()).holder).toBeUndefined();
+  });
+
+  test('maxHold ends a lease although it is renewed', async () => {
+    const [a, b] = (await open('a', 'b')) as [Lockstep, Lockstep];
+    const lease = await a.lock('x', { ttl: 100, maxHold: 250 }).acquire();
+    const next = await b.lock('x').acquire({ timeout: 5_000 });
+    expect(lease.signal.aborted).toBe(true);
+    expect(lease.signal.reason).toMatchObject({ code: 'LEASE_LOST', details: { lock: 'x', fence: lease.fence } });
+    expect(next.fence).toBeGreaterThan(lease.fence);
+  });
+
+  test('run releases the lock, gives the result, and passes on what the body threw', async () => {
+    const [a] = (await open('a')) as [Lockstep];
+    expect(await a.lock('x').run((lease) => lease.fence > 0)).toBe(true);
+    const thrown = new Error('mine');
+    expect(await failure(a.lock('x').run(() => Promise.reject(thrown)))).toBe(thrown);
+    expect((await a.lock('x').inspect()).holder).toBeUndefined();
+  });
+
+  test('forceRelease takes the lock: the old holder hears of it, the next waiter has it, with a larger fence', async () => {
+    const [a, b, c] = (await open('a', 'b', 'c')) as [Lockstep, Lockstep, Lockstep];
+    expect(await c.lock('x').forceRelease()).toBe(false);
+    const body = gate();
+    let lease: Lease | undefined;
+    const ran = failure(
+      a.lock('x').run(async (own) => {
+        lease = own;
+        await body.opened;
+      }),
+    );
+    await until('it is held', () => lease !== undefined);
+    const next = b.lock('x').acquire();
+    await until('b waits', async () => (await a.lock('x').inspect()).waiters.length === 1);
+    expect(await c.lock('x').forceRelease()).toBe(true);
+    expect((await next).fence).toBeGreaterThan(lease!.fence);
+    await until('the signal aborts', () => lease!.signal.aborted);
+    body.open();
+    const error = await ran;
+    expect(error).toMatchObject({ code: 'LEASE_LOST', details: { cause: 'forced' } });
+    expect(error).toBe(lease!.signal.reason);
+    expect((await c.lock('x').inspect()).holder?.session.label).toBe('b');
+  });
+
+  test('a body that throws after the lease was lost rejects with its own error, the loss as cause', async () => {
+    const [a, b] = (await open('a', 'b')) as [Lockstep, Lockstep];
+    const mine = new Error('mine');
+    const error = await failure(
+      a.lock('x').run(async (lease) => {
+        await b.lock('x').forceRelease();
+        await until('it is lost', () => lease.signal.aborted);
+        throw mine;
+      }),
+    );
+    expect(error).toBe(mine);
+    expect(error.cause).toMatchObject({ code: 'LEASE_LOST' });
+  });
+
+  test('a waiter may ask the holder to give up', async () => {
+    const [a, b] = (await open('a', 'b')) as [Lockstep, Lockstep];
+    expect(await b.lock('x y').requestRelease('please')).toBe(false);
+    const lease = await a.lock('x y').acquire();
+    lease.onReleaseRequest(({ lock, reason }) => {
+      expect([lock, reason]).toEqual(['x y', 'please: it is urgent']);
+      void lease.release();
+    });
+    expect(await b.lock('x y').requestRelease('please: it is urgent')).toBe(true);
+    await (await b.lock('x y').acquire({ timeout: 5_000 })).release();
+  });
+
+  test('a guarded write is refused once the lease is over, and nothing is written', async () => {
+    const [a, b] = (await open('a', 'b')) as [Lockstep, Lockstep];
+    const lease = await a.lock('x').acquire();
+    await a.map<number>('m').set('k', 1, { guard: lease });
+    await b.lock('x').forceRelease();
+    const next = await b.lock('x').acquire();
+    expect(await failure(a.map<number>('m').set('k', 2, { guard: lease }))).toMatchObject({ code: 'LEASE_LOST' });
+    expect(await failure(a.map<number>('m').delete('k', { guard: lease }))).toMatchObject({ code: 'LEASE_LOST' });
+    expect(await b.map<number>('m').get('k')).toBe(1);
+    await b.map<number>('m').set('k', 3, { guard: next });
+    await next.release();
+    expect(await failure(b.map<number>('m').set('k', 4, { guard: next }))).toMatchObject({ code: 'LEASE_LOST' });
+    expect(await b.map<number>('m').get('k')).toBe(3);
+  });
+
+  test('asking for a lock that an enclosing run holds is a deadlock at once, unless the wait is detached', async () => {
+    const [a] = (await open('a')) as [Lockstep];
+    const error = await failure(a.lock('x').run(() => a.lock('x').acquire()));
+    expect(error).toMatchObject({ code: 'DEADLOCK', details: { lock: 'x' } });
+    expect(error.message.match(/lock\.test\.ts:\d+/g)).toHaveLength(1);
+    const inner = await a
+      .lock('x')
+      .run(() => a.lock('x').run(() => 1))
+      .catch((e: Error) => e.message);
+    expect(String(inner).match(/lock\.test\.ts:\d+/g)).toHaveLength(2);
+    let detached: Promise<Lease> | undefined;
+    await a.lock('x').run(() => {
+      detached = a.lock('x').acquire({ detached: true });
+    });
+    await (await detached)?.release();
+  });
+
+  test('siblings inside a run are not taken for re-entry', async () => {
+    const [a] = (await open('a')) as [Lockstep];
+    const order: number[] = [];
+    await a.lock('outer').run(() => Promise.all([1, 2, 3].map((i) => a.lock('inner').run(() => order.push(i)))));
+    expect(order).toEqual([1, 2, 3]);
+  });
+
+  test('a cycle of two sessions is found, the youngest wait is rejected with the cycle, the other goes on', async () => {
+    const [a, b] = (await open('Anna', 'Bert')) as [Lockstep, Lockstep];
+    const both = [gate(), gate()] as const;
+    const one = a.lock('A').run(async () => {
+      both[0].open();
+      await both[1].opened;
+      return a.lock('B').run(() => 'one');
+    });
+    const two = b.lock('B').run(async () => {
+      both[1].open();
+      await both[0].opened;
+      return b.lock('A').run(() => 'two');
+    });
+    const results = await Promise.allSettled([one, two]);
+    const rejected = results.filter((result) => result.status === 'rejected');
+    expect(rejected).toHaveLength(1);
+    expect(rejected[0]?.reason).toMatchObject({ code: 'DEADLOCK' });
+    const { message } = rejected[0]?.reason as Error;
+    expect(message).toContain('"A"');
+    expect(message).toContain('"B"');
+    expect(message).toContain('"Anna"');
+    expect(message).toContain('"Bert"');
+  });
+
+  test('a cycle of three tasks of one session is found', async () => {
+    const [a] = (await open('a')) as [Lockstep];
+    const names = ['A', 'B', 'C'];
+    let holding = 0;
+    const task = (i: number): Promise<number> =>
+      a.lock(names[i]!).run(async () => {
+        holding += 1;
+        await until('all hold one', () => holding === 3);
+        return a.lock(names[(i + 1) % 3]!).run(() => i);
+      });
+    const results = await Promise.allSettled([task(0), task(1), task(2)]);
+    const rejected = results.filter((result) => result.status === 'rejected');
+    expect(rejected).toHaveLength(1);
+    expect(rejected[0]?.reason).toMatchObject({ code: 'DEADLOCK' });
+    expect((rejected[0]?.reason as { details: { cycle: unknown[] } }).details.cycle).toHaveLength(3);
+  });
+
+  test('a cycle through leases that the caller names is found', async () => {
+    const [a, b] = (await open('a', 'b')) as [Lockstep, Lockstep];
+    const heldA = await a.lock('A').acquire();
+    const heldB = await b.lock('B').acquire();
+    const waits = await Promise.allSettled([
+      a
+        .lock('B')
+        .acquire({ holding: heldA })
+        .finally(() => heldA.release()),
+      b
+        .lock('A')
+        .acquire({ holding: [heldB] })
+        .finally(() => heldB.release()),
+    ]);
+    expect(waits.filter(({ status }) => status === 'rejected')).toHaveLength(1);
+  });
+
+  test('a long wait without a cycle is no deadlock', async () => {
+    const [a, b] = (await open('a', 'b')) as [Lockstep, Lockstep];
+    const held = await b.lock('B').acquire();
+    const nested = a.lock('A').run(() => a.lock('B').run(() => 'done'));
+    const end = performance.now() + 500;
+    await until('several checks are over', () => performance.now() > end);
+    await held.release();
+    expect(await nested).toBe('done');
+  });
+
+  test('lockAll takes all or none, in any order, without deadlock', async () => {
+    const [a, b] = (await open('a', 'b')) as [Lockstep, Lockstep];
+    const held = new Set<string>();
+    const names = ['p', 'q', 'r', 's'];
+    const task = async (shared: Lockstep, seed: number): Promise<void> => {
+      for (let i = 0; i < 25; i++) {
+        const wanted = names.filter((_unused, n) => ((i + seed + n) * 7) % 3 !== 0);
+        if ((i + seed) % 2 === 0) wanted.reverse();
+        const set = await shared.lockAll(wanted, { timeout: 20_000 });
+        for (const name of wanted) {
+          expect(held.has(name)).toBe(false);
+          held.add(name);
+        }
+        expect(set.leases.map(({ lock }) => lock)).toEqual(wanted);
+        await Promise.resolve();
+        for (const name of wanted) held.delete(name);
+        await set.release();
+      }
+    };
+    await Promise.all([task(a, 0), task(a, 1), task(b, 2), task(b, 3), task(b, 4)]);
+    for (const name of names) expect((await a.lock(name).inspect()).holder).toBeUndefined();
+    expect(await failure(a.lockAll(['p', 'p']))).toMatchObject({ code: 'INVALID_ARGUMENT' });
+    expect(await failure(a.lockAll([]))).toMatchObject({ code: 'INVALID_ARGUMENT' });
+  });
+
+  test('close rejects waiters, releases what is held, and is idempotent', async () => {
+    const [a, b] = (await open('a', 'b')) as [Lockstep, Lockstep];
+    const lease = await a.lock('x').acquire();
+    const foreign = await b.lock('y').acquire();
+    const waits = [failure(a.lock('y').acquire()), failure(a.lock('y').acquire())];
+    await until('a waits', async () => (await b.lock('y').inspect()).waiters.length === 1);
+    await Promise.all([a.close(), a.close()]);
+    for (const wait of waits) expect(await wait).toMatchObject({ code: 'CLOSED' });
+    expect(lease.signal.aborted).toBe(true);
+    expect((await b.lock('x').inspect()).holder).toBeUndefined();
+    expect((await b.lock('y').inspect()).waiters).toEqual([]);
+    expect((await b.sessions()).map(({ label }) => label)).toEqual(['b']);
+    expect(await failure(a.lock('x').acquire())).toMatchObject({ code: 'CLOSED' });
+    await foreign.release();
+  });
+
+  test('bad arguments are refused by name before anything is sent', async () => {
+    const [a] = (await open('a')) as [Lockstep];
+    for (const ttl of [0, -1, Number.NaN, 49, Number.POSITIVE_INFINITY, '5 parsecs']) {
+      expect(() => a.lock('x', { ttl: ttl as number })).toThrow(/^ttl is /);
+    }
+    expect(() => a.lock('')).toThrow(/^lock name is ""/);
+    expect(() => a.lock('a\nb')).toThrow(/^lock name is /);
+    expect(await failure(a.lock('x').acquire({ timeout: -1 }))).toMatchObject({ code: 'INVALID_ARGUMENT' });
+    expect(await failure(a.lock('x').run(undefined as never))).toMatchObject({ code: 'INVALID_ARGUMENT' });
+    expect((await a.lock('x').inspect()).holder).toBeUndefined();
+  });
+
+  test('a lock at a verbatim key is respected, and released, as any other program would', async () => {
+    const store = await openStore();
+    const a = await openSession(store, 'a');
+    const lock = a.lock('shared with python', { key: 'my_lock' });
+    const lease = await lock.acquire();
+    expect(await lock.inspect()).toMatchObject({ key: 'my_lock', holder: { fence: lease.fence } });
+    await lease.release();
+    onTestFinished(() => {});
+  });
+
+  test('spaces do not meet', async () => {
+    const store = await openStore();
+    const [a, b] = await Promise.all([openSession(store, 'a', 'one'), openSession(store, 'b', 'two')]);
+    const leases = await Promise.all([a.lock('x').acquire(), b.lock('x').acquire({ timeout: 0 })]);
+    expect(leases).toHaveLength(2);
+  });
+});

@@ -1,0 +1,67 @@
+import { onTestFinished } from 'vitest';
+import { type Clock, systemClock } from '../../src/base/clock.ts';
+import type { Engine } from '../../src/engines/engine.ts';
+import type { Lockstep } from '../../src/lockstep.ts';
+import { connect } from '../../src/open.ts';
+import type { Store } from './each-engine.ts';
+
+/** Opens a session as another program would, closed when the test is finished. */
+export async function openSession(store: Store, label: string, space = 'test'): Promise<Lockstep> {
+  const engine = await store.engine();
+  const shared = await connect(engine.name === 'memory' ? outliving(engine) : engine, { space, label, maxStallMs: 0 });
+  onTestFinished(() => shared.close());
+  return shared;
+}
+
+/** The memory engine is the store: a session that closes must not take it away from the others. */
+function outliving(engine: Engine): Engine {
+  return new Proxy(engine, {
+    get(target, name) {
+      return name === 'close' ? () => Promise.resolve() : Reflect.get(target, name, target);
+    },
+  });
+}
+
+/** Waits until `condition` holds; fails after `deadlineMs`. */
+export async function until(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  deadlineMs = 5_000,
+): Promise<void> {
+  const end = performance.now() + deadlineMs;
+  while (!(await condition())) {
+    if (performance.now() > end) throw new Error(`not within ${deadlineMs} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
+
+/** A promise and what settles it. */
+export function gate(): { opened: Promise<void>; open: () => void } {
+  let open: () => void = () => {};
+  const opened = new Promise<void>((resolve) => (open = resolve));
+  return { opened, open };
+}
+
+/** The error that a promise rejects with. */
+export async function failure(
+  promise: Promise<unknown>,
+): Promise<Error & { code?: string; details?: Record<string, unknown> }> {
+  try {
+    await promise;
+  } catch (error) {
+    return error as Error;
+  }
+  throw new Error('it did not reject');
+}
+
+/** The system's clock, as far as a test does not move it. */
+export function movedClock(): Clock & { wallShiftMs: number; monotonicShiftMs: number } {
+  const clock = {
+    ...systemClock,
+    wallShiftMs: 0,
+    monotonicShiftMs: 0,
+    wallUs: () => systemClock.wallUs() + clock.wallShiftMs * 1_000,
+    monotonicMs: () => systemClock.monotonicMs() + clock.monotonicShiftMs,
+  };
+  return clock;
+}
