@@ -67,4 +67,15 @@ export const limits = {
   bellRetryMsMax: 250,
   /** Sockets of other sessions that a new session looks at, to clear away those of the dead. */
   bellProbes: 8,
+
+  /** Operations in one transaction of the embedded store: others wait so long at most. */
+  turnOperationsMax: 512,
+  /** The embedded store runs operations for this long before timers and sockets get their turn: ms. */
+  turnMsMax: 1,
+  /** Tries to get the embedded store's write lock: at once, then with pauses of 50 µs, then of 1 ms, then in later turns. */
+  storeSpins: 20,
+  storeShortWaits: 20,
+  storeLongWaits: 8,
+  /** How long another process may keep the embedded store locked before operations are refused: ms. */
+  storeWaitMsMax: 10_000,
 } as const;

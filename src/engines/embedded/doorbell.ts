@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, renameSync, unlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, unlinkSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join, resolve } from 'node:path';
@@ -16,6 +16,8 @@ import { type Death, Peer } from './peer.ts';
 export interface Doorbells {
   /** Opens the inbox of a session. An id is used once, for ever. Rejects with `UNAVAILABLE` where no socket can be made. */
   listen(session: string, inbox: BellInbox): Promise<Doorbell>;
+  /** False if the session certainly does not listen: it is dead or closed, and its socket was cleared away. */
+  listens(session: string): boolean;
   /**
    * Puts a message into the inbox of a session: in order, together with all others of this turn. A hint: lost where the
    * session takes nothing. `undelivered` is called once if the session is dead and may not have read it.
@@ -102,6 +104,10 @@ class DirectoryDoorbells implements Doorbells {
     if (this.#closed) await bell.close();
     void this.#probe(session);
     return bell;
+  }
+
+  listens(session: string): boolean {
+    return this.#locals.has(session) || onWindows || existsSync(socketPath(this.#directory, session));
   }
 
   ring(session: string, text: string, undelivered: () => void): void {

@@ -1,0 +1,278 @@
+import { join } from 'node:path';
+import type { Clock } from '../../base/clock.ts';
+import { limits } from '../../base/limits.ts';
+import { type Sqlite, type Statement, openSqlite } from './driver.ts';
+import { busyError, closedError, failure, isBusy } from './failure.ts';
+import { prepareSchema } from './schema.ts';
+import { type SqliteTx, type Wake, sqliteTx } from './tx.ts';
+
+export interface DatabaseOptions {
+  /** As `makeDirectory` gave it. */
+  directory: string;
+  durability: 'normal' | 'full';
+  clock: Clock;
+}
+
+/** Something to do in a transaction. */
+export interface Work<R> {
+  step(tx: SqliteTx): R;
+  readOnly: boolean;
+  /** See `Tx.wake`. */
+  listens(session: string): boolean;
+  /** Takes the messages of the step, once it is committed. */
+  wake(message: Wake): void;
+}
+
+/** One thread's connection to the database of a directory. */
+export interface Database {
+  readonly directory: string;
+  /**
+   * Runs the work with all else that is asked for in this turn of the event loop, in the order of asking, in one
+   * transaction. Settles when that is committed. Rejects with what the step threw, `UNAVAILABLE`, or `CLOSED`.
+   */
+  run<R>(work: Work<R>): Promise<R>;
+  /** Runs the work at once, for a thread that may block: waits for other processes without turning its event loop. */
+  transact<R>(step: (tx: SqliteTx) => R): R;
+  /** Ends all work that was asked for, then lets go of the file. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Opens the database of a directory; makes it if it is absent. Yields to the event loop while others are in the way. */
+export async function openDatabase(options: DatabaseOptions): Promise<Database> {
+  const waiting = patience();
+  for (;;) {
+    const database = tryOpen(options, waiting);
+    if (database !== undefined) return database;
+    await new Promise((done) => setTimeout(done, 1));
+  }
+}
+
+/** As `openDatabase`, for a thread that may block. */
+export function openDatabaseNow(options: DatabaseOptions): Database {
+  const waiting = patience();
+  for (;;) {
+    const database = tryOpen(options, waiting);
+    if (database !== undefined) return database;
+  }
+}
+
+/** Undefined if another process was in the way for longer than an event loop may stand still. */
+function tryOpen({ directory, durability, clock }: DatabaseOptions, waiting: Patience): Database | undefined {
+  let connection: Sqlite | undefined;
+  try {
+    const sqlite = (connection = openSqlite(join(directory, 'lockstep.db')));
+    if (waiting.try(() => prepareSchema(sqlite, directory, durability))) {
+      return new Connection(sqlite, directory, clock);
+    }
+  } catch (error) {
+    connection?.close();
+    throw failure(error, directory);
+  }
+  connection.close();
+  if (waiting.isOver()) throw busyError(directory, waiting.waitedMs());
+  return undefined;
+}
+
+/** How a connection waits for others: SQLite's own way of waiting starves all processes but one. */
+interface Patience {
+  /** Does it, again and again while others are in the way. False if they still are, after some ms. */
+  try(action: () => void): boolean;
+  /** Since the first `try` that was in vain. */
+  waitedMs(): number;
+  isOver(): boolean;
+  /** The next wait begins anew. */
+  reset(): void;
+}
+
+const sleeper = new Int32Array(new SharedArrayBuffer(4));
+
+function patience(): Patience {
+  let since: number | undefined;
+
+  function waitedMs(): number {
+    return since === undefined ? 0 : performance.now() - since;
+  }
+
+  return {
+    try(action) {
+      for (let tries = 0; ; tries++) {
+        try {
+          action();
+          since = undefined;
+          return true;
+        } catch (error) {
+          if (!isBusy(error)) throw error;
+        }
+        since ??= performance.now();
+        if (tries < limits.storeSpins) continue;
+        if (tries >= limits.storeSpins + limits.storeShortWaits + limits.storeLongWaits) return false;
+        Atomics.wait(sleeper, 0, 0, tries < limits.storeSpins + limits.storeShortWaits ? 0.05 : 1);
+      }
+    },
+    waitedMs,
+    isOver: () => waitedMs() > limits.storeWaitMsMax,
+    reset() {
+      since = undefined;
+    },
+  };
+}
+
+interface Asked {
+  work: Work<unknown>;
+  resolve(reply: unknown): void;
+  reject(error: unknown): void;
+  reply: unknown;
+  wakes: readonly Wake[];
+}
+
+class Connection implements Database {
+  readonly directory: string;
+  readonly #clock: Clock;
+  readonly #sqlite: Sqlite;
+  readonly #tx: SqliteTx;
+  readonly #beginWrite: Statement;
+  readonly #beginRead: Statement;
+  readonly #commit: Statement;
+  readonly #waiting = patience();
+
+  #queue: Asked[] = [];
+  /** So many of the queue were in a transaction that failed: they run one by one, so that one spoils none of the others. */
+  #apart = 0;
+  #scheduled = false;
+  /** Since when the event loop has not turned: ms. */
+  #turnMs: number | undefined;
+  #closing: Promise<void> | undefined;
+  #drained: (() => void) | undefined;
+
+  constructor(sqlite: Sqlite, directory: string, clock: Clock) {
+    this.#sqlite = sqlite;
+    this.directory = directory;
+    this.#clock = clock;
+    this.#tx = sqliteTx(sqlite);
+    this.#beginWrite = sqlite.prepare('BEGIN IMMEDIATE');
+    this.#beginRead = sqlite.prepare('BEGIN');
+    this.#commit = sqlite.prepare('COMMIT');
+  }
+
+  run<R>(work: Work<R>): Promise<R> {
+    if (this.#closing !== undefined) return Promise.reject(closedError(this.directory));
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ work, resolve: resolve as (reply: unknown) => void, reject, reply: undefined, wakes: [] });
+      if (!this.#scheduled) this.#schedule();
+    });
+  }
+
+  transact<R>(step: (tx: SqliteTx) => R): R {
+    if (this.#closing !== undefined) throw closedError(this.directory);
+    try {
+      while (!this.#waiting.try(this.#doBeginWrite)) {
+        if (this.#waiting.isOver()) throw busyError(this.directory, this.#waiting.waitedMs());
+      }
+      this.#tx.begin(this.#clock.wallUs(), nobody);
+      const reply = step(this.#tx);
+      this.#commit.run();
+      return reply;
+    } catch (error) {
+      this.#rollback();
+      throw failure(error, this.directory);
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= new Promise<void>((done) => {
+      this.#drained = done;
+      if (this.#queue.length === 0) done();
+    }).then(() => this.#sqlite.close());
+    return this.#closing;
+  }
+
+  readonly #doBeginWrite = (): void => void this.#beginWrite.run();
+  readonly #doBeginRead = (): void => void this.#beginRead.run();
+
+  /**
+   * A tick runs when all tasks that this turn woke have asked: they share a transaction. Ticks come before timers and
+   * sockets, so now and then these get their turn.
+   */
+  #schedule(): void {
+    this.#scheduled = true;
+    if (this.#turnMs === undefined) {
+      this.#turnMs = performance.now();
+      setImmediate(this.#turned);
+    }
+    if (performance.now() - this.#turnMs < limits.turnMsMax) process.nextTick(this.#flush);
+    else setImmediate(this.#flush);
+  }
+
+  readonly #turned = (): void => {
+    this.#turnMs = undefined;
+  };
+
+  readonly #flush = (): void => {
+    this.#scheduled = false;
+    const count = this.#apart > 0 ? 1 : Math.min(this.#queue.length, limits.turnOperationsMax);
+    const asked = this.#queue.slice(0, count);
+    let began: boolean;
+    try {
+      began = this.#waiting.try(asked.every((one) => one.work.readOnly) ? this.#doBeginRead : this.#doBeginWrite);
+    } catch (error) {
+      return this.#fail(asked, error);
+    }
+    if (!began) {
+      if (this.#waiting.isOver()) return this.#fail(asked, busyError(this.directory, this.#waiting.waitedMs()));
+      this.#scheduled = true;
+      setImmediate(this.#flush);
+      return;
+    }
+    try {
+      for (const one of asked) this.#step(one);
+    } catch (error) {
+      this.#rollback();
+      if (asked.length === 1) return this.#fail(asked, error);
+      this.#apart = asked.length;
+      return this.#schedule();
+    }
+    try {
+      this.#commit.run();
+    } catch (error) {
+      this.#rollback();
+      return this.#fail(asked, error);
+    }
+    this.#take(asked);
+    for (const one of asked) {
+      for (const wake of one.wakes) one.work.wake(wake);
+      one.resolve(one.reply);
+    }
+  };
+
+  #step(one: Asked): void {
+    this.#tx.begin(this.#clock.wallUs(), one.work.listens);
+    one.reply = one.work.step(this.#tx);
+    one.wakes = this.#tx.wakes();
+  }
+
+  #fail(asked: readonly Asked[], error: unknown): void {
+    this.#waiting.reset();
+    this.#take(asked);
+    const reason = failure(error, this.directory);
+    for (const one of asked) one.reject(reason);
+  }
+
+  /** Takes what is done out of the queue, and goes on with the rest. */
+  #take(asked: readonly Asked[]): void {
+    if (asked.length === this.#queue.length) this.#queue = [];
+    else this.#queue.splice(0, asked.length);
+    this.#apart = Math.max(0, this.#apart - asked.length);
+    if (this.#queue.length > 0) this.#schedule();
+    else this.#drained?.();
+  }
+
+  #rollback(): void {
+    try {
+      this.#sqlite.exec('ROLLBACK');
+    } catch {
+      // SQLite had done so by itself.
+    }
+  }
+}
+
+const nobody = (): boolean => false;

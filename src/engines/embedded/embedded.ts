@@ -1,0 +1,132 @@
+import { resolve } from 'node:path';
+import { type Clock, systemClock } from '../../base/clock.ts';
+import { renew } from '../../operations/lock.ts';
+import type { Engine, Inbox } from '../engine.ts';
+import { keeperOf } from '../keeper.ts';
+import { type Database, type DatabaseOptions, openDatabase } from './database.ts';
+import { type Doorbells, openDoorbells, socketPathError } from './doorbell.ts';
+import { closedError } from './failure.ts';
+import { makeDirectory } from './file-system.ts';
+import type { SqliteTx, Wake } from './tx.ts';
+
+export interface EmbeddedOptions {
+  /** Made, with all above it, if it is absent. */
+  directory: string;
+  /**
+   * `normal`: what was acknowledged survives the death of any process; a loss of power may take the last moments with it,
+   * never more. `full`: it survives a loss of power too; each transaction waits for the disk.
+   */
+  durability?: 'normal' | 'full';
+  clock?: Clock;
+}
+
+/**
+ * State in a SQLite database in a directory, for all threads and processes of one machine.
+ * Rejects with `INVALID_ARGUMENT` for a path that can't be used, `UNAVAILABLE` for a database that can't be.
+ */
+export async function embeddedEngine(options: EmbeddedOptions): Promise<Engine> {
+  const { durability = 'normal', clock = systemClock } = options;
+  const tooLong = socketPathError(resolve(options.directory));
+  if (tooLong !== undefined) throw tooLong;
+  const directory = makeDirectory(options.directory);
+  // A clock of its own (in tests) means a connection of its own.
+  const name = clock === systemClock ? `${durability} ${directory}` : Symbol(directory);
+  const place = enter(name, { directory, durability, clock });
+  try {
+    return engineOn(directory, clock, await place.database, place);
+  } catch (error) {
+    await place.leave();
+    throw error;
+  }
+}
+
+/** What all engines of a thread on one directory share: one connection, whose turn's work is one transaction. */
+interface Place {
+  readonly database: Promise<Database>;
+  readonly doorbells: Doorbells;
+  engines: number;
+  /** One engine less; the last one closes. */
+  leave(): Promise<void>;
+}
+
+const places = new Map<string | symbol, Place>();
+
+function enter(name: string | symbol, options: DatabaseOptions): Place {
+  let place = places.get(name);
+  if (place === undefined) places.set(name, (place = openPlace(options, () => places.delete(name))));
+  place.engines++;
+  return place;
+}
+
+function openPlace(options: DatabaseOptions, ended: () => void): Place {
+  const database = openDatabase(options);
+  const doorbells = openDoorbells(options.directory);
+  return {
+    database,
+    doorbells,
+    engines: 0,
+    async leave() {
+      if (--this.engines > 0) return;
+      ended();
+      await doorbells.close();
+      await (await database.catch(() => undefined))?.close();
+    },
+  };
+}
+
+function engineOn(directory: string, clock: Clock, database: Database, place: Place): Engine {
+  const { doorbells } = place;
+  const inboxes = new Map<string, Inbox>();
+  let closing: Promise<void> | undefined;
+
+  function run<R>(step: (tx: SqliteTx) => R, readOnly: boolean): Promise<R> {
+    if (closing !== undefined) return Promise.reject(closedError(directory));
+    return database.run({ step, readOnly, listens, wake });
+  }
+
+  const listens = (session: string): boolean => doorbells.listens(session);
+
+  function wake({ session, message }: Wake): void {
+    doorbells.ring(session, message, () => undelivered(session, message));
+  }
+
+  /** Whichever session of this engine sent it, any of them can see to it. */
+  function undelivered(session: string, message: string): void {
+    for (const inbox of inboxes.values()) return inbox.undelivered(session, message);
+  }
+
+  return {
+    name: `embedded ${directory}`,
+    clock,
+    sharesClock: true,
+
+    run: (operation, keys, args) => run((tx) => operation.step(tx, keys, args), operation.readOnly === true),
+    runBatch: (operation, keys, args) => run((tx) => operation.step(tx, keys, args), operation.readOnly === true),
+
+    scan: (key, cursor, count) => run((tx) => tx.hpage(key, cursor, count), true),
+    scanKeys: (prefix, cursor, count) => run((tx) => tx.keysPage(prefix, cursor, count), true),
+
+    async listen(session, inbox) {
+      const bell = await doorbells.listen(session, inbox);
+      inboxes.set(session, inbox);
+      return {
+        ref: () => bell.ref(),
+        unref: () => bell.unref(),
+        async close() {
+          inboxes.delete(session);
+          await bell.close();
+        },
+      };
+    },
+    watch: (session, gone) => doorbells.watch(session, gone),
+
+    keeper: (options) =>
+      keeperOf({ ...options, clock, renew: (keys, args) => run((tx) => renew.step(tx, keys, args), false) }),
+
+    close() {
+      // What was asked for before runs before this.
+      closing ??= database.run({ step: () => undefined, readOnly: true, listens, wake }).then(() => place.leave());
+      return closing;
+    },
+  };
+}

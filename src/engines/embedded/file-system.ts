@@ -1,0 +1,66 @@
+import { mkdirSync, realpathSync, statfsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { LockstepError } from '../../base/errors.ts';
+
+/**
+ * Makes a directory that only this user may read, if it is absent: its real path. `INVALID_ARGUMENT` where there can't
+ * be one, or on a network file system; `UNAVAILABLE` where this user may not make it.
+ */
+export function makeDirectory(given: string): string {
+  const path = resolve(given);
+  let directory: string;
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    directory = realpathSync(path);
+  } catch (error) {
+    throw directoryError(path, error as NodeJS.ErrnoException);
+  }
+  refuseNetworkDisk(directory);
+  return directory;
+}
+
+function directoryError(path: string, error: NodeJS.ErrnoException): LockstepError {
+  const details = { directory: path };
+  if (error.code === 'EEXIST' || error.code === 'ENOTDIR') {
+    const message = `${path} can't be opened: it, or something above it, is a file and not a directory. Open another path.`;
+    return new LockstepError('INVALID_ARGUMENT', message, { cause: error, details });
+  }
+  const message = `The directory ${path} can't be made (${error.message}). Make it, or open one that this user may write to.`;
+  return new LockstepError('UNAVAILABLE', message, { cause: error, details });
+}
+
+/**
+ * SQLite's shared memory and locks do not work on network file systems: what two machines write would be lost.
+ * Known by the file system's number on Linux, by the path on Windows.
+ */
+function refuseNetworkDisk(directory: string): void {
+  const kind = networkKind(directory);
+  if (kind === undefined) return;
+  throw new LockstepError(
+    'INVALID_ARGUMENT',
+    `The directory ${directory} is on a network file system (${kind}), where processes can't share a database safely. Open a ` +
+      'directory on a local disk; to share state between machines, open a Redis server.',
+    { details: { directory, fileSystem: kind } },
+  );
+}
+
+/** Numbers of statfs(2). Other FUSE file systems than sshfs may be local, and are not told apart by number. */
+const networkKinds: ReadonlyMap<number, string> = new Map([
+  [0x6969, 'NFS'],
+  [0x517b, 'SMB'],
+  [0xff534d42, 'CIFS'],
+  [0xfe534d42, 'SMB2'],
+  [0x01021997, '9p'],
+  [0x5346414f, 'AFS'],
+  [0x00c36400, 'Ceph'],
+  [0x0bd00bd0, 'Lustre'],
+  [0x01161970, 'GFS2'],
+  [0x7461636f, 'OCFS2'],
+  [0x786f4256, 'VirtualBox shared folder'],
+]);
+
+function networkKind(directory: string): string | undefined {
+  if (process.platform === 'win32') return /^\\\\[^.?]/.test(directory) ? 'a network share' : undefined;
+  if (process.platform !== 'linux') return undefined;
+  return networkKinds.get(statfsSync(directory).type >>> 0);
+}
