@@ -80,9 +80,11 @@ async function main(names: readonly string[]): Promise<number> {
 
 async function runCommand([command = '', ...args]: readonly string[]): Promise<Count> {
   const { problem, output } = await run(command, args);
-  if (problem === undefined) return { passed: 1, failed: 0, skipped: 0 };
+  const skipped = output.match(/^skipped: .*$/gm) ?? [];
+  for (const line of skipped) console.warn(line);
+  if (problem === undefined) return { passed: 1, failed: 0, skipped: skipped.length };
   console.log(`${output.trimEnd()}\n${[command, ...args].join(' ')}: ${problem}`);
-  return { passed: 0, failed: 1, skipped: 0 };
+  return { passed: 0, failed: 1, skipped: skipped.length };
 }
 
 async function runTests(name: string, { of, except = [], alone }: TestRun): Promise<Count> {

@@ -176,7 +176,7 @@ const prose: readonly (readonly [slip: string, path: string, code: string, says:
   ['a title of one word', 'test/b.test.ts', `it('works', () => {});`, /a sentence about behaviour/],
   ['a title with a full stop', 'test/c.test.ts', `test('it works.', () => {});`, /no full stop/],
   ['a wish', 'test/d.test.ts', `it('should work well', () => {});`, /not what it should/],
-  ['a long function', 'src/long.ts', `function f(): void {\n${'f();\n'.repeat(60)}}`, /62 lines of its own/],
+  ['a long function', 'src/long.ts', `function f(): void {\n${'f();\n'.repeat(70)}}`, /72 lines of its own/],
   ['a length without a name', 'src/timer.ts', 'setTimeout(() => {}, 1500);', /1500 ms: name it/],
 ];
 
