@@ -57,7 +57,7 @@ export function createLockstep(session: Session, space: string): Lockstep {
     },
     map(name, options = {}) {
       checkName('map name', name);
-      return createMap(session.engine, { space, name, key: keys.map(name) }, options);
+      return createMap(session.engine, name, keys.map(name), options);
     },
     locks: () => heldLocks(session, keys),
     sessions: () => allSessions(session, keys),

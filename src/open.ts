@@ -4,7 +4,6 @@ import { toMs, type Duration } from './base/duration.ts';
 import { invalidArgument } from './base/errors.ts';
 import { limits } from './base/limits.ts';
 import { checkSpace } from './base/names.ts';
-import { embeddedEngine } from './engines/embedded/embedded.ts';
 import type { Engine } from './engines/engine.ts';
 import { memoryEngine } from './engines/memory.ts';
 import { createLockstep, type Lockstep } from './lockstep.ts';
@@ -22,8 +21,6 @@ export interface OpenOptions {
   durability?: 'normal' | 'full';
   /** Leases of an event loop that does not turn are kept this long. Default: ten times the lease. */
   maxStall?: Duration;
-  /** Gets what should be changed about the set-up. Default: `process.emitWarning`. */
-  onWarning?: (warning: Error) => void;
 }
 
 /**
@@ -73,8 +70,8 @@ async function openSession(engine: Engine, settings: Settings): Promise<Session>
 async function engineAt(where: string, options: OpenOptions): Promise<Engine> {
   if (typeof where !== 'string' || where === '') throw invalidArgument('where', where, "a directory, or 'memory:'");
   if (where === 'memory:') return memoryEngine();
-  const { durability = 'normal', onWarning = (warning: Error) => process.emitWarning(warning) } = options;
-  return embeddedEngine({ directory: directoryOf(where), durability, onWarning });
+  const { embeddedEngine } = await import('./engines/embedded/embedded.ts'); // and SQLite, only where it is wanted
+  return embeddedEngine({ directory: directoryOf(where), durability: options.durability ?? 'normal' });
 }
 
 function directoryOf(where: string): string {

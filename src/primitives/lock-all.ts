@@ -7,7 +7,7 @@ import type { Session } from '../session/session.ts';
 import type { HeldLease, Lease } from './lease.ts';
 import type { LeaseTerms } from './lock-line.ts';
 import { lineOf, type LockName } from './lock-lines.ts';
-import { acquire, leaseTerms, type AcquireOptions, type LeaseOptions } from './lock.ts';
+import { acquire, leaseTerms, namedLeases, type AcquireOptions, type LeaseOptions } from './lock.ts';
 
 /** Several locks that are held together. */
 export interface LeaseSet extends AsyncDisposable {
@@ -20,9 +20,9 @@ export interface LeaseSet extends AsyncDisposable {
 }
 
 /**
- * Takes all the locks or none: in one step of the store where all are free, so that no order of names can deadlock.
- * Where one is not free it waits for that one alone, holding none, and then tries the others with it (the algorithm
- * of C++'s `std::lock`). Rejects as `Lock.acquire` does.
+ * Takes all the locks: in one step of the store where all are free, else one after the other in the order of their
+ * keys, which is the same for everybody, so that no order of names can deadlock. Rejects as `Lock.acquire` does, and
+ * then holds none.
  */
 export async function lockAll(
   session: Session,
@@ -32,19 +32,21 @@ export async function lockAll(
   checkLocks(locks);
   const terms = leaseTerms(options);
   const deadline = deadlineOf(session, options);
-  let taken = await tryAll(session, locks, terms, undefined);
-  while (typeof taken === 'number') {
-    const number = taken;
-    const first = await acquire(session, locks[number]!, terms, untilDeadline(session, options, deadline), undefined);
-    try {
-      taken = await tryAll(session, locks, terms, { number, lease: first });
-    } catch (error) {
-      await first.release();
-      throw error;
+  options.signal?.throwIfAborted();
+  const atOnce = await tryAll(session, locks, terms);
+  if (atOnce !== undefined) return leaseSet(atOnce);
+  const leases = new Map<LockName, HeldLease>();
+  try {
+    for (const where of locks.toSorted((a, b) => (a.keys.owner < b.keys.owner ? -1 : 1))) {
+      const holding = [...leases.values(), ...namedLeases(options)];
+      const wait = { ...options, holding, ...untilDeadline(session, deadline) };
+      leases.set(where, await acquire(session, where, terms, wait, undefined));
     }
-    if (typeof taken === 'number') await first.release();
+  } catch (error) {
+    await Promise.all([...leases.values()].map((lease) => lease.release()));
+    throw error;
   }
-  return leaseSet(taken);
+  return leaseSet(locks.map((where) => leases.get(where)!));
 }
 
 function checkLocks(locks: readonly LockName[]): void {
@@ -58,39 +60,34 @@ function checkLocks(locks: readonly LockName[]): void {
   }
 }
 
-/** The leases of all locks, `had` among them, without waiting; or the number of one that is not free. */
+/** The leases of all locks in one step of the store, without waiting; nothing if one is not free. */
 async function tryAll(
   session: Session,
   locks: readonly LockName[],
   terms: LeaseTerms,
-  had: { number: number; lease: HeldLease } | undefined,
-): Promise<HeldLease[] | number> {
+): Promise<HeldLease[] | undefined> {
   session.assertOpen();
-  const leases: HeldLease[] = [];
-  const wanted = locks.map((where, number) => ({ number, line: lineOf(session, where) }));
-  if (had !== undefined) wanted.splice(had.number, 1);
-  const busy = wanted.find(({ line }) => !line.idle);
-  if (busy !== undefined) return busy.number;
-  const asks = wanted.map(({ number, line }) => ({ number, line, token: line.reserve(terms.ttlMs) }));
+  const lines = locks.map((where) => lineOf(session, where));
+  if (lines.some((line) => !line.idle)) return undefined;
+  const asks = lines.map((line) => ({ line, token: line.reserve(terms.ttlMs) }));
   const sent = instantNow(session.clock);
   try {
     const reply = await session.engine.runBatch(
       operations.acquireAll,
-      [session.keys.fences, session.keys.sessions, ...asks.flatMap(({ line }) => [line.keys.owner, line.keys.queue])],
+      [session.keys.fences, session.keys.sessions, ...lines.flatMap(({ keys }) => [keys.owner, keys.queue])],
       [String(limits.handOversInARow), ...asks.map(({ token }) => token)],
     );
     if (reply[0] === 'held') {
-      for (const { line } of asks) line.unreserve();
-      return asks[reply[1]]!.number;
+      for (const line of lines) line.unreserve();
+      return undefined;
     }
     const until = validFor(sent, terms.ttlMs);
-    for (const [i, { line, number }] of asks.entries()) leases[number] = line.adopt(reply[i + 1]!, until, terms);
+    const [, ...owners] = reply;
+    return lines.map((line, i) => line.adopt(owners[i]!, until, terms));
   } catch (error) {
     for (const { line, token } of asks) line.giveUp(token); // it may have been done
     throw error;
   }
-  if (had !== undefined) leases[had.number] = had.lease;
-  return leases;
 }
 
 function deadlineOf(session: Session, options: AcquireOptions): number {
@@ -98,9 +95,9 @@ function deadlineOf(session: Session, options: AcquireOptions): number {
   return session.clock.monotonicMs() + toMs('timeout', options.timeout, 0, limits.waitMsMax);
 }
 
-function untilDeadline(session: Session, options: AcquireOptions, deadline: number): AcquireOptions {
-  if (deadline === Number.POSITIVE_INFINITY) return options;
-  return { ...options, timeout: Math.max(0, Math.ceil(deadline - session.clock.monotonicMs())) };
+function untilDeadline(session: Session, deadline: number): AcquireOptions {
+  if (deadline === Number.POSITIVE_INFINITY) return {};
+  return { timeout: Math.max(0, Math.ceil(deadline - session.clock.monotonicMs())) };
 }
 
 function leaseSet(leases: readonly Lease[]): LeaseSet {

@@ -217,7 +217,12 @@ export class LockLine implements Receiver, LeaseSource {
   #send(ask: Ask): void {
     ask.recheck?.cancel();
     const sentAt = instantNow(this.session.clock);
-    const request = { token: ask.token, wait: ask.once ? 0 : 1, fences: limits.handOversInARow, queueMs: limits.queueMs };
+    const request = {
+      token: ask.token,
+      wait: ask.once ? 0 : 1,
+      fences: limits.handOversInARow,
+      queueMs: limits.queueMs,
+    };
     this.session.engine.run(operations.acquire, this.keys, request).then(
       (reply) => {
         if (this.#ask !== ask) return; // left meanwhile; `leave` was sent after this

@@ -150,7 +150,7 @@ export function acquire(
       fail: (error) => end(() => reject(error as Error)),
       refuse: () => void timedOut(session, line, 0, reject),
     };
-    if (!waiter.once) refuseReentry(line, held, site);
+    if (!waiter.once && held.length > 0) refuseReentry(line, held, site);
     if (held.length > 0 && !waiter.once) {
       endSearch = watchForDeadlock(session, line, held, (error) => {
         if (line.cancel(waiter)) waiter.fail(error);
@@ -176,11 +176,11 @@ function tryAcquire(session: Session, where: LockName, terms: LeaseTerms): Promi
 }
 
 /** What a deadlock could go through: the leases of the enclosing `run`s, and those that the caller names. */
-function heldWhileWaiting(session: Session, options: AcquireOptions): HeldWhileWaiting[] {
-  const leases = options.detached === true ? [] : (heldHere() ?? []);
-  const named = options.holding === undefined ? [] : Array.isArray(options.holding) ? options.holding : [options.holding];
+function heldWhileWaiting(session: Session, options: AcquireOptions): readonly HeldWhileWaiting[] {
+  const around = options.detached === true ? undefined : heldHere();
+  if (around === undefined && options.holding === undefined) return none;
   const held: HeldWhileWaiting[] = [];
-  for (const lease of new Set<Lease>([...leases, ...(named as Lease[])])) {
+  for (const lease of new Set<Lease>([...(around ?? []), ...namedLeases(options)])) {
     if (!(lease instanceof HeldLease)) throw invalidArgument('holding', lease, 'a lease, or an array of leases');
     const line = session.receivers.get(lease.key) as LockLine | undefined;
     if (lease.active && line?.lease === lease) held.push({ lease, line });
@@ -188,32 +188,43 @@ function heldWhileWaiting(session: Session, options: AcquireOptions): HeldWhileW
   return held;
 }
 
-function refuseReentry(
-  line: LockLine,
-  held: readonly HeldWhileWaiting[],
-  site: CallSite | undefined,
-): void {
+const none: readonly HeldWhileWaiting[] = [];
+
+/** The leases that the caller says it holds. */
+export function namedLeases({ holding = [] }: AcquireOptions): readonly Lease[] {
+  return Array.isArray(holding) ? (holding as readonly Lease[]) : [holding as Lease];
+}
+
+function refuseReentry(line: LockLine, held: readonly HeldWhileWaiting[], site: CallSite = callSite()): void {
   const own = held.find((one) => one.line === line)?.lease;
   if (own === undefined) return;
   const name = JSON.stringify(line.name);
+  const since = own.site === undefined ? '' : `, ${own.site.describe()}`;
   throw new LockstepError(
     'DEADLOCK',
-    `lock ${name} is already held by the task that asks for it${own.site === undefined ? '' : `, ${own.site.describe()}`}` +
-      `${site === undefined ? '' : `; asked again ${site.describe()}`}: locks are not re-entrant; pass the lease on, ` +
-      'or say { detached: true } where this wait is not awaited by its holder',
-    { details: { lock: line.name, fence: own.fence, acquiredAt: own.site?.describe(), askedAt: site?.describe() } },
+    `lock ${name} is already held by the task that asks for it${since}; asked again ${site.describe()}: ` +
+      'locks are not re-entrant; pass the lease on, or say { detached: true } where the holder does not await this wait',
+    { details: { lock: line.name, fence: own.fence, acquiredAt: own.site?.describe(), askedAt: site.describe() } },
   );
 }
 
 /** Rejects a wait whose time is over, with who is in the way: the store's freshest word if it comes at once. */
-async function timedOut(session: Session, line: LockLine, afterMs: number, reject: (error: Error) => void): Promise<void> {
+async function timedOut(
+  session: Session,
+  line: LockLine,
+  afterMs: number,
+  reject: (error: Error) => void,
+): Promise<void> {
   const local = line.lease;
   let holder = '';
   if (local !== undefined) {
     holder = `it is held by another task of this session since ${new Date(local.since).toISOString()} (fence ${local.fence})`;
   } else {
     const look = session.engine.run(operations.look, line.keys, { from: 0, to: 0 }).catch(() => undefined);
-    const reply = await Promise.race([look, new Promise<undefined>((done) => session.clock.timer(20, () => done(undefined)))]);
+    const reply = await Promise.race([
+      look,
+      new Promise<undefined>((done) => session.clock.timer(20, () => done(undefined))),
+    ]);
     const owner = reply === undefined ? line.blocker?.owner : String(reply[0]);
     const card = reply === undefined ? line.blocker?.card : String(reply[2]);
     holder = describeHolder(owner, card ?? '', reply === undefined ? undefined : Number(reply[1]));
@@ -222,7 +233,11 @@ async function timedOut(session: Session, line: LockLine, afterMs: number, rejec
   const waited = afterMs === 0 ? `lock ${name} is not free` : `lock ${name} was not free within ${afterMs} ms`;
   reject(
     new LockstepError('TIMEOUT', `${waited}: ${holder}`, {
-      details: { lock: line.name, timeoutMs: afterMs, holder: local === undefined ? infoOf(line.blocker?.card ?? '') : session.info },
+      details: {
+        lock: line.name,
+        timeoutMs: afterMs,
+        holder: local === undefined ? infoOf(line.blocker?.card ?? '') : session.info,
+      },
     }),
   );
 }
@@ -231,10 +246,10 @@ function describeHolder(owner: string | undefined, card: string, leftMs: number 
   if (owner === undefined) return 'the store did not say in time who holds it';
   if (owner === '') return 'it was given back just now, and others came first';
   const known = parseOwner(owner);
-  const left = leftMs === undefined ? '' : leftMs < 0 ? '; it has no time to live' : `; its lease has ${leftMs} ms left`;
+  const left =
+    leftMs === undefined ? '' : leftMs < 0 ? '; it has no time to live' : `; its lease has ${leftMs} ms left`;
   if (known === undefined) return `it is held by another program, as ${JSON.stringify(owner)}${left}`;
   const info: SessionInfo | undefined = infoOf(card);
   const who = info === undefined ? `session ${known.session}` : describe(info);
   return `it is held by ${who} since ${new Date(known.sinceMs).toISOString()} (fence ${known.fence})${left}`;
 }
-

@@ -73,7 +73,7 @@ export class Leases {
   /** ms; 0 when it is over. */
   leftMs(hold: Hold): number {
     if (!this.#held.has(hold.handle)) return 0;
-    return leftMs(this.validUntil(hold), instantNow(this.#engine.clock));
+    return Math.max(0, leftMs(this.validUntil(hold), instantNow(this.#engine.clock)));
   }
 
   async close(): Promise<void> {
