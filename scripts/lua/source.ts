@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import ts from 'typescript';
 
 /** An operation as its file declares it. A batch has neither keys nor args: it takes them all as they come. */
@@ -83,10 +84,12 @@ function functionOf({ name, keys }: OperationSource, { types, literal }: Found, 
   }
   const given = types.map((type) => type.getText(source));
   const texts = keys === undefined ? ['readonly string[]', 'readonly string[]', ...given] : given;
-  const parameterTypes = ["import('./tx.ts').Tx", ...texts];
+  const parameterTypes = [`import(${JSON.stringify(txPath)}).Tx`, ...texts];
   const parameters = step.parameters.map((parameter, i) => `${parameter.name.getText(source)}: ${parameterTypes[i]!}`);
   return `function ${name}(${parameters.join(', ')}): ${texts[2]!} ${step.body.getText(source)}`;
 }
+
+const txPath = resolve(import.meta.dirname, '../../src/operations/tx.ts').replaceAll('\\', '/');
 
 /** Words of Lua that TypeScript would let pass for a name, and the globals of a script. */
 const luaWords: ReadonlySet<string> = new Set(

@@ -3,6 +3,7 @@
  *
  *   counter  string  the value in decimal
  *
+ * - Values come back as text: clients of Redis are known to misread integers close to 2^53 (ioredis 6.0, by one).
  * - A step either does all that it was asked, or leaves the counter as it was.
  */
 import type { Operation } from './tx.ts';
@@ -12,7 +13,7 @@ export interface CounterKeys {
 }
 
 /** `refused`: not an integer in the store, or the sum would not be exact. */
-export type CounterReply = readonly ['ok', value: number] | readonly ['refused', stored: string];
+export type CounterReply = readonly ['ok', value: string] | readonly ['refused', stored: string];
 
 /** Adds `by`: the new value. */
 export const add: Operation<CounterKeys, { by: number }, CounterReply> = {
@@ -25,8 +26,9 @@ export const add: Operation<CounterKeys, { by: number }, CounterReply> = {
     if (old === undefined) return ['refused', stored];
     const value = old + ask.by;
     if (value > Number.MAX_SAFE_INTEGER || value < -Number.MAX_SAFE_INTEGER) return ['refused', stored];
-    tx.set(keys.counter, tx.text(value));
-    return ['ok', value];
+    const text = tx.text(value);
+    tx.set(keys.counter, text);
+    return ['ok', text];
   },
 };
 
@@ -37,8 +39,7 @@ export const get: Operation<CounterKeys, Record<never, never>, CounterReply> = {
   readOnly: true,
   step(tx, keys) {
     const stored = tx.get(keys.counter) ?? '0';
-    const value = tx.integer(stored);
-    return value === undefined ? ['refused', stored] : ['ok', value];
+    return tx.integer(stored) === undefined ? ['refused', stored] : ['ok', stored];
   },
 };
 
@@ -49,9 +50,8 @@ export const set: Operation<CounterKeys, { value: number }, CounterReply> = {
   args: { value: 'integer' },
   step(tx, keys, ask) {
     const stored = tx.get(keys.counter) ?? '0';
-    const old = tx.integer(stored);
-    if (old === undefined) return ['refused', stored];
+    if (tx.integer(stored) === undefined) return ['refused', stored];
     tx.set(keys.counter, tx.text(ask.value));
-    return ['ok', old];
+    return ['ok', stored];
   },
 };

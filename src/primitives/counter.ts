@@ -73,7 +73,7 @@ class CoalescedCounter implements Counter {
     return this.#enqueue(async () => {
       const [verdict, old] = await this.#engine.run(operations.set, this.#keys, { value });
       if (verdict === 'refused') throw this.#refusal(old);
-      return old;
+      return Number(old);
     });
   }
 
@@ -110,7 +110,7 @@ class CoalescedCounter implements Counter {
     const [verdict, total] = batch.reading
       ? await this.#engine.run(operations.get, this.#keys, {})
       : await this.#engine.run(operations.add, this.#keys, { by: batch.sum });
-    if (verdict === 'ok') return fitting(total - batch.sum, batch);
+    if (verdict === 'ok') return fitting(Number(total) - batch.sum, batch);
     if (batch.parts.length > 1 && isInteger(total)) return this.#sendEach(batch.parts);
     throw this.#refusal(total, batch.sum);
   }
@@ -120,7 +120,7 @@ class CoalescedCounter implements Counter {
     return Promise.all(
       parts.map(async (by) => {
         const [verdict, value] = await this.#engine.run(operations.add, this.#keys, { by });
-        return verdict === 'ok' ? value : this.#refusal(value, by);
+        return verdict === 'ok' ? Number(value) : this.#refusal(value, by);
       }),
     );
   }

@@ -51,31 +51,27 @@ local function add(tx, keys, ask)
     if value > 2 ^ 53 - 1 or value < -(2 ^ 53 - 1) then
         return {"refused", stored}
     end
-    tx:set(
-        keys.counter,
-        tx:text(value)
-    )
-    return {"ok", value}
+    local text = tx:text(value)
+    tx:set(keys.counter, text)
+    return {"ok", text}
 end
 
 local function get(tx, keys)
     local stored = tx:get(keys.counter) or "0"
-    local value = tx:integer(stored)
-    return value == nil and ({"refused", stored}) or ({"ok", value})
+    return tx:integer(stored) == nil and ({"refused", stored}) or ({"ok", stored})
 end
 
 --- Sets the value: the one that it replaces.
 local function set(tx, keys, ask)
     local stored = tx:get(keys.counter) or "0"
-    local old = tx:integer(stored)
-    if old == nil then
+    if tx:integer(stored) == nil then
         return {"refused", stored}
     end
     tx:set(
         keys.counter,
         tx:text(ask.value)
     )
-    return {"ok", old}
+    return {"ok", stored}
 end
 
 local operation = table.remove(ARGV, 1)

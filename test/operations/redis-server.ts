@@ -1,0 +1,56 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+
+export interface RedisServer {
+  /** One more connection; closed with the server. */
+  connect(): Redis;
+  stop(): Promise<void>;
+}
+
+/** False: what needs a real Redis is skipped, and says so. `npm test` installs redis-server where it may. */
+export const hasRedisServer: boolean = spawnSync('redis-server', ['--version']).status === 0;
+
+if (!hasRedisServer) {
+  console.warn('SKIPPED: there is no redis-server on the PATH, so that the generated Lua is not run. Install it.');
+}
+
+/** A redis-server of its own, empty and without a file, on a socket in a temporary directory. */
+export async function startRedisServer(): Promise<RedisServer> {
+  const directory = mkdtempSync(join(tmpdir(), 'lockstep-redis-'));
+  const socket = join(directory, 'redis.sock');
+  const options = ['--port', '0', '--unixsocket', socket, '--save', '', '--appendonly', 'no', '--dir', directory];
+  const server = spawn('redis-server', options, { stdio: 'ignore' });
+  const kill = (): boolean => server.kill('SIGKILL');
+  process.once('exit', kill);
+  const connections: Redis[] = [];
+
+  async function stop(): Promise<void> {
+    for (const connection of connections) connection.disconnect();
+    process.off('exit', kill);
+    if (server.exitCode === null && server.signalCode === null) {
+      const exited = once(server, 'exit');
+      kill();
+      await exited;
+    }
+    rmSync(directory, { recursive: true, force: true });
+  }
+
+  function connect(): Redis {
+    const connection = new Redis({ path: socket, retryStrategy: (tries) => (tries > 200 ? null : 20) });
+    connection.on('error', () => {}); // not up yet: tried again until it is
+    connections.push(connection);
+    return connection;
+  }
+
+  try {
+    await connect().ping();
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { connect, stop };
+}

@@ -1,0 +1,138 @@
+/** Operations for tests: each verb of `Tx` by itself, and what a program left behind. */
+import type { BatchOperation, Reply, Tx } from '../../../src/operations/tx.ts';
+
+/** keys: the key; args: the verb, and what it takes. Booleans come back as 1 and 0, absence as an empty list. */
+export const call: BatchOperation<Reply> = {
+  name: 'verbs.call',
+  batch: true,
+  step(tx, keys, args) {
+    const verb = args[0]!;
+    const key = keys[0]!;
+    const first = args[1] ?? '';
+    const second = args[2] ?? '';
+    const third = args[3] ?? '';
+    const found = onKey(tx, verb, key, number(tx, first)) ?? onCollection(tx, verb, key, first, second);
+    return found ?? onSorted(tx, verb, key, first, second, third) ?? onText(tx, verb, key, first, second);
+  },
+};
+
+/** keys: of any type; args: their types, then all fields and members that there may be. All that a store holds of them. */
+export const state: BatchOperation<readonly (string | number)[]> = {
+  name: 'verbs.state',
+  batch: true,
+  step(tx, keys, args) {
+    const found: (string | number)[] = [];
+    for (let i = 0; i < keys.length; i++) {
+      const key = keys[i]!;
+      found.push(key);
+      found.push(tx.pttl(key));
+      if (args[i] === 'string') found.push(tx.get(key) ?? '');
+      if (args[i] === 'hash') pushHash(tx, found, key, keys.length, args);
+      if (args[i] === 'zset') pushSorted(tx, found, key);
+    }
+    return found;
+  },
+};
+
+/** keys: one; Says whether time stands still within a step, and whether a step sees its own writes. */
+export const still: BatchOperation<readonly number[]> = {
+  name: 'verbs.still',
+  batch: true,
+  step(tx, keys) {
+    const before = tx.nowUs();
+    tx.setPx(keys[0]!, 'a', 1000);
+    const ttl = tx.pttl(keys[0]!);
+    tx.set(keys[0]!, 'b');
+    const same = tx.get(keys[0]!) === 'b' && tx.pttl(keys[0]!) === -1 && tx.nowUs() === before;
+    return [same ? 1 : 0, ttl, before];
+  },
+};
+
+function pushHash(tx: Tx, found: (string | number)[], key: string, from: number, args: readonly string[]): void {
+  found.push(tx.hlen(key));
+  for (let i = from; i < args.length; i++) {
+    const value = tx.hget(key, args[i]!);
+    if (value !== undefined) {
+      found.push(args[i]!);
+      found.push(value);
+    }
+  }
+}
+
+function pushSorted(tx: Tx, found: (string | number)[], key: string): void {
+  for (const member of tx.zrange(key, 0, -1)) {
+    found.push(member);
+    found.push(tx.zscore(key, member) ?? -1);
+  }
+}
+
+function onKey(tx: Tx, verb: string, key: string, ms: number): Reply | undefined {
+  if (verb === 'del') return tx.del(key);
+  if (verb === 'exists') return truth(tx.exists(key));
+  if (verb === 'pexpire') return tx.pexpire(key, ms);
+  if (verb === 'persist') return tx.persist(key);
+  if (verb === 'pttl') return tx.pttl(key);
+  if (verb === 'lpop') return maybe(tx.lpop(key));
+  if (verb === 'rpop') return maybe(tx.rpop(key));
+  if (verb === 'llen') return tx.llen(key);
+  if (verb === 'scard') return tx.scard(key);
+  if (verb === 'hlen') return tx.hlen(key);
+  if (verb === 'hvals') return tx.hvals(key);
+  if (verb === 'zcard') return tx.zcard(key);
+  if (verb === 'get') return maybe(tx.get(key));
+  return undefined;
+}
+
+function onCollection(tx: Tx, verb: string, key: string, first: string, second: string): Reply | undefined {
+  if (verb === 'set') {
+    tx.set(key, first);
+    return 0;
+  }
+  if (verb === 'setPx') {
+    tx.setPx(key, first, number(tx, second));
+    return 0;
+  }
+  if (verb === 'hget') return maybe(tx.hget(key, first));
+  if (verb === 'hset') return tx.hset(key, first, second);
+  if (verb === 'hdel') return tx.hdel(key, first);
+  if (verb === 'lpush') return tx.lpush(key, first);
+  if (verb === 'rpush') return tx.rpush(key, first);
+  if (verb === 'lrange') return tx.lrange(key, number(tx, first), number(tx, second));
+  if (verb === 'sadd') return tx.sadd(key, first);
+  if (verb === 'srem') return tx.srem(key, first);
+  if (verb === 'sismember') return truth(tx.sismember(key, first));
+  return undefined;
+}
+
+function onSorted(tx: Tx, verb: string, key: string, a: string, b: string, c: string): Reply | undefined {
+  if (verb === 'zadd') return tx.zadd(key, number(tx, a), b);
+  if (verb === 'zaddNew') return tx.zaddNew(key, number(tx, a), b);
+  if (verb === 'zrem') return tx.zrem(key, a);
+  if (verb === 'zscore') return tx.zscore(key, a) ?? 'none';
+  if (verb === 'zrange') return tx.zrange(key, number(tx, a), number(tx, b));
+  if (verb === 'zrangeByScore') return tx.zrangeByScore(key, number(tx, a), number(tx, b), number(tx, c));
+  if (verb === 'zbefore') return maybe(tx.zbefore(key, number(tx, a)));
+  return undefined;
+}
+
+function onText(tx: Tx, verb: string, key: string, first: string, second: string): Reply {
+  if (verb === 'wake') return truth(tx.wake(first, second));
+  if (verb === 'text') return tx.text(number(tx, first));
+  if (verb === 'integer') return tx.integer(first) ?? 'none';
+  if (verb === 'part') return tx.part(first, number(tx, second));
+  if (verb === 'startsWith') return truth(tx.startsWith(first, second));
+  if (verb === 'nowUs') return tx.nowUs();
+  return 'no verb ' + verb + ' ' + key;
+}
+
+function number(tx: Tx, text: string): number {
+  return tx.integer(text) ?? 0;
+}
+
+function truth(value: boolean): number {
+  return value ? 1 : 0;
+}
+
+function maybe(text: string | undefined): Reply {
+  return text === undefined ? [] : [text];
+}
