@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, onTestFinished } from 'vitest';
+import { embeddedEngine } from '../../src/engines/embedded/embedded.ts';
 import type { Engine } from '../../src/engines/engine.ts';
 import { memoryEngine } from '../../src/engines/memory.ts';
 
@@ -13,7 +14,9 @@ export interface Store {
 
 /** Runs a suite on every engine: what an engine promises stands in such suites and nowhere else. */
 export function eachEngine(suite: (name: string, openStore: () => Promise<Store>) => void): void {
-  for (const [name, openStore] of Object.entries(stores)) describe(name, () => suite(name, openStore));
+  describe.each(Object.entries(stores))('%s', (name, openStore) => {
+    suite(name, openStore);
+  });
 }
 
 const stores: Record<string, () => Promise<Store>> = {
@@ -22,15 +25,8 @@ const stores: Record<string, () => Promise<Store>> = {
     onTestFinished(() => engine.close());
     return { engine: () => Promise.resolve(engine) };
   },
-};
 
-// Until the embedded engine is there.
-const embedded = (await import('../../src/engines/embedded/embedded.ts' as string).catch(() => undefined)) as
-  | { embeddedEngine(options: { directory: string }): Promise<Engine> }
-  | undefined;
-
-if (embedded !== undefined) {
-  stores['embedded'] = async () => {
+  async embedded() {
     const directory = await mkdtemp(join(tmpdir(), 'lockstep-test-'));
     const engines: Engine[] = [];
     onTestFinished(async () => {
@@ -39,10 +35,10 @@ if (embedded !== undefined) {
     });
     return {
       async engine() {
-        const engine = await embedded.embeddedEngine({ directory });
+        const engine = await embeddedEngine({ directory });
         engines.push(engine);
         return engine;
       },
     };
-  };
-}
+  },
+};

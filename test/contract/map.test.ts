@@ -8,6 +8,7 @@ import * as lockOperations from '../../src/operations/lock.ts';
 import { asGuard, type Guard, type Guarding } from '../../src/primitives/guard.ts';
 import type { Lease } from '../../src/primitives/lease.ts';
 import { createMap, type SharedMap } from '../../src/primitives/map.ts';
+import { failure } from '../failure.ts';
 import { eachEngine } from './each-engine.ts';
 import { randomly } from './seed.ts';
 
@@ -53,7 +54,7 @@ describe('a map', () => {
       const stock = await open();
       const key = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 40 }).filter((text) => !/\p{Cc}/u.test(text));
       const value = fc.oneof(
-        fc.jsonValue({ noUnicodeString: false }),
+        fc.jsonValue({ stringUnit: 'binary' }),
         fc.string({ unit: 'binary' }),
         fc.double({ noNaN: true, noDefaultInfinity: true }),
       );
@@ -69,22 +70,19 @@ describe('a map', () => {
     it('refuses keys that can not be told apart or read, and values that are too long', async () => {
       const stock = await open();
       for (const key of ['', 'a\nb', 'a\0b', '\ud800', 'k'.repeat(1_025), 7 as never, undefined as never]) {
-        await expect(stock.set(key, 1)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
-        await expect(stock.get(key)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
-        await expect(stock.delete(key)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+        await expect(stock.set(key, 1)).rejects.toEqual(failure('INVALID_ARGUMENT'));
+        await expect(stock.get(key)).rejects.toEqual(failure('INVALID_ARGUMENT'));
+        await expect(stock.delete(key)).rejects.toEqual(failure('INVALID_ARGUMENT'));
       }
       const tooLong = stock.set('apple', 'x'.repeat(16_777_216));
-      await expect(tooLong).rejects.toMatchObject({
-        code: 'INVALID_VALUE',
-        message: expect.stringContaining('"apple"'),
-      });
+      await expect(tooLong).rejects.toEqual(failure('INVALID_VALUE', '"apple"'));
       expect(await stock.size()).toBe(0);
     });
 
     it('refuses what JSON would lose, and writes nothing', async () => {
       const stock = await open();
       for (const value of [undefined, Number.NaN, { a: [1, Number.NaN] }, () => 1, 1n, new Date(), new Map()]) {
-        await expect(stock.set('apple', value)).rejects.toMatchObject({ code: 'INVALID_VALUE' });
+        await expect(stock.set('apple', value)).rejects.toEqual(failure('INVALID_VALUE'));
       }
       expect(await stock.has('apple')).toBe(false);
     });
@@ -96,16 +94,14 @@ describe('a map', () => {
         const stock = createMap<number>(engine, 'stock', stockKey, { schema });
         await stock.set('apple', 3);
         expect(await stock.get('apple')).toBe(3);
-        await expect(stock.set('apple', -1)).rejects.toMatchObject({
-          code: 'INVALID_VALUE',
-          message: expect.stringMatching(/map "stock", key "apple".*must be 0 or more/),
-        });
+        await expect(stock.set('apple', -1)).rejects.toEqual(
+          failure('INVALID_VALUE', /map "stock", key "apple".*must be 0 or more/),
+        );
         expect(await stock.get('apple')).toBe(3);
         await loose.set('pear', 'none');
-        await expect(stock.get('pear')).rejects.toMatchObject({
-          code: 'INVALID_VALUE',
-          message: expect.stringMatching(/map "stock", key "pear".*must be a number/),
-        });
+        await expect(stock.get('pear')).rejects.toEqual(
+          failure('INVALID_VALUE', /map "stock", key "pear".*must be a number/),
+        );
       }
     });
 
@@ -124,11 +120,8 @@ describe('a map', () => {
       const raw = createMap<string>(engine, 'stock', stockKey, { codec: { encode: String, decode: String } });
       expect(await raw.get('rent')).toBe('1970-01-01T00:00:00.000Z');
       await raw.set('rent', 'soon');
-      await expect(due.get('rent')).rejects.toMatchObject({
-        code: 'INVALID_VALUE',
-        message: expect.stringContaining('"rent"'),
-      });
-      await expect(createMap(engine, 'stock', stockKey).get('rent')).rejects.toMatchObject({ code: 'INVALID_VALUE' });
+      await expect(due.get('rent')).rejects.toEqual(failure('INVALID_VALUE', '"rent"'));
+      await expect(createMap(engine, 'stock', stockKey).get('rent')).rejects.toEqual(failure('INVALID_VALUE'));
     });
 
     it('iterates over all entries, of as many pages as there are', async () => {
@@ -177,9 +170,9 @@ describe('a map', () => {
 
       await first.release();
       const second = await hold(engine, 'stocktaking');
-      const late = { code: 'LEASE_LOST', message: expect.stringContaining('"stocktaking"') };
-      await expect(stock.set('apple', 2, { guard: first.lease })).rejects.toMatchObject(late);
-      await expect(stock.delete('apple', { guard: first.lease })).rejects.toMatchObject(late);
+      const late = failure('LEASE_LOST', '"stocktaking"');
+      await expect(stock.set('apple', 2, { guard: first.lease })).rejects.toEqual(late);
+      await expect(stock.delete('apple', { guard: first.lease })).rejects.toEqual(late);
       expect(await stock.get('apple')).toBe(1);
       await stock.set('apple', 3, { guard: second.lease });
       expect(await stock.get('apple')).toBe(3);
@@ -200,9 +193,9 @@ describe('a map', () => {
       ];
       const none = [undefined, null, {}, 'stocktaking'] as never[];
       for (const guard of [...elsewhere, ...none]) {
-        const refused = { code: 'INVALID_ARGUMENT', message: expect.stringContaining('guard') };
-        await expect(stock.set('apple', 1, { guard })).rejects.toMatchObject(refused);
-        await expect(stock.delete('apple', { guard })).rejects.toMatchObject(refused);
+        const refused = failure('INVALID_ARGUMENT', 'guard');
+        await expect(stock.set('apple', 1, { guard })).rejects.toEqual(refused);
+        await expect(stock.delete('apple', { guard })).rejects.toEqual(refused);
       }
       expect(await stock.size()).toBe(0);
       await stock.set('apple', 1, { guard: lease });
