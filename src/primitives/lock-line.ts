@@ -2,7 +2,7 @@ import type { Timer } from '../base/clock.ts';
 import { LockstepError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { LockNames } from '../base/names.ts';
-import { instantNow, leftMs, validFor } from '../base/validity.ts';
+import { instantNow, leftMs as msUntil, validFor } from '../base/validity.ts';
 import type { Wait } from '../base/waiting.ts';
 import type { Instant } from '../engines/engine.ts';
 import * as operations from '../operations/lock.ts';
@@ -26,7 +26,7 @@ export interface Waiter extends LeaseTerms {
   /** 0: tries once. */
   readonly once: boolean;
   grant(lease: HeldLease): void;
-  fail(error: unknown): void;
+  fail(error: Error): void;
   /** The lock is not free, and the waiter tries only once. */
   refuse(): void;
   wait?: Wait | undefined;
@@ -284,7 +284,7 @@ export class LockLine implements Receiver, LeaseSource {
       this.#forget(ask);
       for (const waiter of this.#waiters.splice(0)) {
         this.#settle(waiter);
-        waiter.fail(error);
+        waiter.fail(error as Error);
       }
       this.session.inBackground(this.#tellLeave(ask.token)); // it may have heard
       this.#advance();
@@ -310,7 +310,7 @@ export class LockLine implements Receiver, LeaseSource {
     const from = this.session.engine.sharesClock ? { ...now, wallMs: parseOwner(owner)!.sinceMs } : ask.sentAt;
     if (this.session.engine.sharesClock) from.monotonicMs -= Math.max(0, now.wallMs - from.wallMs);
     const until = validFor(from, ttlMs);
-    if (leftMs(until, now) > ttlMs / 2) this.#begin(owner, until, waitedMs);
+    if (msUntil(until, now) > ttlMs / 2) this.#begin(owner, until, waitedMs);
     else this.#send(ask);
   }
 

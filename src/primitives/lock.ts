@@ -137,8 +137,9 @@ export function acquire(
     const wait = startWait(where.name, options, session.clock, (reason, kind) => {
       if (!line.cancel(waiter)) return;
       endSearch?.();
-      if (kind === 'aborted') reject(reason as Error);
-      else void timedOut(session, line, wait?.timeoutMs ?? 0, reject);
+      // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- the caller's own reason, whatever it is
+      if (kind === 'aborted') reject(reason);
+      else session.inBackground(timedOut(session, line, wait?.timeoutMs ?? 0, reject));
     });
     const waiter: Waiter = {
       ...terms,
@@ -147,8 +148,8 @@ export function acquire(
       once: wait?.once ?? false,
       settled: false,
       grant: (lease) => end(() => resolve(lease)),
-      fail: (error) => end(() => reject(error as Error)),
-      refuse: () => void timedOut(session, line, 0, reject),
+      fail: (error) => end(() => reject(error)),
+      refuse: () => session.inBackground(timedOut(session, line, 0, reject)),
     };
     if (!waiter.once && held.length > 0) refuseReentry(line, held, site);
     if (held.length > 0 && !waiter.once) {

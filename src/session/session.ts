@@ -120,9 +120,9 @@ export class Session {
 
   /** Lets a task run that nobody awaits: it may fail, and `close` waits for it. */
   inBackground(task: Promise<unknown>): void {
-    const done = (): void => void this.#background.delete(task);
+    const end = (): void => void this.#background.delete(task);
     this.#background.add(task);
-    task.then(done, done);
+    task.then(end, end);
   }
 
   /** Ends all that waits or is held, tells the store, and lets go of it. Idempotent. */
@@ -133,7 +133,7 @@ export class Session {
 
   async #close(): Promise<void> {
     await Promise.allSettled([...this.receivers.values()].map(async (receiver) => receiver.close(closed())));
-    await Promise.allSettled([...this.#background]);
+    await Promise.allSettled(this.#background);
     await this.leases.close();
     await this.engine.run(sessions.leave, this.keys, { session: this.info.id }).catch(() => {}); // the card is only for people
     await this.#doorbell?.close();
