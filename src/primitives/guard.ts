@@ -14,13 +14,10 @@ export interface Guard {
   readonly owner: string;
 }
 
-/** The method by which a lease lets itself be used as a guard; not reachable from outside the library. */
-export const asGuard: unique symbol = Symbol('lockstep.guard');
-
-/** What has `asGuard`: every lease. */
+/** Every lease, though its public type does not show it: a guard is the library's own business. */
 export interface Guarding {
   /** Throws the `LEASE_LOST` error where the lease is lost or released: its owner may be the next task's by now. */
-  [asGuard](): Guard;
+  asGuard(): Guard;
 }
 
 /**
@@ -28,10 +25,10 @@ export interface Guarding {
  * `INVALID_ARGUMENT` for what is no lease of this store and space.
  */
 export function guardOf(lease: unknown, engine: Engine, space: string): Guard {
-  if (typeof (lease as Partial<Guarding> | null | undefined)?.[asGuard] !== 'function') {
+  if (typeof (lease as Partial<Guarding> | null | undefined)?.asGuard !== 'function') {
     throw invalidArgument('guard', lease, "a lease, as a lock's acquire and run give it");
   }
-  const guard = (lease as Guarding)[asGuard]();
+  const guard = (lease as Guarding).asGuard();
   if (guard.engine !== engine || guard.space !== space) {
     throw invalidArgument(
       'guard',

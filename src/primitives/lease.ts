@@ -1,7 +1,7 @@
 import { LockstepError } from '../base/errors.ts';
 import type { Session } from '../session/session.ts';
 import type { CallSite } from './call-site.ts';
-import { asGuard, type Guard, type Guarding } from './guard.ts';
+import type { Guard, Guarding } from './guard.ts';
 
 /** Somebody asks the holder to give up. */
 export interface ReleaseRequest {
@@ -74,7 +74,7 @@ export class HeldLease implements Lease, Guarding {
     return this.#source.keys.owner;
   }
 
-  [asGuard](): Guard {
+  asGuard(): Guard {
     const { session, name, keys } = this.#source;
     const owner = this.#source.ownerFor(this);
     if (this.#loss !== undefined) throw this.#loss;

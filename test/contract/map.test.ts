@@ -5,7 +5,7 @@ import { LockstepError } from '../../src/base/errors.ts';
 import { keysOf } from '../../src/base/names.ts';
 import type { Engine } from '../../src/engines/engine.ts';
 import * as lockOperations from '../../src/operations/lock.ts';
-import { asGuard, type Guard, type Guarding } from '../../src/primitives/guard.ts';
+import type { Guard, Guarding } from '../../src/primitives/guard.ts';
 import type { Lease } from '../../src/primitives/lease.ts';
 import { createMap, type SharedMap } from '../../src/primitives/map.ts';
 import { failure } from '../failure.ts';
@@ -222,7 +222,7 @@ async function hold(
 let asks = 0;
 
 function guarding(guard: () => Guard): Lease {
-  const lease: Guarding = { [asGuard]: guard };
+  const lease: Guarding = { asGuard: guard };
   return lease as Guarding & Lease;
 }
 
