@@ -85,7 +85,7 @@ async function tryAll(
     const [, ...owners] = reply;
     return lines.map((line, i) => line.adopt(owners[i]!, until, terms));
   } catch (error) {
-    for (const { line, token } of asks) line.giveUp(token); // it may have been done
+    for (const { line } of asks) line.giveUp(); // it may have been done
     throw error;
   }
 }

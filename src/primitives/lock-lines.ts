@@ -1,7 +1,6 @@
-import { limits } from '../base/limits.ts';
 import type { LockNames } from '../base/names.ts';
-import * as operations from '../operations/lock.ts';
 import type { Session } from '../session/session.ts';
+import { leaveLine } from './lock-ask.ts';
 import { LockLine } from './lock-line.ts';
 import { tokenOf } from './owner.ts';
 
@@ -31,9 +30,7 @@ export function handleUnexpectedMail(session: Session): void {
   session.unexpected = (verb, subject, key, dead) => {
     const token = tokenOf(subject);
     if (token === undefined || !(dead || verb === 'granted')) return;
-    const keys = session.keys.lockAt(key);
-    const ask = { token: token.text, fences: limits.handOversInARow };
-    session.inBackground(session.engine.run(operations.leave, keys, ask));
+    session.inBackground(leaveLine(session, session.keys.lockAt(key), token.text));
     if (dead) session.forget(token.session);
   };
 }

@@ -66,6 +66,11 @@ export class Leases {
     if (this.#held.delete(hold.handle)) this.#keeper?.drop(hold.handle);
   }
 
+  /** Calls its `lost`. */
+  end(hold: Hold, cause: LossCause): void {
+    this.#end(hold.handle, cause, 0);
+  }
+
   validUntil(hold: Hold): Instant {
     return this.#keeper?.validUntil(hold.handle) ?? { monotonicMs: 0, wallMs: 0 };
   }

@@ -1,0 +1,212 @@
+import type { Timer } from '../base/clock.ts';
+import { LockstepError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+import type { LockNames } from '../base/names.ts';
+import { instantNow, leftMs, validFor } from '../base/validity.ts';
+import type { Instant } from '../engines/engine.ts';
+import * as operations from '../operations/lock.ts';
+import type { Session } from '../session/session.ts';
+import { parseOwner, tokenOf } from './owner.ts';
+
+/** What may come of an ask; each ends it, but `held`. */
+export interface AskOutcome {
+  /** The store granted the lock: `until` is counted from before it could, `waitedMs` is as in `operations.Granted`. */
+  granted(owner: string, until: Instant, waitedMs: number): void;
+  /** Somebody else has it; the ask stands in the queue. */
+  held(blocker: Blocker): void;
+  /** Somebody else has it, and the ask does not wait. */
+  refused(blocker: Blocker): void;
+  failed(error: Error): void;
+}
+
+/** Who is in the way, as the store last said. */
+export interface Blocker {
+  readonly owner: string;
+  readonly card: string;
+}
+
+/**
+ * One request for a lock: the session's place in the store's queue. The same request is sent again whenever a hint may
+ * have been lost: when the holder's lease is over, when whoever is directly ahead in the line dies, when the store did
+ * not answer. It is idempotent by its token.
+ */
+export class LockAsk {
+  readonly token: string;
+  readonly once: boolean;
+  readonly #session: Session;
+  readonly #keys: LockNames;
+  readonly #ttlMs: number;
+  readonly #outcome: AskOutcome;
+  #ended = false;
+  /** The store has it in its queue. */
+  #queued = false;
+  #sentAt: Instant = { monotonicMs: 0, wallMs: 0 };
+  #recheck: Timer | undefined;
+  #ahead = '';
+  #unwatch: (() => void) | undefined;
+  /** Since when the store does not answer, and how often it was asked since: monotonic ms. */
+  #silentSince = 0;
+  #attempts = 0;
+
+  constructor(session: Session, keys: LockNames, terms: { ttlMs: number; once: boolean }, outcome: AskOutcome) {
+    this.token = session.token(terms.ttlMs);
+    this.once = terms.once;
+    this.#session = session;
+    this.#keys = keys;
+    this.#ttlMs = terms.ttlMs;
+    this.#outcome = outcome;
+  }
+
+  send(): void {
+    this.#recheck?.cancel();
+    const sentAt = instantNow(this.#session.clock);
+    const request = {
+      token: this.token,
+      wait: this.once ? 0 : 1,
+      fences: limits.handOversInARow,
+      queueMs: limits.queueMs,
+    };
+    this.#session.engine.run(operations.acquire, this.#keys, request).then(
+      (reply) => {
+        if (this.#ended) return; // `leave` was sent after this
+        if (reply[0] === 'granted') this.#granted(reply[1], validFor(sentAt, this.#ttlMs), reply[3]);
+        else this.#held(sentAt, reply);
+      },
+      (error: unknown) => {
+        if (!this.#ended) this.#unanswered(error as Error);
+      },
+    );
+  }
+
+  /** Mail says that the lock is ours. False if that is not about this ask. */
+  pushed(owner: string, waitedMs: number): boolean {
+    if (this.#ended || !owner.startsWith(`${this.token}:`)) return false;
+    const now = instantNow(this.#session.clock);
+    const until = validFor(this.#grantedAt(owner, now), this.#ttlMs);
+    if (leftMs(until, now) > this.#ttlMs / 2) this.#granted(owner, until, waitedMs);
+    else this.send();
+    return true;
+  }
+
+  /** Nobody wants it any more: out of the queue, and out of the lock if it was granted meanwhile. */
+  leave(): void {
+    this.end();
+    this.#session.inBackground(leaveLine(this.#session, this.#keys, this.token));
+  }
+
+  /** Nothing more comes of it here. */
+  end(): void {
+    this.#ended = true;
+    this.#recheck?.cancel();
+    this.#unwatch?.();
+  }
+
+  #granted(owner: string, until: Instant, waitedMs: number): void {
+    this.end();
+    this.#outcome.granted(owner, until, waitedMs);
+  }
+
+  /** Wait for mail, for the end of whoever is ahead, or until the holder's lease is over. */
+  #held(sentAt: Instant, [, owner, holderLeftMs, ahead, card]: operations.Held): void {
+    if (this.once) {
+      this.end();
+      this.#outcome.refused({ owner, card });
+      return;
+    }
+    this.#sentAt = sentAt;
+    this.#queued = true;
+    this.#attempts = 0;
+    this.#outcome.held({ owner, card });
+    this.#watch(ahead);
+    const random = this.#session.clock.random();
+    const foreign = parseOwner(owner) === undefined; // it sends no mail
+    this.#sendIn(foreign ? foreignPollMs(random) : recheckMs(holderLeftMs, random));
+  }
+
+  #watch(ahead: string): void {
+    if (this.#ahead === ahead) return;
+    this.#unwatch?.();
+    this.#ahead = ahead;
+    const token = tokenOf(ahead);
+    if (token === undefined || token.session === this.#session.info.id) return;
+    this.#unwatch = this.#session.engine.watch(token.session, () => {
+      if (this.#ended) return;
+      this.#ahead = '';
+      this.#session.inBackground(leaveLine(this.#session, this.#keys, token.text)); // for the dead, who can't
+      this.#session.forget(token.session);
+      this.send();
+    });
+  }
+
+  /**
+   * The store did not answer. What stands in its queue goes on asking for the length of a lease, each waiter up to its
+   * own deadline; what it never heard of fails at once.
+   */
+  #unanswered(error: Error): void {
+    const now = this.#session.clock.monotonicMs();
+    if (this.#attempts === 0) this.#silentSince = now;
+    if (!this.#queued || !isPassing(error) || now - this.#silentSince > this.#ttlMs) {
+      this.leave(); // it may have heard
+      this.#outcome.failed(error);
+      return;
+    }
+    this.#attempts += 1;
+    this.#sendIn(backOffMs(this.#attempts) * (0.5 + this.#session.clock.random() / 2));
+  }
+
+  #sendIn(ms: number): void {
+    this.#recheck = this.#session.clock.timer(ms, () => this.send());
+  }
+
+  /** A pushed grant is not later than its own stamp on a clock that we share, else than our last check. */
+  #grantedAt(owner: string, now: Instant): Instant {
+    if (!this.#session.engine.sharesClock) return this.#sentAt;
+    const wallMs = parseOwner(owner)?.sinceMs ?? 0;
+    return { wallMs, monotonicMs: now.monotonicMs - Math.max(0, now.wallMs - wallMs) };
+  }
+}
+
+/** Takes a token out of the line, or out of the lock: its own, or that of a dead session. Never rejects. */
+export function leaveLine(session: Session, keys: operations.LockKeys, token: string): Promise<void> {
+  const ask = { token, fences: limits.handOversInARow };
+  return insist(session, tokenOf(token)?.ttlMs ?? 0, () => session.engine.run(operations.leave, keys, ask));
+}
+
+/** Gives the lock back, if `owner` still has it. Never rejects. */
+export function giveBack(session: Session, keys: operations.LockKeys, owner: string, forMs: number): Promise<void> {
+  const ask = { owner, fences: limits.handOversInARow };
+  return insist(session, forMs, () => session.engine.run(operations.release, keys, ask));
+}
+
+/** Tries until the store answers, or until what is to be ended is over by itself. */
+async function insist(session: Session, forMs: number, send: () => Promise<unknown>): Promise<void> {
+  const end = session.clock.monotonicMs() + forMs;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await send();
+      return;
+    } catch (error) {
+      if (!isPassing(error) || session.clock.monotonicMs() >= end) return;
+    }
+    await new Promise<void>((resolve) => session.clock.timer(backOffMs(attempt), resolve));
+  }
+}
+
+/** Whether the same request may succeed later. */
+function isPassing(error: unknown): boolean {
+  return error instanceof LockstepError && error.code === 'UNAVAILABLE';
+}
+
+function backOffMs(attempt: number): number {
+  return Math.min(1_000, 10 * 2 ** attempt);
+}
+
+/** A little after the holder's lease is over; jitter so that not all come at once. */
+function recheckMs(holderLeftMs: number, random: number): number {
+  const ms = holderLeftMs < 0 ? limits.recheckMsMax : Math.min(holderLeftMs, limits.recheckMsMax);
+  return ms + 1 + random * Math.min(50, 1 + ms / 10);
+}
+
+function foreignPollMs(random: number): number {
+  return 5 + random * 20;
+}
