@@ -168,8 +168,9 @@ class Connection implements Database {
       while (!this.#waiting.try(this.#doBeginWrite)) {
         if (this.#waiting.isOver()) throw busyError(this.directory, this.#waiting.waitedMs());
       }
-      this.#tx.begin(this.#clock.wallUs(), nobody);
+      this.#tx.beginStep(this.#clock.wallUs(), nobody);
       const reply = step(this.#tx);
+      this.#tx.flush();
       this.#commit.run();
       return reply;
     } catch (error) {
@@ -186,8 +187,18 @@ class Connection implements Database {
     return this.#closing;
   }
 
-  readonly #doBeginWrite = (): void => void this.#beginWrite.run();
-  readonly #doBeginRead = (): void => void this.#beginRead.run();
+  readonly #doBeginWrite = (): void => this.#begin(this.#beginWrite);
+  readonly #doBeginRead = (): void => this.#begin(this.#beginRead);
+
+  #begin(begin: Statement): void {
+    begin.run();
+    try {
+      this.#tx.begin();
+    } catch (error) {
+      this.#rollback(); // the first read may still find others in the way
+      throw error;
+    }
+  }
 
   /**
    * A tick runs when all tasks that this turn woke have asked: they share a transaction. Ticks come before timers and
@@ -232,6 +243,7 @@ class Connection implements Database {
       return this.#schedule();
     }
     try {
+      this.#tx.flush();
       this.#commit.run();
     } catch (error) {
       this.#rollback();
@@ -245,7 +257,7 @@ class Connection implements Database {
   };
 
   #step(one: Asked): void {
-    this.#tx.begin(this.#clock.wallUs(), one.work.listens);
+    this.#tx.beginStep(this.#clock.wallUs(), one.work.listens);
     one.reply = one.work.step(this.#tx);
     one.wakes = this.#tx.wakes();
   }
@@ -267,6 +279,7 @@ class Connection implements Database {
   }
 
   #rollback(): void {
+    this.#tx.forget();
     try {
       this.#sqlite.exec('ROLLBACK');
     } catch {

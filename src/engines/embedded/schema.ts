@@ -27,7 +27,8 @@ const pageBytes = 1024;
 
 const tables = `
   CREATE TABLE keys (
-    key TEXT PRIMARY KEY, kind INTEGER NOT NULL, expires INTEGER, value TEXT, size INTEGER, first INTEGER
+    key TEXT PRIMARY KEY, kind INTEGER NOT NULL, expires INTEGER, value TEXT,
+    size INTEGER NOT NULL, first INTEGER NOT NULL
   ) WITHOUT ROWID, STRICT;
   CREATE TABLE hashes (
     key TEXT NOT NULL, field TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (key, field)

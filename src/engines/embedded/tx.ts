@@ -1,7 +1,8 @@
 /** The verbs of `Tx` as prepared statements over the tables of schema.ts. */
 import { LockstepError, invalidArgument } from '../../base/errors.ts';
 import type { Tx } from '../../operations/tx.ts';
-import type { Row, Sqlite, Statement } from './driver.ts';
+import type { Row, Sqlite, Statement, Value } from './driver.ts';
+import { type Key, absent, keysOf } from './keys.ts';
 import { type Kind, kinds } from './schema.ts';
 
 export interface Wake {
@@ -18,8 +19,14 @@ export interface SweepPage {
 }
 
 export interface SqliteTx extends Tx {
+  /** A transaction was begun in SQLite. */
+  begin(): void;
   /** Begins a step at this time, µs since 1970. `listens`: see `Tx.wake`. */
-  begin(nowUs: number, listens: (session: string) => boolean): void;
+  beginStep(nowUs: number, listens: (session: string) => boolean): void;
+  /** All steps were made: SQLite may commit. */
+  flush(): void;
+  /** The transaction was rolled back. */
+  forget(): void;
   /** The wakes of the step. Empty ones are one and the same. */
   wakes(): readonly Wake[];
 
@@ -29,14 +36,8 @@ export interface SqliteTx extends Tx {
   keysPage(prefix: string, cursor: string, count: number): { cursor: string; keys: string[] };
   /** A page of all keys behind `cursor`: those that are expired. */
   sweepPage(cursor: string, count: number): SweepPage;
-  /** Removes an expired key, at most `count` members of it. What was removed: rows; 0 when nothing is left. */
-  sweepKey(key: string, count: number): number;
-}
-
-/** The head of a live key. */
-interface Head {
-  size: number;
-  first: number;
+  /** Removes an expired key, or so many of its members. Whether all of it is gone. */
+  sweepKey(key: string, count: number): boolean;
 }
 
 const noWakes: readonly Wake[] = [];
@@ -45,6 +46,7 @@ const [string, hash, list, set, zset] = [0, 1, 2, 3, 4];
 
 /** `Tx` on a connection. It is for the caller to begin and end transactions. */
 export function sqliteTx(sqlite: Sqlite): SqliteTx {
+  const keys = keysOf(sqlite);
   const statements = new Map<string, Statement>();
   let nowUs = 0;
   let nowMs = 0;
@@ -58,61 +60,62 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
     return statement;
   }
 
-  const selectKey = sqlite.prepare('SELECT kind, expires, value FROM keys WHERE key = ?1');
-  const putString = sqlite.prepare(
-    `INSERT INTO keys (key, kind, expires, value) VALUES (?1, ${string}, ?2, ?3)
-     ON CONFLICT (key) DO UPDATE SET expires = ?2, value = ?3 WHERE kind = ${string}`,
-  );
-  const deleteString = sqlite.prepare(
-    `DELETE FROM keys WHERE key = ?1 AND kind = ${string} AND (expires IS NULL OR expires >= ?2)`,
-  );
-  const selectHead = sqlite.prepare('SELECT kind, expires, size, first FROM keys WHERE key = ?1');
-
-  function isLive(row: Row): boolean {
-    return row[1] === null || (row[1] as number) >= nowMs;
+  function isPast(expires: Value | undefined): boolean {
+    return typeof expires === 'number' && expires < nowMs;
   }
 
-  function liveRow(key: string): Row | undefined {
-    const row = selectKey.get(key);
-    return row !== undefined && isLive(row) ? row : undefined;
+  function isLive(key: Key): boolean {
+    return key.kind !== absent && !isPast(key.expires);
   }
 
-  /** The head of a live collection, which must be of this kind. */
-  function head(key: string, kind: number): Head | undefined {
-    const row = selectHead.get(key);
-    if (row === undefined || !isLive(row)) return undefined;
-    if (row[0] !== kind) throw wrongKind(key, row[0] as number, kind);
-    return { size: row[2] as number, first: row[3] as number };
+  function live(key: string): Key | undefined {
+    const found = keys.find(key);
+    return isLive(found) ? found : undefined;
   }
 
-  /** As `head`, to add to: an expired key is taken out of the way, and a new head made where there is none. */
-  function open(key: string, kind: number): Head {
-    const found = head(key, kind);
-    if (found !== undefined) return found;
-    remove(key);
-    sql('INSERT INTO keys (key, kind, size, first) VALUES (?1, ?2, 0, 0)').run(key, kind);
-    return { size: 0, first: 0 };
+  /** A live key, which must be of this kind. */
+  function read(key: string, kind: number): Key | undefined {
+    const found = keys.find(key);
+    if (!isLive(found)) return undefined;
+    if (found.kind !== kind) throw wrongKind(key, found.kind, kind);
+    return found;
   }
 
-  function resize(key: string, size: number): void {
-    if (size === 0) sql('DELETE FROM keys WHERE key = ?1').run(key);
-    else sql('UPDATE keys SET size = ?2 WHERE key = ?1').run(key, size);
+  /** As `read`, to add to: a new collection where there is none. */
+  function open(key: string, kind: number): Key {
+    return read(key, kind) ?? replace(keys.find(key), kind, null, null);
   }
 
-  /** Removes a key of any kind, expired or not. Whether it was there and live. */
-  function remove(key: string): boolean {
-    const row = selectKey.get(key);
-    if (row === undefined) return false;
-    const members = memberTables[row[0] as number];
-    if (members !== undefined) sql(`DELETE FROM ${members} WHERE key = ?1`).run(key);
-    sql('DELETE FROM keys WHERE key = ?1').run(key);
-    return isLive(row);
+  /** Puts something new in the place of whatever is there. */
+  function replace(key: Key, kind: number, expires: number | null, value: string | null): Key {
+    const members = memberTables[key.kind];
+    if (members !== undefined) sql(`DELETE FROM ${members} WHERE key = ?1`).run(key.key);
+    key.kind = kind;
+    key.expires = expires;
+    key.value = value;
+    key.size = 0;
+    key.first = 0;
+    keys.change(key);
+    return key;
   }
 
-  function put(key: string, expires: number | null, value: string): void {
-    if (putString.run(key, expires, value).changes !== 0) return;
-    remove(key); // it was a collection
-    putString.run(key, expires, value);
+  function remove(key: Key): void {
+    replace(key, absent, null, null);
+  }
+
+  /** One member more or less. An empty collection is none. */
+  function resize(key: Key, by: 1 | -1): number {
+    key.size += by;
+    if (key.size === 0) key.kind = absent;
+    keys.change(key);
+    return key.size;
+  }
+
+  function expire(key: Key | undefined, expires: number | null): number {
+    if (key === undefined) return 0;
+    key.expires = expires;
+    keys.change(key);
+    return 1;
   }
 
   function endMs(ms: number): number {
@@ -121,23 +124,20 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
   }
 
   function pop(key: string, end: 'first' | 'last'): string | undefined {
-    const found = head(key, list);
+    const found = read(key, list);
     if (found === undefined) return undefined;
-    const position = end === 'first' ? found.first : found.first + found.size - 1;
+    const position = end === 'first' ? found.first++ : found.first + found.size - 1;
     const element = sql('SELECT value FROM lists WHERE key = ?1 AND position = ?2').get(key, position)![0] as string;
     sql('DELETE FROM lists WHERE key = ?1 AND position = ?2').run(key, position);
-    if (end === 'first') sql('UPDATE keys SET first = first + 1 WHERE key = ?1').run(key);
-    resize(key, found.size - 1);
+    resize(found, -1);
     return element;
   }
 
   function push(key: string, end: 'first' | 'last', element: string): number {
     const found = open(key, list);
-    const first = end === 'first' ? found.first - 1 : found.first;
-    const position = end === 'first' ? first : first + found.size;
+    const position = end === 'first' ? --found.first : found.first + found.size;
     sql('INSERT INTO lists (key, position, value) VALUES (?1, ?2, ?3)').run(key, position, element);
-    sql('UPDATE keys SET size = ?2, first = ?3 WHERE key = ?1').run(key, found.size + 1, first);
-    return found.size + 1;
+    return resize(found, 1);
   }
 
   /** `before`: the score that the member has. */
@@ -146,19 +146,22 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
       if (before !== score) sql('UPDATE zsets SET score = ?3 WHERE key = ?1 AND member = ?2').run(key, member, score);
       return 0;
     }
-    const { size } = open(key, zset);
+    const found = open(key, zset); // first: it clears away what has expired
     sql('INSERT INTO zsets (key, member, score) VALUES (?1, ?2, ?3)').run(key, member, score);
-    resize(key, size + 1);
+    resize(found, 1);
     return 1;
   }
 
   function zscore(key: string, member: string): number | undefined {
-    if (head(key, zset) === undefined) return undefined;
+    if (read(key, zset) === undefined) return undefined;
     return sql('SELECT score FROM zsets WHERE key = ?1 AND member = ?2').get(key, member)?.[0] as number | undefined;
   }
 
   return {
-    begin(us, hears) {
+    begin: keys.begin,
+    flush: keys.flush,
+    forget: keys.forget,
+    beginStep(us, hears) {
       nowUs = us;
       nowMs = Math.floor(us / 1_000);
       listens = hears;
@@ -169,54 +172,49 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
     nowUs: () => nowUs,
 
     del(key) {
-      if (deleteString.run(key, nowMs).changes !== 0) return 1;
-      return remove(key) ? 1 : 0;
+      const found = live(key);
+      if (found === undefined) return 0;
+      remove(found);
+      return 1;
     },
-    exists: (key) => liveRow(key) !== undefined,
-    pexpire(key, ms) {
-      const changed = sql('UPDATE keys SET expires = ?2 WHERE key = ?1 AND (expires IS NULL OR expires >= ?3)');
-      return Number(changed.run(key, endMs(ms), nowMs).changes);
-    },
+    exists: (key) => live(key) !== undefined,
+    pexpire: (key, ms) => expire(live(key), endMs(ms)),
     persist(key) {
-      return Number(sql('UPDATE keys SET expires = NULL WHERE key = ?1 AND expires >= ?2').run(key, nowMs).changes);
+      const found = live(key);
+      return found?.expires === null ? 0 : expire(found, null);
     },
     pttl(key) {
-      const row = liveRow(key);
-      if (row === undefined) return -2;
-      return row[1] === null ? -1 : (row[1] as number) - nowMs;
+      const found = live(key);
+      if (found === undefined) return -2;
+      return found.expires === null ? -1 : found.expires - nowMs;
     },
 
-    get(key) {
-      const row = liveRow(key);
-      if (row === undefined) return undefined;
-      if (row[0] !== string) throw wrongKind(key, row[0] as number, string);
-      return row[2] as string;
-    },
-    set: (key, value) => put(key, null, value),
-    setPx: (key, value, ms) => put(key, endMs(ms), value),
+    get: (key) => read(key, string)?.value ?? undefined,
+    set: (key, value) => void replace(keys.find(key), string, null, value),
+    setPx: (key, value, ms) => void replace(keys.find(key), string, endMs(ms), value),
 
     hget(key, field) {
-      if (head(key, hash) === undefined) return undefined;
+      if (read(key, hash) === undefined) return undefined;
       return sql('SELECT value FROM hashes WHERE key = ?1 AND field = ?2').get(key, field)?.[0] as string | undefined;
     },
     hset(key, field, value) {
-      const { size } = open(key, hash);
+      const found = open(key, hash);
       if (sql('UPDATE hashes SET value = ?3 WHERE key = ?1 AND field = ?2').run(key, field, value).changes !== 0)
         return 0;
       sql('INSERT INTO hashes (key, field, value) VALUES (?1, ?2, ?3)').run(key, field, value);
-      resize(key, size + 1);
+      resize(found, 1);
       return 1;
     },
     hdel(key, field) {
-      const found = head(key, hash);
+      const found = read(key, hash);
       if (found === undefined) return 0;
       if (sql('DELETE FROM hashes WHERE key = ?1 AND field = ?2').run(key, field).changes === 0) return 0;
-      resize(key, found.size - 1);
+      resize(found, -1);
       return 1;
     },
-    hlen: (key) => head(key, hash)?.size ?? 0,
+    hlen: (key) => read(key, hash)?.size ?? 0,
     hvals(key) {
-      if (head(key, hash) === undefined) return [];
+      if (read(key, hash) === undefined) return [];
       return texts(sql('SELECT value FROM hashes WHERE key = ?1').all(key));
     },
 
@@ -224,9 +222,9 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
     rpush: (key, element) => push(key, 'last', element),
     lpop: (key) => pop(key, 'first'),
     rpop: (key) => pop(key, 'last'),
-    llen: (key) => head(key, list)?.size ?? 0,
+    llen: (key) => read(key, list)?.size ?? 0,
     lrange(key, from, to) {
-      const found = head(key, list);
+      const found = read(key, list);
       const range = found === undefined ? undefined : rangeOf(found.size, from, to);
       if (found === undefined || range === undefined) return [];
       const [first, last] = range;
@@ -235,39 +233,39 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
     },
 
     sadd(key, member) {
-      const { size } = open(key, set);
+      const found = open(key, set);
       if (sql('INSERT OR IGNORE INTO sets (key, member) VALUES (?1, ?2)').run(key, member).changes === 0) return 0;
-      resize(key, size + 1);
+      resize(found, 1);
       return 1;
     },
     srem(key, member) {
-      const found = head(key, set);
+      const found = read(key, set);
       if (found === undefined) return 0;
       if (sql('DELETE FROM sets WHERE key = ?1 AND member = ?2').run(key, member).changes === 0) return 0;
-      resize(key, found.size - 1);
+      resize(found, -1);
       return 1;
     },
     sismember(key, member) {
-      if (head(key, set) === undefined) return false;
+      if (read(key, set) === undefined) return false;
       return sql('SELECT 1 FROM sets WHERE key = ?1 AND member = ?2').get(key, member) !== undefined;
     },
-    scard: (key) => head(key, set)?.size ?? 0,
+    scard: (key) => read(key, set)?.size ?? 0,
 
     zadd: (key, score, member) => zput(key, score, member, zscore(key, member)),
     zaddNew(key, score, member) {
       return zscore(key, member) === undefined ? zput(key, score, member, undefined) : 0;
     },
     zrem(key, member) {
-      const found = head(key, zset);
+      const found = read(key, zset);
       if (found === undefined) return 0;
       if (sql('DELETE FROM zsets WHERE key = ?1 AND member = ?2').run(key, member).changes === 0) return 0;
-      resize(key, found.size - 1);
+      resize(found, -1);
       return 1;
     },
     zscore,
-    zcard: (key) => head(key, zset)?.size ?? 0,
+    zcard: (key) => read(key, zset)?.size ?? 0,
     zrange(key, from, to) {
-      const found = head(key, zset);
+      const found = read(key, zset);
       const range = found === undefined ? undefined : rangeOf(found.size, from, to);
       if (found === undefined || range === undefined) return [];
       const [first, last] = range;
@@ -288,14 +286,14 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
       return texts(fromEnd.all(key, limit, found.size - 1 - last)).reverse();
     },
     zrangeByScore(key, from, to, limit) {
-      if (head(key, zset) === undefined) return [];
+      if (read(key, zset) === undefined) return [];
       const between = sql(
         'SELECT member FROM zsets WHERE key = ?1 AND score BETWEEN ?2 AND ?3 ORDER BY score, member LIMIT ?4',
       );
       return texts(between.all(key, from, to, limit));
     },
     zbefore(key, score) {
-      if (head(key, zset) === undefined) return undefined;
+      if (read(key, zset) === undefined) return undefined;
       const below = sql(
         'SELECT member FROM zsets WHERE key = ?1 AND score < ?2 ORDER BY score DESC, member DESC LIMIT 1',
       );
@@ -313,44 +311,56 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
       const value = /^-?\d+$/.test(text) ? Number(text) : Number.NaN;
       return Number.isSafeInteger(value) && String(value) === text ? value : undefined;
     },
-    part: (text, index) => text.split(':')[index] ?? '',
+    part,
     startsWith: (text, prefix) => text.startsWith(prefix),
 
     hpage(key, cursor, count) {
-      if (head(key, hash) === undefined) return { cursor: '', entries: [] };
+      if (read(key, hash) === undefined) return { cursor: '', entries: [] };
       const than = cursor === '' ? '>=' : '>'; // a field may be called ''
       const page = sql(`SELECT field, value FROM hashes WHERE key = ?1 AND field ${than} ?2 ORDER BY field LIMIT ?3`);
       const rows = page.all(key, cursor.slice(1), count);
       return { cursor: rows.length < count ? '' : `>${rows.at(-1)![0]}`, entries: rows.flat() as string[] };
     },
     keysPage(prefix, cursor, count) {
+      keys.flush();
       const page = sql('SELECT key, expires FROM keys WHERE key > ?1 AND key >= ?2 ORDER BY key LIMIT ?3');
       const rows = page.all(cursor, prefix, count);
       const inside = rows.filter((row) => (row[0] as string).startsWith(prefix));
       const more = rows.length === count && inside.length === count;
-      return { cursor: more ? (rows.at(-1)![0] as string) : '', keys: texts(inside.filter(isLive)) };
+      return { cursor: more ? (rows.at(-1)![0] as string) : '', keys: texts(inside.filter((row) => !isPast(row[1]))) };
     },
     sweepPage(cursor, count) {
+      keys.flush();
       const rows = sql('SELECT key, expires FROM keys WHERE key > ?1 ORDER BY key LIMIT ?2').all(cursor, count);
       const next = rows.length < count ? '' : (rows.at(-1)![0] as string);
-      return { cursor: next, seen: rows.length, expired: texts(rows.filter((row) => !isLive(row))) };
+      return { cursor: next, seen: rows.length, expired: texts(rows.filter((row) => isPast(row[1]))) };
     },
     sweepKey(key, count) {
-      const row = selectKey.get(key);
-      if (row === undefined || isLive(row)) return 0;
-      const members = memberTables[row[0] as number];
-      const column = memberColumns[row[0] as number];
-      if (members !== undefined && column !== undefined) {
+      const found = keys.find(key);
+      if (found.kind === absent || isLive(found)) return true;
+      const members = memberTables[found.kind];
+      if (members !== undefined && found.size > count) {
+        const column = memberColumns[found.kind];
         const some = `SELECT ${column} FROM ${members} WHERE key = ?1 LIMIT ?2`;
-        const { changes } = sql(`DELETE FROM ${members} WHERE key = ?1 AND ${column} IN (${some})`).run(key, count);
-        if (changes === count) {
-          sql('UPDATE keys SET expires = 0 WHERE key = ?1').run(key); // never live again, whatever the clock does
-          return count;
-        }
+        sql(`DELETE FROM ${members} WHERE key = ?1 AND ${column} IN (${some})`).run(key, count);
+        found.size -= count;
+        expire(found, 0); // never live again, whatever the clock does
+        return false;
       }
-      return Number(sql('DELETE FROM keys WHERE key = ?1').run(key).changes);
+      remove(found);
+      return true;
     },
   };
+}
+
+function part(text: string, index: number): string {
+  let from = 0;
+  for (let i = 0; i < index; i++) {
+    from = text.indexOf(':', from) + 1;
+    if (from === 0) return '';
+  }
+  const end = text.indexOf(':', from);
+  return end === -1 ? text.slice(from) : text.slice(from, end);
 }
 
 /** By kind. */
