@@ -2,12 +2,12 @@ import { keysOf, checkName, type SpaceKeys } from './base/names.ts';
 import type { ValueOptions } from './base/codec.ts';
 import { createCounter, type Counter } from './primitives/counter.ts';
 import { Handles } from './primitives/handles.ts';
-import { infoOf, inspectLock, type LockInspection } from './primitives/inspection.ts';
+import { inspectLock, type LockInspection } from './primitives/inspection.ts';
 import { lockAll, type LeaseSet } from './primitives/lock-all.ts';
 import { handleUnexpectedMail, type LockName } from './primitives/lock-lines.ts';
 import { createLock, type AcquireOptions, type LeaseOptions, type Lock, type LockOptions } from './primitives/lock.ts';
 import { createMap, type SharedMap } from './primitives/map.ts';
-import type { Session, SessionInfo } from './session/session.ts';
+import { infoOf, isGone, type Session, type SessionInfo } from './session/session.ts';
 
 /**
  * What `open` gives: the way to everything that is shared in one space. Handles are made without I/O; two handles of
@@ -29,7 +29,7 @@ export interface Lockstep extends AsyncDisposable {
   map<V = unknown>(name: string, options?: ValueOptions<V>): SharedMap<V>;
   /** The locks that are held now, page by page, in no order. */
   locks(): AsyncIterable<LockInspection>;
-  /** The sessions of this space; also, for a while, those that died unnoticed. */
+  /** The sessions of this space, the oldest first. */
   sessions(): Promise<SessionInfo[]>;
   /**
    * Rejects what waits, releases what is held, and lets go of the store. Idempotent; calls that come later reject
@@ -94,7 +94,9 @@ async function allSessions(session: Session, keys: SpaceKeys): Promise<SessionIn
     const page = await session.engine.scan(keys.sessions, cursor, pageSize);
     for (let i = 1; i < page.entries.length; i += 2) {
       const info = infoOf(page.entries[i]!);
-      if (info !== undefined) found.push(info);
+      if (info === undefined) continue;
+      if (isGone(info, session.info.host)) session.forget(info.id);
+      else found.push(info);
     }
     cursor = page.cursor;
   } while (cursor !== '');

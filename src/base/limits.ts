@@ -24,8 +24,13 @@ export const limits = {
   leaseMsMin: 50,
   /** The longest lease: ms (24.8 days, the longest timer of Node). */
   leaseMsMax: 2_147_483_647,
+  /** Longest key of a lease, with its space, and longest owner: UTF-8 bytes. */
+  leaseKeyBytesMax: 288,
+  leaseOwnerBytesMax: 128,
   /** Leases renewed in one step. */
   renewBatchMax: 500,
+  /** How long a thread that renews leases may take to end by itself: ms. */
+  keeperEndMs: 100,
   /** How long renewal keeps the lease of an event loop that does not turn, in lengths of the lease. */
   stallLeases: 10,
 
@@ -46,6 +51,8 @@ export const limits = {
   deadlockChainMax: 64,
   /** Published waits outlive the waiter's last check by this: ms. */
   waitRecordMs: 2_000,
+  /** Cards of sessions that each opening looks at, to remove those of dead processes. */
+  cardsPerOpening: 100,
   /** Locks in one `lockAll`. */
   lockAllMax: 64,
 

@@ -1,6 +1,6 @@
 import type { Engine } from '../engines/engine.ts';
 import * as operations from '../operations/lock.ts';
-import type { SessionInfo } from '../session/session.ts';
+import { infoOf, type SessionInfo } from '../session/session.ts';
 import { parseOwner, tokenOf } from './owner.ts';
 
 /** Who has a lock, as the store sees it. */
@@ -52,17 +52,6 @@ export async function inspectLock(engine: Engine, name: string, keys: operations
     remainingMs: leftMs,
   };
   return { name, key: keys.owner, holder, waiters };
-}
-
-/** The session that a card describes; nothing where there is no card, or not one of ours. */
-export function infoOf(card: string): SessionInfo | undefined {
-  if (card === '') return undefined;
-  try {
-    const info = JSON.parse(card) as SessionInfo;
-    return typeof info.id === 'string' ? info : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 function sessionOf(subject: string, card: string): SessionInfo {

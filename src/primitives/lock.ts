@@ -3,11 +3,11 @@ import { LockstepError, invalidArgument } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { startWait, type WaitOptions } from '../base/waiting.ts';
 import * as operations from '../operations/lock.ts';
-import type { Session, SessionInfo } from '../session/session.ts';
+import { infoOf, type Session, type SessionInfo } from '../session/session.ts';
 import { callSite, type CallSite } from './call-site.ts';
 import { describe, watchForDeadlock, type HeldWhileWaiting } from './deadlock.ts';
 import { heldHere, whileHolding } from './holding.ts';
-import { inspectLock, infoOf, type LockInspection } from './inspection.ts';
+import { inspectLock, type LockInspection } from './inspection.ts';
 import { HeldLease, type Lease } from './lease.ts';
 import type { LeaseTerms, LockLine, Waiter } from './lock-line.ts';
 import { lineOf, type LockName } from './lock-lines.ts';
@@ -72,7 +72,10 @@ export function createLock(session: Session, where: LockName, options: LockOptio
     acquire: (wait = {}) => acquire(session, where, terms, wait, undefined),
     tryAcquire: () => tryAcquire(session, where, terms),
     run: (body, wait = {}) => run(session, where, terms, wait, body),
-    inspect: () => inspectLock(session.engine, name, keys),
+    async inspect() {
+      session.assertOpen();
+      return inspectLock(session.engine, name, keys);
+    },
     async forceRelease() {
       session.assertOpen();
       return (await session.engine.run(operations.forceRelease, keys, { fences: limits.handOversInARow })) !== '';

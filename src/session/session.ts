@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { threadId } from 'node:worker_threads';
 import type { Clock } from '../base/clock.ts';
 import { LockstepError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
 import { keysOf, type SpaceKeys } from '../base/names.ts';
 import type { Doorbell, Engine } from '../engines/engine.ts';
 import * as sessions from '../operations/session.ts';
@@ -67,6 +68,7 @@ export class Session {
     });
     session.#doorbell.unref();
     await engine.run(sessions.join, session.keys, { session: session.info.id, card: JSON.stringify(session.info) });
+    session.inBackground(session.#forgetDead());
     return session;
   }
 
@@ -131,6 +133,15 @@ export class Session {
     return this.#closing;
   }
 
+  /** Cards of processes of this machine that died unnoticed: a page of them at each opening keeps them few. */
+  async #forgetDead(): Promise<void> {
+    const { entries } = await this.engine.scan(this.keys.sessions, '', limits.cardsPerOpening);
+    for (let i = 1; i < entries.length; i += 2) {
+      const info = infoOf(entries[i]!);
+      if (info !== undefined && isGone(info, this.info.host)) this.forget(info.id);
+    }
+  }
+
   async #close(): Promise<void> {
     await Promise.allSettled([...this.receivers.values()].map(async (receiver) => receiver.close(closed())));
     await Promise.allSettled(this.#background);
@@ -158,4 +169,26 @@ function newSessionId(): string {
 
 function closed(): LockstepError {
   return new LockstepError('CLOSED', 'this lockstep is closed: open another one to go on');
+}
+
+/** The session that a card describes; nothing where there is no card, or not one of ours. */
+export function infoOf(card: string): SessionInfo | undefined {
+  if (card === '') return undefined;
+  try {
+    const info = JSON.parse(card) as SessionInfo;
+    return typeof info.id === 'string' ? info : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether the process of a session is surely dead. What is on another machine, or another user's, may live. */
+export function isGone(info: SessionInfo, host: string): boolean {
+  if (info.host !== host) return false;
+  try {
+    process.kill(info.pid, 0);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ESRCH';
+  }
 }
