@@ -85,4 +85,11 @@ export const limits = {
   storeLongWaits: 8,
   /** How long another process may keep the embedded store locked before operations are refused: ms. */
   storeWaitMsMax: 10_000,
+  /** The sweep of the embedded store looks at so many keys, and removes so many rows and gives back so many pages, a step. */
+  sweepKeys: 100,
+  sweepMembers: 500,
+  sweepPages: 200,
+  /** Between two of its steps: ms; the shorter where much has expired. */
+  sweepPauseMsMin: 5,
+  sweepPauseMsMax: 100,
 } as const;

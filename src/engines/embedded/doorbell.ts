@@ -89,8 +89,8 @@ class DirectoryDoorbells implements Doorbells {
     const local: Local = { inbox, watchers: new Set() };
     this.#locals.set(session, local);
     const bell: Doorbell = {
-      ref: () => void server.ref(),
-      unref: () => void server.unref(),
+      ref: () => server.ref(),
+      unref: () => server.unref(),
       close: async () => {
         if (!this.#bells.delete(bell)) return;
         this.#locals.delete(session);
@@ -102,18 +102,19 @@ class DirectoryDoorbells implements Doorbells {
     };
     this.#bells.add(bell);
     if (this.#closed) await bell.close();
-    void this.#probe(session);
+    this.#probe(session).catch(() => {}); // it only tidies up
     return bell;
-  }
-
-  listens(session: string): boolean {
-    return this.#locals.has(session) || onWindows || existsSync(socketPath(this.#directory, session));
   }
 
   ring(session: string, text: string, undelivered: () => void): void {
     if (this.#closed) return;
     if (this.#locals.has(session)) return this.#deliver(session, text, undelivered);
     this.#peer(session).ring(text, undelivered);
+  }
+
+  listens(session: string): boolean {
+    if (this.#locals.has(session) || this.#peers.get(session)?.connected === true) return true;
+    return onWindows || existsSync(socketPath(this.#directory, session));
   }
 
   watch(session: string, gone: () => void): () => void {
@@ -198,7 +199,7 @@ class DirectoryDoorbells implements Doorbells {
   /** Looks at a few sockets of others, so that what the dead left does not pile up. */
   async #probe(own: string): Promise<void> {
     if (onWindows) return;
-    const names = await readdir(join(this.#directory, 'bells')).catch(() => []);
+    const names = await readdir(join(this.#directory, 'bells'));
     for (let i = 0; i < limits.bellProbes && names.length > 0; i++) {
       const at = Math.floor(Math.random() * names.length);
       const name = names[at]!;

@@ -44,6 +44,10 @@ export class Peer {
     this.#dial();
   }
 
+  get connected(): boolean {
+    return this.#open;
+  }
+
   /** Someone watches it, or it has something to send. */
   get busy(): boolean {
     return this.#watchers.size > 0 || this.#unsent !== '' || this.#writes;

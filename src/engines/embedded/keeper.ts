@@ -1,0 +1,24 @@
+import type { Clock } from '../../base/clock.ts';
+import { renew } from '../../operations/lock.ts';
+import { type Keepers, openKeepers } from '../keeper/keepers.ts';
+import type { Database } from './database.ts';
+
+/** What the thread needs to open a connection of its own. */
+export interface KeeperStore {
+  readonly directory: string;
+  readonly durability: 'normal' | 'full';
+}
+
+/** The keepers of the leases that one thread holds in the database of a directory. */
+export function embeddedKeepers(database: Pick<Database, 'run'>, store: KeeperStore, clock: Clock): Keepers {
+  const silent = { readOnly: false, listens: () => false, wake: () => {} };
+  return openKeepers<KeeperStore>({
+    thread: new URL(`./keeper-thread${extension}`, import.meta.url),
+    store,
+    clock,
+    renew: (keys, args) => database.run({ ...silent, step: (tx) => renew.step(tx, keys, args) }),
+  });
+}
+
+/** TypeScript from the sources, JavaScript from the package. */
+const extension = import.meta.url.slice(import.meta.url.lastIndexOf('.'));

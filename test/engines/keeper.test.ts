@@ -1,0 +1,298 @@
+import { afterEach, expect, test } from 'vitest';
+import { systemClock } from '../../src/base/clock.ts';
+import { instantNow, later, leftMs, validFor } from '../../src/base/validity.ts';
+import { type Database, openDatabase } from '../../src/engines/embedded/database.ts';
+import { makeDirectory } from '../../src/engines/embedded/file-system.ts';
+import { embeddedKeepers } from '../../src/engines/embedded/keeper.ts';
+import type { Keeper, KeeperOptions } from '../../src/engines/engine.ts';
+import { renew } from '../../src/operations/lock.ts';
+import { type Keepers, openKeepers } from '../../src/engines/keeper/keepers.ts';
+import { cleanUp, temporaryDirectory, until } from './fixtures/processes.ts';
+
+const closers: (() => Promise<void>)[] = [];
+const warnings: string[] = [];
+process.on('warning', ({ name, message }) => {
+  if (name === 'LockstepWarning') warnings.push(message);
+});
+
+afterEach(async () => {
+  for (const close of closers.splice(0).toReversed()) await close();
+  await cleanUp();
+  expect(warnings.splice(0)).toEqual([]);
+});
+
+async function openStore(): Promise<{ database: Database; directory: string }> {
+  const directory = makeDirectory(temporaryDirectory());
+  const database = await openDatabase({ directory, durability: 'normal', clock: systemClock });
+  closers.push(() => database.close());
+  return { database, directory };
+}
+
+async function openKeeper(
+  options: Partial<KeeperOptions> = {},
+): Promise<{ database: Database; keeper: Keeper; keepers: Keepers }> {
+  const { database, directory } = await openStore();
+  const keepers = embeddedKeepers(database, { directory, durability: 'normal' }, systemClock);
+  closers.push(() => keepers.close());
+  return { database, keepers, keeper: keepers.keeper({ maxStallMs: 0, lost: () => {}, ...options }) };
+}
+
+function grant(database: Database, key: string, owner: string, ttlMs: number): void {
+  database.transact((tx) => tx.setPx(key, owner, ttlMs));
+}
+
+/** As after `acquire`. */
+function hold(
+  at: { database: Database; keeper: Keeper },
+  key: string,
+  owner: string,
+  ttlMs: number,
+  maxHoldMs = 0,
+): number {
+  const sent = instantNow(systemClock);
+  grant(at.database, key, owner, ttlMs);
+  return at.keeper.keep({ key, owner, ttlMs, until: validFor(sent, ttlMs), maxHoldMs });
+}
+
+const ownerOf = (database: Database, key: string): string | undefined => database.transact((tx) => tx.get(key));
+
+function block(ms: number): void {
+  const end = performance.now() + ms;
+  while (performance.now() < end);
+}
+
+/** The first lease starts the thread: waits until one is renewed while this event loop does not turn. */
+async function warmUp(at: { database: Database; keeper: Keeper }): Promise<void> {
+  const handle = hold(at, 'warm', 'me', 600);
+  await until('the thread renews', () => {
+    const before = at.keeper.validUntil(handle).monotonicMs;
+    block(250);
+    at.keeper.beat();
+    return at.keeper.validUntil(handle).monotonicMs > before;
+  });
+  at.keeper.drop(handle);
+}
+
+test('a lease is renewed while the event loop is blocked from its first moment on, although the thread begins with it', async () => {
+  const at = await openKeeper();
+  const handle = hold(at, 'k', 'me', 1_000);
+  block(3_000);
+  expect(ownerOf(at.database, 'k')).toBe('me');
+  expect(leftMs(at.keeper.validUntil(handle), instantNow(systemClock))).toBeGreaterThan(300);
+});
+
+test('a short lease survives a block of many times its length once the thread is up', async () => {
+  const at = await openKeeper();
+  await warmUp(at);
+  const handle = hold(at, 'k', 'me', 250);
+  block(1_500);
+  expect(ownerOf(at.database, 'k')).toBe('me');
+  expect(leftMs(at.keeper.validUntil(handle), instantNow(systemClock))).toBeGreaterThan(0);
+});
+
+test('validity never promises more than the store', async () => {
+  const at = await openKeeper();
+  const handle = hold(at, 'k', 'me', 200);
+  const end = performance.now() + 1_000;
+  while (performance.now() < end) {
+    const promised = at.keeper.validUntil(handle).wallMs;
+    const inStore = at.database.transact((tx) => tx.nowUs() / 1_000 + tx.pttl('k'));
+    expect(promised).toBeLessThanOrEqual(inStore + 1); // PTTL is rounded
+    await new Promise(setImmediate);
+  }
+});
+
+test('a lease that was dropped is not renewed, whatever comes into its slot', async () => {
+  const at = await openKeeper();
+  await warmUp(at);
+  const first = hold(at, 'a', 'me', 200);
+  at.keeper.drop(first);
+  at.keeper.drop(first);
+  const second = hold(at, 'b', 'me', 200);
+  expect(second).not.toBe(first);
+  await until('the dropped one expires', () => ownerOf(at.database, 'a') === undefined, 1_000);
+  expect(ownerOf(at.database, 'b')).toBe('me');
+  expect(at.keeper.validUntil(first).monotonicMs).toBe(0);
+  at.keeper.drop(first);
+  expect(leftMs(at.keeper.validUntil(second), instantNow(systemClock))).toBeGreaterThan(0);
+});
+
+test('a lease that the store gave to another is reported lost, once, and keeps its last validity', async () => {
+  const lost: number[] = [];
+  const at = await openKeeper({ lost: (handle) => lost.push(handle) });
+  const other = hold(at, 'other', 'me', 300);
+  const handle = hold(at, 'k', 'me', 300);
+  grant(at.database, 'k', 'somebody else', 10_000);
+  await until('told', () => lost.length > 0);
+  const before = at.keeper.validUntil(other).monotonicMs;
+  await until('the other is renewed', () => at.keeper.validUntil(other).monotonicMs > before + 200);
+  expect(lost).toEqual([handle]);
+  expect(ownerOf(at.database, 'k')).toBe('somebody else');
+});
+
+test('renewal ends when the event loop has not turned for longer than maxStall', async () => {
+  const at = await openKeeper({ maxStallMs: 400 });
+  await warmUp(at);
+  hold(at, 'k', 'me', 300);
+  block(600);
+  expect(ownerOf(at.database, 'k')).toBe('me');
+  block(600);
+  expect(ownerOf(at.database, 'k')).toBeUndefined();
+});
+
+test('beats keep a lease alive for longer than maxStall', async () => {
+  const at = await openKeeper({ maxStallMs: 400 });
+  const handle = hold(at, 'k', 'me', 300);
+  const end = performance.now() + 1_500;
+  while (performance.now() < end) {
+    at.keeper.beat();
+    await new Promise((done) => setTimeout(done, 20));
+  }
+  expect(ownerOf(at.database, 'k')).toBe('me');
+  at.keeper.drop(handle);
+});
+
+test('maxHold is the end, in the store and in the validity', async () => {
+  const at = await openKeeper();
+  const from = instantNow(systemClock);
+  const handle = hold(at, 'k', 'me', 300, 700);
+  let most = 0;
+  await until('it ends', () => {
+    most = Math.max(most, at.keeper.validUntil(handle).monotonicMs);
+    return ownerOf(at.database, 'k') === undefined;
+  });
+  const heldMs = systemClock.monotonicMs() - from.monotonicMs;
+  expect(heldMs).toBeGreaterThan(600);
+  expect(heldMs).toBeLessThan(1_000);
+  expect(most).toBeLessThanOrEqual(later(from, 705).monotonicMs);
+});
+
+test('a session that closes ends the renewal of its own leases only', async () => {
+  const at = await openKeeper();
+  const second = at.keepers.keeper({ maxStallMs: 0, lost: () => {} });
+  hold(at, 'first', 'me', 200);
+  hold({ database: at.database, keeper: second }, 'second', 'me', 200);
+  await at.keeper.close();
+  await until('the first expires', () => ownerOf(at.database, 'first') === undefined, 2_000);
+  expect(ownerOf(at.database, 'second')).toBe('me');
+});
+
+test('close() ends the thread promptly, twice is once, and nothing is renewed any more', async () => {
+  const at = await openKeeper();
+  await warmUp(at);
+  hold(at, 'k', 'me', 200);
+  const from = performance.now();
+  await Promise.all([at.keepers.close(), at.keepers.close()]);
+  expect(performance.now() - from).toBeLessThan(500);
+  await until('it expires', () => ownerOf(at.database, 'k') === undefined, 1_000);
+});
+
+test('where the thread cannot start, the event loop renews and one is warned', async () => {
+  const { database } = await openStore();
+  const keepers = openKeepers({
+    thread: new URL('./no-such-file.ts', import.meta.url),
+    store: {},
+    clock: systemClock,
+    renew: (keys, args) => database.transact((tx) => renew.step(tx, keys, args)),
+  });
+  closers.push(() => keepers.close());
+  const at = { database, keeper: keepers.keeper({ maxStallMs: 0, lost: () => {} }) };
+  const handle = hold(at, 'k', 'me', 300);
+  await until('warned twice', () => warnings.length === 2);
+  expect(warnings.splice(0)).toEqual([expect.stringContaining('started again'), expect.stringContaining('event loop')]);
+  const shorter = hold(at, 'l', 'me', 200);
+  const from = systemClock.monotonicMs();
+  await until('a second passes', () => systemClock.monotonicMs() - from > 1_000);
+  expect(leftMs(at.keeper.validUntil(handle), instantNow(systemClock))).toBeGreaterThan(0);
+  expect(leftMs(at.keeper.validUntil(shorter), instantNow(systemClock))).toBeGreaterThan(0);
+  expect(ownerOf(database, 'k')).toBe('me');
+});
+
+test('leases come and go and are stolen at random: what is dropped stays dropped, what is held is renewed', async () => {
+  const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+  console.log(`SEED=${seed}`);
+  const random = randomOf(seed);
+  const lost = new Set<number>();
+  const at = await openKeeper({ lost: (handle) => lost.add(handle) });
+  await warmUp(at);
+  const ttlMs = 400;
+  const held = new Map<number, { key: string; owner: string; stolen: boolean }>();
+  const dropped: { handle: number; key: string; owner: string; at: number }[] = [];
+  const end = performance.now() + 4_000;
+  let n = 0;
+  while (performance.now() < end) {
+    for (let k = 0; k < 20; k++) {
+      const choice = random();
+      const handles = [...held.keys()];
+      const handle = handles[Math.floor(random() * handles.length)];
+      if (choice < 0.55 || handle === undefined) {
+        if (held.size > 300) continue;
+        const lease = { key: `k${++n}`, owner: `me:${n}`, stolen: false };
+        held.set(hold(at, lease.key, lease.owner, ttlMs), lease);
+      } else if (choice < 0.95) {
+        const lease = held.get(handle)!;
+        held.delete(handle);
+        at.keeper.drop(handle);
+        dropped.push({ handle, ...lease, at: systemClock.monotonicMs() });
+      } else {
+        const lease = held.get(handle)!;
+        lease.stolen = true;
+        grant(at.database, lease.key, 'thief', 60_000);
+      }
+    }
+    at.keeper.beat();
+    for (const [handle, lease] of held) {
+      if (lost.has(handle)) expect(lease.stolen, `${lease.key} was lost although nobody took it`).toBe(true);
+      if (!lease.stolen) expect(leftMs(at.keeper.validUntil(handle), instantNow(systemClock))).toBeGreaterThan(0);
+    }
+    for (const lease of dropped) expect(at.keeper.validUntil(lease.handle).monotonicMs).toBe(0);
+    await new Promise(setImmediate);
+  }
+  const since = systemClock.monotonicMs();
+  await until('a lease passes', () => systemClock.monotonicMs() - since > ttlMs + 20);
+  for (const { key, owner } of dropped) expect(ownerOf(at.database, key)).not.toBe(owner);
+  for (const [handle, { key, owner, stolen }] of held) {
+    expect(ownerOf(at.database, key)).toBe(stolen ? 'thief' : owner);
+    if (stolen) await until('told', () => lost.has(handle), 1_000);
+  }
+}, 30_000);
+
+test('a hundred thousand leases are renewed within a third of their length', async () => {
+  const at = await openKeeper();
+  await warmUp(at);
+  const count = 100_000;
+  const ttlMs = 60_000;
+  at.database.transact((tx) => {
+    for (let i = 0; i < count; i++) tx.setPx(`k${i}`, `me:${i}`, ttlMs);
+  });
+  // As if granted nearly a third ago: due all at once, in a moment.
+  const granted = instantNow(systemClock);
+  const due = validFor(later(granted, -ttlMs / 3 + 1_000), ttlMs);
+  const handles: number[] = [];
+  const before = performance.now();
+  for (let i = 0; i < count; i++) {
+    handles.push(at.keeper.keep({ key: `k${i}`, owner: `me:${i}`, ttlMs, until: due, maxHoldMs: 0 }));
+  }
+  const keepUs = ((performance.now() - before) / count) * 1_000;
+  const from = performance.now();
+  await until(
+    'all are renewed',
+    () => {
+      at.keeper.beat();
+      while (handles.length > 0 && at.keeper.validUntil(handles.at(-1)!).monotonicMs > due.monotonicMs) handles.pop();
+      return handles.length === 0;
+    },
+    ttlMs / 3,
+  );
+  console.log(`keep ${keepUs.toFixed(2)} µs; 100,000 renewed in ${Math.round(performance.now() - from)} ms`);
+}, 60_000);
+
+function randomOf(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
