@@ -7,6 +7,7 @@ import * as operations from '../operations/map.ts';
 import { type Guard, guardOf } from './guard.ts';
 import type { Lease } from './lease.ts';
 
+/** Under which condition a map is written. */
 export interface WriteOptions {
   /**
    * The write happens only while this lease is the lock's owner, in the same step of the store; else it rejects with
