@@ -7,6 +7,7 @@ import { type Database, type DatabaseOptions, openDatabase } from './database.ts
 import { type Doorbells, openDoorbells, socketPathError } from './doorbell.ts';
 import { closedError } from './failure.ts';
 import { makeDirectory } from './file-system.ts';
+import { type Sweep, sweepOf } from './sweep.ts';
 import type { SqliteTx, Wake } from './tx.ts';
 
 export interface EmbeddedOptions {
@@ -33,54 +34,58 @@ export async function embeddedEngine(options: EmbeddedOptions): Promise<Engine> 
   const name = clock === systemClock ? `${durability} ${directory}` : Symbol(directory);
   const place = enter(name, { directory, durability, clock });
   try {
-    return engineOn(directory, clock, await place.database, place);
+    return engineOn(await place.parts, directory, clock, () => leave(name, place));
   } catch (error) {
-    await place.leave();
+    await leave(name, place);
     throw error;
   }
 }
 
 /** What all engines of a thread on one directory share: one connection, whose turn's work is one transaction. */
 interface Place {
-  readonly database: Promise<Database>;
-  readonly doorbells: Doorbells;
+  readonly parts: Promise<Parts>;
   engines: number;
-  /** One engine less; the last one closes. */
-  leave(): Promise<void>;
+}
+
+interface Parts {
+  readonly database: Database;
+  readonly sweep: Sweep;
+  readonly doorbells: Doorbells;
 }
 
 const places = new Map<string | symbol, Place>();
 
 function enter(name: string | symbol, options: DatabaseOptions): Place {
   let place = places.get(name);
-  if (place === undefined) places.set(name, (place = openPlace(options, () => places.delete(name))));
+  if (place === undefined) places.set(name, (place = { parts: openParts(options), engines: 0 }));
   place.engines++;
   return place;
 }
 
-function openPlace(options: DatabaseOptions, ended: () => void): Place {
-  const database = openDatabase(options);
-  const doorbells = openDoorbells(options.directory);
-  return {
-    database,
-    doorbells,
-    engines: 0,
-    async leave() {
-      if (--this.engines > 0) return;
-      ended();
-      await doorbells.close();
-      await (await database.catch(() => undefined))?.close();
-    },
-  };
+async function openParts(options: DatabaseOptions): Promise<Parts> {
+  const database = await openDatabase(options);
+  return { database, sweep: sweepOf(database), doorbells: openDoorbells(options.directory) };
 }
 
-function engineOn(directory: string, clock: Clock, database: Database, place: Place): Engine {
-  const { doorbells } = place;
+/** One engine less; the last one closes. */
+async function leave(name: string | symbol, place: Place): Promise<void> {
+  if (--place.engines > 0) return;
+  if (places.get(name) === place) places.delete(name);
+  const parts = await place.parts.catch(() => undefined);
+  if (parts === undefined) return;
+  parts.sweep.stop();
+  await parts.doorbells.close();
+  await parts.database.close();
+}
+
+function engineOn(parts: Parts, directory: string, clock: Clock, left: () => Promise<void>): Engine {
+  const { database, sweep, doorbells } = parts;
   const inboxes = new Map<string, Inbox>();
   let closing: Promise<void> | undefined;
 
   function run<R>(step: (tx: SqliteTx) => R, readOnly: boolean): Promise<R> {
     if (closing !== undefined) return Promise.reject(closedError(directory));
+    sweep.used();
     return database.run({ step, readOnly, listens, wake });
   }
 
@@ -125,7 +130,7 @@ function engineOn(directory: string, clock: Clock, database: Database, place: Pl
 
     close() {
       // What was asked for before runs before this.
-      closing ??= database.run({ step: () => undefined, readOnly: true, listens, wake }).then(() => place.leave());
+      closing ??= database.run({ step: () => undefined, readOnly: true, listens, wake }).then(left, left);
       return closing;
     },
   };

@@ -10,12 +10,14 @@ export interface Wake {
   message: string;
 }
 
-/** A key with an end that the sweep came by. */
+/** What the sweep finds in a page of keys. */
 export interface SweepPage {
   /** The last key of the page; '' after the last page. */
   cursor: string;
   seen: number;
   expired: string[];
+  /** Much of the file is free. */
+  sparse: boolean;
 }
 
 export interface SqliteTx extends Tx {
@@ -36,8 +38,10 @@ export interface SqliteTx extends Tx {
   keysPage(prefix: string, cursor: string, count: number): { cursor: string; keys: string[] };
   /** A page of all keys behind `cursor`: those that are expired. */
   sweepPage(cursor: string, count: number): SweepPage;
-  /** Removes an expired key, or so many of its members. Whether all of it is gone. */
-  sweepKey(key: string, count: number): boolean;
+  /** Removes an expired key with its members, or so many of its members: the number of rows. */
+  sweepKey(key: string, count: number): number;
+  /** Gives so many free pages of the file back. */
+  shrink(pages: number): void;
 }
 
 const noWakes: readonly Wake[] = [];
@@ -88,8 +92,8 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
 
   /** Puts something new in the place of whatever is there. */
   function replace(key: Key, kind: number, expires: number | null, value: string | null): Key {
-    const members = memberTables[key.kind];
-    if (members !== undefined) sql(`DELETE FROM ${members} WHERE key = ?1`).run(key.key);
+    const members = membersOf[key.kind];
+    if (members !== undefined) sql(`DELETE FROM ${members.table} WHERE key = ?1`).run(key.key);
     key.kind = kind;
     key.expires = expires;
     key.value = value;
@@ -319,7 +323,7 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
       const than = cursor === '' ? '>=' : '>'; // a field may be called ''
       const page = sql(`SELECT field, value FROM hashes WHERE key = ?1 AND field ${than} ?2 ORDER BY field LIMIT ?3`);
       const rows = page.all(key, cursor.slice(1), count);
-      return { cursor: rows.length < count ? '' : `>${rows.at(-1)![0]}`, entries: rows.flat() as string[] };
+      return { cursor: rows.length < count ? '' : `>${rows.at(-1)![0] as string}`, entries: rows.flat() as string[] };
     },
     keysPage(prefix, cursor, count) {
       keys.flush();
@@ -333,22 +337,31 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
       keys.flush();
       const rows = sql('SELECT key, expires FROM keys WHERE key > ?1 ORDER BY key LIMIT ?2').all(cursor, count);
       const next = rows.length < count ? '' : (rows.at(-1)![0] as string);
-      return { cursor: next, seen: rows.length, expired: texts(rows.filter((row) => isPast(row[1]))) };
+      const [[pages], [free]] = [sql('PRAGMA page_count').get()!, sql('PRAGMA freelist_count').get()!];
+      return {
+        cursor: next,
+        seen: rows.length,
+        expired: texts(rows.filter((row) => isPast(row[1]))),
+        sparse: (free as number) > freePages && (free as number) * 4 > (pages as number),
+      };
     },
     sweepKey(key, count) {
       const found = keys.find(key);
-      if (found.kind === absent || isLive(found)) return true;
-      const members = memberTables[found.kind];
-      if (members !== undefined && found.size > count) {
-        const column = memberColumns[found.kind];
-        const some = `SELECT ${column} FROM ${members} WHERE key = ?1 LIMIT ?2`;
-        sql(`DELETE FROM ${members} WHERE key = ?1 AND ${column} IN (${some})`).run(key, count);
-        found.size -= count;
-        expire(found, 0); // never live again, whatever the clock does
-        return false;
+      if (found.kind === absent || isLive(found)) return 0;
+      const members = membersOf[found.kind];
+      if (members === undefined || found.size <= count) {
+        const rows = found.size + 1;
+        remove(found);
+        return rows;
       }
-      remove(found);
-      return true;
+      const some = `SELECT ${members.column} FROM ${members.table} WHERE key = ?1 LIMIT ?2`;
+      sql(`DELETE FROM ${members.table} WHERE key = ?1 AND ${members.column} IN (${some})`).run(key, count);
+      found.size -= count;
+      expire(found, 0); // never live again, whatever the clock does
+      return count;
+    },
+    shrink(pages) {
+      sqlite.exec(`PRAGMA incremental_vacuum(${pages})`);
     },
   };
 }
@@ -363,9 +376,17 @@ function part(text: string, index: number): string {
   return end === -1 ? text.slice(from) : text.slice(from, end);
 }
 
-/** By kind. */
-const memberTables: readonly (string | undefined)[] = [undefined, 'hashes', 'lists', 'sets', 'zsets'];
-const memberColumns: readonly (string | undefined)[] = [undefined, 'field', 'position', 'member', 'member'];
+/** Where the members of a collection are, by kind. */
+const membersOf: readonly ({ table: string; column: string } | undefined)[] = [
+  undefined,
+  { table: 'hashes', column: 'field' },
+  { table: 'lists', column: 'position' },
+  { table: 'sets', column: 'member' },
+  { table: 'zsets', column: 'member' },
+];
+
+/** So many free pages stay in the file for new data. */
+const freePages = 1_000;
 
 /** The first and last index that Redis's LRANGE and ZRANGE mean; undefined for none. */
 function rangeOf(size: number, from: number, to: number): [number, number] | undefined {
