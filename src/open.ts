@@ -9,6 +9,7 @@ import { memoryEngine } from './engines/memory.ts';
 import { createLockstep, type Lockstep } from './lockstep.ts';
 import { Session } from './session/session.ts';
 
+/** What a session may say when it opens shared state. */
 export interface OpenOptions {
   /** The unit of atomicity: names of one space do not meet those of another. Default `default`. */
   space?: string;

@@ -45,6 +45,8 @@ export const limits = {
   queueMs: 300_000,
   /** Dead waiters that one step skips before it leaves the rest to the next: waiters. */
   deadWaitersPerStep: 100,
+  /** A wait that timed out asks the store who is in the way, for this long at most: ms. */
+  lookMsMax: 20,
   /** A waiter looks for a cycle after it waited this long, and again after each such time: ms. */
   deadlockCheckMs: 100,
   /** The longest chain of holders that the search for a cycle follows: locks. */

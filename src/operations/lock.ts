@@ -72,8 +72,8 @@ export interface Leave {
   fences: number;
 }
 
-/** Takes a token out of the line, or frees the lock if the token was granted meanwhile. Says who holds the lock now. */
-export const leave: Operation<LockKeys, Leave, Held | readonly ['free']> = {
+/** Takes a token out of the line, or frees the lock if the token was granted meanwhile. 1 if it did either. */
+export const leave: Operation<LockKeys, Leave, number> = {
   name: 'lock.leave',
   keys: ['owner', 'queue', 'fences', 'sessions'],
   args: { token: 'text', fences: 'integer' },
@@ -81,84 +81,13 @@ export const leave: Operation<LockKeys, Leave, Held | readonly ['free']> = {
     const owner = tx.get(lock.owner);
     if (owner !== undefined && isOwner(tx, owner, ask.token)) {
       free(tx, lock, ask.fences);
-    } else {
-      const place = tx.zscore(lock.queue, ask.token);
-      if (place !== undefined) {
-        tx.zrem(lock.queue, ask.token);
-        wakeBehind(tx, lock, place);
-      }
+      return 1;
     }
-    const now = tx.get(lock.owner);
-    if (now === undefined) return ['free'];
-    return ['held', now, tx.pttl(lock.owner), now, cardOf(tx, lock, now)];
-  },
-};
-
-/** Frees the lock whoever holds it; the old holder is told. Its owner, or '' if it was free. */
-export const forceRelease: Operation<LockKeys, { fences: number }, string> = {
-  name: 'lock.forceRelease',
-  keys: ['owner', 'queue', 'fences', 'sessions'],
-  args: { fences: 'integer' },
-  step(tx, lock, ask) {
-    const owner = tx.get(lock.owner);
-    if (owner === undefined) return '';
-    free(tx, lock, ask.fences);
-    tell(tx, lock, 'lost', owner);
-    return owner;
-  },
-};
-
-/** Asks the holder to give up. Its owner, or '' if the lock is free. */
-export const requestRelease: Operation<LockKeys, { reason: string }, string> = {
-  name: 'lock.requestRelease',
-  keys: ['owner', 'queue', 'fences', 'sessions'],
-  args: { reason: 'text' },
-  step(tx, lock, ask) {
-    const owner = tx.get(lock.owner);
-    if (owner === undefined) return '';
-    tx.wake(tx.part(owner, 0), 'revoke ' + owner + ' 0 ' + lock.owner + '\n' + ask.reason);
-    return owner;
-  },
-};
-
-/** The owner with what is left of its lease and its card, then a page of waiters with their cards, in order. */
-export const look: Operation<LockKeys, { from: number; to: number }, readonly (string | number)[]> = {
-  name: 'lock.look',
-  keys: ['owner', 'queue', 'fences', 'sessions'],
-  args: { from: 'integer', to: 'integer' },
-  readOnly: true,
-  step(tx, lock, ask) {
-    const owner = tx.get(lock.owner);
-    const found: (string | number)[] =
-      owner === undefined ? ['', 0, ''] : [owner, tx.pttl(lock.owner), cardOf(tx, lock, owner)];
-    for (const token of tx.zrange(lock.queue, ask.from, ask.to)) {
-      found.push(token);
-      found.push(tx.zscore(lock.queue, token) ?? 0);
-      found.push(cardOf(tx, lock, token));
-    }
-    return found;
-  },
-};
-
-/** Takes several locks, all or none, without waiting: the owners, or ['held', the number of the first that is not free]. */
-export const acquireAll: BatchOperation<readonly ['granted', ...string[]] | readonly ['held', number]> = {
-  name: 'lock.acquireAll',
-  batch: true,
-  // keys: fences, sessions, then owner and queue of each lock; args: fences, then a token for each lock
-  step(tx, keys, args) {
-    const fences = tx.integer(args[0]!) ?? 1;
-    for (let i = 1; i < args.length; i++) {
-      const lock: LockKeys = lockAt(keys, i);
-      let owner = tx.get(lock.owner);
-      if (owner === undefined) owner = handOn(tx, lock, fences, '');
-      if (owner !== undefined && !isOwner(tx, owner, args[i]!)) return ['held', i - 1];
-    }
-    const owners: ['granted', ...string[]] = ['granted'];
-    for (let i = 1; i < args.length; i++) {
-      const lock = lockAt(keys, i);
-      owners.push(tx.get(lock.owner) ?? grant(tx, lock, fences, args[i]!));
-    }
-    return owners;
+    const place = tx.zscore(lock.queue, ask.token);
+    if (place === undefined) return 0;
+    tx.zrem(lock.queue, ask.token);
+    wakeBehind(tx, lock, place);
+    return 1;
   },
 };
 
@@ -178,9 +107,7 @@ export const renew: BatchOperation<readonly number[]> = {
   },
 };
 
-function lockAt(keys: readonly string[], i: number): LockKeys {
-  return { fences: keys[0]!, sessions: keys[1]!, owner: keys[i * 2]!, queue: keys[i * 2 + 1]! };
-}
+// How it is done
 
 function granted(tx: Tx, lock: LockKeys, owner: string): Granted {
   return ['granted', owner, tx.pttl(lock.owner), waitedMs(tx, lock)];
@@ -257,4 +184,78 @@ function isOwner(tx: Tx, owner: string, token: string): boolean {
 
 function cardOf(tx: Tx, lock: LockKeys, subject: string): string {
   return tx.hget(lock.sessions, tx.part(subject, 0)) ?? '';
+}
+
+// For several locks at once, for inspection, and for emergencies
+
+/** Frees the lock whoever holds it; the old holder is told. Its owner, or '' if it was free. */
+export const forceRelease: Operation<LockKeys, { fences: number }, string> = {
+  name: 'lock.forceRelease',
+  keys: ['owner', 'queue', 'fences', 'sessions'],
+  args: { fences: 'integer' },
+  step(tx, lock, ask) {
+    const owner = tx.get(lock.owner);
+    if (owner === undefined) return '';
+    free(tx, lock, ask.fences);
+    tell(tx, lock, 'lost', owner);
+    return owner;
+  },
+};
+
+/** Asks the holder to give up. Its owner, or '' if the lock is free. */
+export const requestRelease: Operation<LockKeys, { reason: string }, string> = {
+  name: 'lock.requestRelease',
+  keys: ['owner', 'queue', 'fences', 'sessions'],
+  args: { reason: 'text' },
+  step(tx, lock, ask) {
+    const owner = tx.get(lock.owner);
+    if (owner === undefined) return '';
+    tx.wake(tx.part(owner, 0), 'revoke ' + owner + ' 0 ' + lock.owner + '\n' + ask.reason);
+    return owner;
+  },
+};
+
+/** The owner with what is left of its lease and its card, then a page of waiters with their cards, in order. */
+export const look: Operation<LockKeys, { from: number; to: number }, readonly (string | number)[]> = {
+  name: 'lock.look',
+  keys: ['owner', 'queue', 'fences', 'sessions'],
+  args: { from: 'integer', to: 'integer' },
+  readOnly: true,
+  step(tx, lock, ask) {
+    const owner = tx.get(lock.owner);
+    const found: (string | number)[] =
+      owner === undefined ? ['', 0, ''] : [owner, tx.pttl(lock.owner), cardOf(tx, lock, owner)];
+    for (const token of tx.zrange(lock.queue, ask.from, ask.to)) {
+      found.push(token);
+      found.push(tx.zscore(lock.queue, token) ?? 0);
+      found.push(cardOf(tx, lock, token));
+    }
+    return found;
+  },
+};
+
+/** Takes several locks, all or none, without waiting: the owners, or ['held', the number of the first that is not free]. */
+export const acquireAll: BatchOperation<readonly ['granted', ...string[]] | readonly ['held', number]> = {
+  name: 'lock.acquireAll',
+  batch: true,
+  // keys: fences, sessions, then owner and queue of each lock; args: fences, then a token for each lock
+  step(tx, keys, args) {
+    const fences = tx.integer(args[0]!) ?? 1;
+    for (let i = 1; i < args.length; i++) {
+      const lock: LockKeys = lockAt(keys, i);
+      let owner = tx.get(lock.owner);
+      if (owner === undefined) owner = handOn(tx, lock, fences, '');
+      if (owner !== undefined && !isOwner(tx, owner, args[i]!)) return ['held', i - 1];
+    }
+    const owners: ['granted', ...string[]] = ['granted'];
+    for (let i = 1; i < args.length; i++) {
+      const lock = lockAt(keys, i);
+      owners.push(tx.get(lock.owner) ?? grant(tx, lock, fences, args[i]!));
+    }
+    return owners;
+  },
+};
+
+function lockAt(keys: readonly string[], i: number): LockKeys {
+  return { fences: keys[0]!, sessions: keys[1]!, owner: keys[i * 2]!, queue: keys[i * 2 + 1]! };
 }

@@ -22,6 +22,7 @@ export interface LockWaiter {
   readonly since: number;
 }
 
+/** A lock as the store sees it at one moment. */
 export interface LockInspection {
   readonly name: string;
   /** The store's key. */

@@ -24,11 +24,13 @@ export interface LeaseOptions {
   maxHold?: Duration;
 }
 
+/** How a lock is held, and where it lies. */
 export interface LockOptions extends LeaseOptions {
   /** The store's key, verbatim, to share the lock with programs that do not use lockstep. */
   key?: string;
 }
 
+/** How long to wait, and what a deadlock could go through. */
 export interface AcquireOptions extends WaitOptions {
   /**
    * Leases that the caller holds while it waits, so that a deadlock through them is found. Those of an enclosing
@@ -225,7 +227,7 @@ async function timedOut(
     const look = session.engine.run(operations.look, line.keys, { from: 0, to: 0 }).catch(() => undefined);
     const reply = await Promise.race([
       look,
-      new Promise<undefined>((done) => session.clock.timer(20, () => done(undefined))),
+      new Promise<undefined>((done) => session.clock.timer(limits.lookMsMax, () => done(undefined))),
     ]);
     const owner = reply === undefined ? line.blocker?.owner : String(reply[0]);
     const card = reply === undefined ? line.blocker?.card : String(reply[2]);

@@ -216,11 +216,7 @@ function tx:startsWith(text, prefix)
   return string.sub(text, 1, #prefix) == prefix
 end
 
-local lockAt, granted, grant, raiseFence, free, handOn, enqueue, wakeBehind, waitedMs, tell, isOwner, cardOf
-function lockAt(keys, i)
-    return {fences = keys[1], sessions = keys[2], owner = keys[i * 2 + 1], queue = keys[i * 2 + 1 + 1]}
-end
-
+local granted, grant, raiseFence, free, handOn, enqueue, wakeBehind, waitedMs, tell, isOwner, cardOf, lockAt
 function granted(tx, lock, owner)
     return {
         "granted",
@@ -334,6 +330,10 @@ function cardOf(tx, lock, subject)
     ) or ""
 end
 
+function lockAt(keys, i)
+    return {fences = keys[1], sessions = keys[2], owner = keys[i * 2 + 1], queue = keys[i * 2 + 1 + 1]}
+end
+
 local function acquire(tx, lock, ask)
     local owner = tx:get(lock.owner)
     if owner == nil then
@@ -364,29 +364,39 @@ local function release(tx, lock, ask)
     return 1
 end
 
---- Takes a token out of the line, or frees the lock if the token was granted meanwhile. Says who holds the lock now.
+--- Takes a token out of the line, or frees the lock if the token was granted meanwhile. 1 if it did either.
 local function leave(tx, lock, ask)
     local owner = tx:get(lock.owner)
     if owner ~= nil and isOwner(tx, owner, ask.token) then
         free(tx, lock, ask.fences)
-    else
-        local place = tx:zscore(lock.queue, ask.token)
-        if place ~= nil then
-            tx:zrem(lock.queue, ask.token)
-            wakeBehind(tx, lock, place)
+        return 1
+    end
+    local place = tx:zscore(lock.queue, ask.token)
+    if place == nil then
+        return 0
+    end
+    tx:zrem(lock.queue, ask.token)
+    wakeBehind(tx, lock, place)
+    return 1
+end
+
+--- Gives each lease that its owner still has its whole length again. keys: owners; args: owner, ttlMs of each.
+local function renew(tx, keys, args)
+    local renewed = {}
+    do
+        local i = 0
+        while i < #keys do
+            local key = keys[i + 1]
+            local ttlMs = tx:integer(args[i * 2 + 1 + 1])
+            if ttlMs ~= nil and tx:get(key) == args[i * 2 + 1] then
+                renewed[#renewed + 1] = tx:pexpire(key, ttlMs)
+            else
+                renewed[#renewed + 1] = 0
+            end
+            i = i + 1
         end
     end
-    local now = tx:get(lock.owner)
-    if now == nil then
-        return {"free"}
-    end
-    return {
-        "held",
-        now,
-        tx:pttl(lock.owner),
-        now,
-        cardOf(tx, lock, now)
-    }
+    return renewed
 end
 
 --- Frees the lock whoever holds it; the old holder is told. Its owner, or '' if it was free.
@@ -458,25 +468,6 @@ local function acquireAll(tx, keys, args)
     return owners
 end
 
---- Gives each lease that its owner still has its whole length again. keys: owners; args: owner, ttlMs of each.
-local function renew(tx, keys, args)
-    local renewed = {}
-    do
-        local i = 0
-        while i < #keys do
-            local key = keys[i + 1]
-            local ttlMs = tx:integer(args[i * 2 + 1 + 1])
-            if ttlMs ~= nil and tx:get(key) == args[i * 2 + 1] then
-                renewed[#renewed + 1] = tx:pexpire(key, ttlMs)
-            else
-                renewed[#renewed + 1] = 0
-            end
-            i = i + 1
-        end
-    end
-    return renewed
-end
-
 local operation = table.remove(ARGV, 1)
 if operation == 'acquire' then
   local keys = {owner = KEYS[1], queue = KEYS[2], fences = KEYS[3], sessions = KEYS[4]}
@@ -492,6 +483,9 @@ if operation == 'leave' then
   local keys = {owner = KEYS[1], queue = KEYS[2], fences = KEYS[3], sessions = KEYS[4]}
   local ask = {token = ARGV[1], fences = tonumber(ARGV[2])}
   return leave(tx, keys, ask)
+end
+if operation == 'renew' then
+  return renew(tx, KEYS, ARGV)
 end
 if operation == 'forceRelease' then
   local keys = {owner = KEYS[1], queue = KEYS[2], fences = KEYS[3], sessions = KEYS[4]}
@@ -510,9 +504,6 @@ if operation == 'look' then
 end
 if operation == 'acquireAll' then
   return acquireAll(tx, KEYS, ARGV)
-end
-if operation == 'renew' then
-  return renew(tx, KEYS, ARGV)
 end
 error('no operation ' .. operation)
 
