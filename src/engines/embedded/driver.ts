@@ -126,9 +126,12 @@ function withoutExperimentalWarning<T>(load: () => T): T {
   }
 }
 
-interface BetterStatement extends Statement {
+interface BetterStatement {
   readonly reader: boolean;
   raw(on: boolean): void;
+  get(values: Record<number, Value>): Value[] | undefined;
+  all(values: Record<number, Value>): Value[][];
+  run(values: Record<number, Value>): { changes: number | bigint };
 }
 interface BetterDatabase {
   exec(sql: string): void;
@@ -150,11 +153,20 @@ function betterSqlite(): Open {
       prepare(sql) {
         const statement = database.prepare(sql);
         if (statement.reader) statement.raw(true);
-        return statement;
+        return {
+          get: (...values) => statement.get(byNumber(values)),
+          all: (...values) => statement.all(byNumber(values)),
+          run: (...values) => statement.run(byNumber(values)),
+        };
       },
       close: () => database.close(),
     };
   };
+}
+
+/** better-sqlite3 takes `?1` for a name, and wants it named. */
+function byNumber(values: readonly Value[]): Record<number, Value> {
+  return { ...[null, ...values] };
 }
 
 /** The application's copy, so that it is the one that the application may use itself. */
