@@ -1,0 +1,100 @@
+/**
+ * The race: 4 processes × 2 threads × 8 tasks change the same state at the same time, first as one would write it
+ * without locks, then with lockstep. In the end a process is killed -9 while it holds two locks.
+ *
+ *   npm start                     in a new directory, removed afterwards
+ *   npm start -- ./dir            there
+ *   npm start -- --json           the result as JSON
+ *   npm start -- --seconds 0.5    how long each line of the table takes (default 1)
+ *
+ * Exit code: 0 if every total of lockstep is exact.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { constants, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { open, type Lockstep } from '../../src/index.ts';
+import { Crew } from './crew/crew.ts';
+import { processes, scenarios, space, tasks, threads } from './plan.ts';
+import { asData, inWords } from './result.ts';
+import { isExact, type Way } from './scenario.ts';
+import { transfer } from './scenarios/transfer.ts';
+import { liveTable, noTable, plainTable, type Row, type Table } from './table.ts';
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { json: { type: 'boolean', default: false }, seconds: { type: 'string', default: '1' } },
+});
+const legMs = Number(values.seconds) * 1_000;
+if (!(legMs > 0)) throw new Error(`--seconds is ${values.seconds}: it must be a positive number`);
+
+const where = positionals[0] ?? mkdtempSync(join(tmpdir(), 'lockstep-race-'));
+const crew = new Crew(where);
+
+// However the race ends, nothing of it stays behind.
+process.on('exit', () => {
+  crew.kill();
+  if (positionals[0] === undefined) rmSync(where, { recursive: true, force: true, maxRetries: 5 });
+});
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => process.exit(128 + constants.signals[signal]));
+}
+
+/** One scenario done in one way: a line of the table. */
+interface Leg {
+  readonly scenario: string;
+  readonly way: Way;
+  readonly row: Row;
+}
+
+const finale = leg('kill -9', transfer.name, transfer.safe, true);
+const legs: readonly Leg[] = [
+  ...scenarios.flatMap(({ name, unsafe, safe }) => [leg(name, name, unsafe, false), leg(name, name, safe, true)]),
+  finale,
+];
+
+process.exitCode = (await race()) ? 0 : 1;
+
+async function race(): Promise<boolean> {
+  if (!values.json) console.log(`${processes} processes × ${threads} threads × ${tasks} tasks in ${where}\n`);
+  const rows = legs.map(({ row }) => row);
+  const table = values.json ? noTable : process.stdout.isTTY ? liveTable(rows) : plainTable();
+  const shared = await open(where, { space, label: 'race' });
+  // Two races in one place would spoil each other's totals.
+  await shared.lock('race').run(() => runAll(shared, table), { timeout: 0 });
+  await Promise.all([crew.close(), shared.close()]);
+
+  const exact = crew.victim !== undefined && rows.every((row) => !row.safe || isExact(row.audit!));
+  const { pids, victim } = crew;
+  if (values.json) console.log(JSON.stringify(asData({ exact, where, pids, rows, victim }), undefined, 2));
+  else console.log(`\n${inWords(exact, victim)}`);
+  return exact;
+}
+
+async function runAll(shared: Lockstep, table: Table): Promise<void> {
+  await crew.ready();
+  for (const next of legs) {
+    await next.way.prepare(shared);
+    if (next === finale) setTimeout(() => crew.killHalfway(), legMs / 3);
+    await run(shared, next, table);
+  }
+}
+
+/** Lets the crew run, and counts afterwards what is there. */
+async function run(shared: Lockstep, { scenario, way, row }: Leg, table: Table): Promise<void> {
+  const startedMs = performance.now();
+  row.tally = await crew.run(scenario, row.safe, legMs, (tally) => {
+    const ms = Math.min(legMs, performance.now() - startedMs);
+    row.done = ms / legMs;
+    row.seconds = ms / 1_000;
+    row.tally = tally;
+    table.update();
+  });
+  row.audit = await way.audit(shared, row.tally.updates);
+  table.complete(row);
+}
+
+function leg(title: string, scenario: string, way: Way, safe: boolean): Leg {
+  const tally = { operations: 0, updates: 0, worstMs: 0 };
+  return { scenario, way, row: { title, how: way.how, safe, done: 0, seconds: 0, tally } };
+}
