@@ -85,7 +85,7 @@ function moduleBody(file: string, lua: string): string {
   const stray = /__TS__\w+|____exports|\brequire\b/.exec(body);
   if (stray !== null) {
     throw new Error(
-      `src/operations/${file}.ts compiles to Lua that calls ${stray[0]}, which a script in Redis does not have: ` +
+      `${file}.ts compiles to Lua that calls ${stray[0]}, which a script in Redis does not have: ` +
         'use a plainer construct (push one value at a time; take a text apart by a verb of Tx).',
     );
   }

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { randomly } from '../contract/seed.ts';
 import { differ } from './differ.ts';
-import { type Command, Meaning, program } from './programs.ts';
+import { Meaning, program } from './programs.ts';
 import { hasRedisServer, type RedisServer, startRedisServer } from './redis-server.ts';
 import { embeddedSubject, handClock, memorySubject, redisSubject, type Subject } from './subjects.ts';
 

@@ -24,30 +24,32 @@ interface Token {
 type Who = 'owner' | 'former' | 'nobody' | 'unguarded';
 
 export type Command =
-  | { do: 'advance'; us: number }
-  | { do: 'connect'; place: number }
-  | { do: 'disconnect'; place: number }
-  | { do: 'acquire'; lock: number; token: Token; wait: number; fences: number; queueMs: number }
-  | { do: 'release'; lock: number; who: Who; fences: number }
-  | { do: 'leave'; lock: number; token: Token; fences: number }
-  | { do: 'forceRelease'; lock: number; fences: number }
-  | { do: 'requestRelease'; lock: number; reason: string }
-  | { do: 'look'; lock: number; from: number; to: number }
-  | { do: 'acquireAll'; locks: number[]; token: Token; fences: number }
-  | { do: 'renew'; leases: { lock: number; who: Who; ttlMs: number }[] }
-  | { do: 'foreign'; text: string }
-  | { do: 'add'; by: number }
-  | { do: 'setCounter'; by: number }
-  | { do: 'getCounter' }
-  | { do: 'size' }
-  | { do: 'set'; field: string; value: string; lock: number; who: Who }
-  | { do: 'remove'; field: string; lock: number; who: Who }
-  | { do: 'get'; field: string }
-  | { do: 'join'; place: number; card: string }
-  | { do: 'quit'; place: number }
-  | { do: 'publishWait'; lock: number; field: string; record: string; ms: number }
-  | { do: 'withdrawWait'; lock: number; field: string }
-  | { do: 'holderWaits'; lock: number };
+  | { on: 'world'; do: 'advance'; us: number }
+  | { on: 'world'; do: 'connect'; place: number }
+  | { on: 'world'; do: 'disconnect'; place: number }
+  | { on: 'lock'; do: 'acquire'; lock: number; token: Token; wait: number; fences: number; queueMs: number }
+  | { on: 'lock'; do: 'release'; lock: number; who: Who; fences: number }
+  | { on: 'lock'; do: 'leave'; lock: number; token: Token; fences: number }
+  | { on: 'lock'; do: 'forceRelease'; lock: number; fences: number }
+  | { on: 'lock'; do: 'requestRelease'; lock: number; reason: string }
+  | { on: 'lock'; do: 'look'; lock: number; from: number; to: number }
+  | { on: 'lock'; do: 'acquireAll'; locks: number[]; token: Token; fences: number }
+  | { on: 'lock'; do: 'renew'; leases: { lock: number; who: Who; ttlMs: number }[] }
+  | { on: 'counter'; do: 'foreign'; text: string }
+  | { on: 'counter'; do: 'add'; by: number }
+  | { on: 'counter'; do: 'setCounter'; by: number }
+  | { on: 'counter'; do: 'getCounter' }
+  | { on: 'map'; do: 'size' }
+  | { on: 'map'; do: 'set'; field: string; value: string; lock: number; who: Who }
+  | { on: 'map'; do: 'remove'; field: string; lock: number; who: Who }
+  | { on: 'map'; do: 'get'; field: string }
+  | { on: 'session'; do: 'join'; place: number; card: string }
+  | { on: 'session'; do: 'quit'; place: number }
+  | { on: 'session'; do: 'publishWait'; lock: number; field: string; record: string; ms: number }
+  | { on: 'session'; do: 'withdrawWait'; lock: number; field: string }
+  | { on: 'session'; do: 'holderWaits'; lock: number };
+
+type On<Room extends Command['on']> = Extract<Command, { on: Room }>;
 
 /** What a command comes to: one run of one operation, on any store. */
 export interface Step {
@@ -95,17 +97,20 @@ const us = fc.oneof(
   fc.constantFrom(300_000_000, 300_001_000),
 );
 
-function kind<K extends Command['do']>(
-  name: K,
-  rest: { [F in Exclude<keyof Extract<Command, { do: K }>, 'do'>]: fc.Arbitrary<Extract<Command, { do: K }>[F]> },
+function kind<Room extends Command['on'], Do extends Command['do']>(
+  on: Room,
+  what: Do,
+  rest: { [F in Exclude<keyof Named<Room, Do>, 'on' | 'do'>]: fc.Arbitrary<Named<Room, Do>[F]> },
 ): fc.Arbitrary<Command> {
-  return fc.record({ do: fc.constant(name), ...rest }) as unknown as fc.Arbitrary<Command>;
+  return fc.record({ on: fc.constant(on), do: fc.constant(what), ...rest }, { noNullPrototype: true }) as never;
 }
+
+type Named<Room extends Command['on'], Do extends Command['do']> = Extract<On<Room>, { do: Do }>;
 
 const lockCommand = fc.oneof(
   {
     weight: 8,
-    arbitrary: kind('acquire', {
+    arbitrary: kind('lock', 'acquire', {
       lock: lockPlace,
       token,
       wait: fc.constantFrom(0, 1, 1, 1),
@@ -113,49 +118,52 @@ const lockCommand = fc.oneof(
       queueMs: fc.constantFrom(10, 300_000, 300_000),
     }),
   },
-  { weight: 4, arbitrary: kind('release', { lock: lockPlace, who, fences }) },
-  { weight: 3, arbitrary: kind('leave', { lock: lockPlace, token, fences }) },
-  { weight: 1, arbitrary: kind('forceRelease', { lock: lockPlace, fences }) },
-  { weight: 1, arbitrary: kind('requestRelease', { lock: lockPlace, reason: text }) },
+  { weight: 4, arbitrary: kind('lock', 'release', { lock: lockPlace, who, fences }) },
+  { weight: 3, arbitrary: kind('lock', 'leave', { lock: lockPlace, token, fences }) },
+  { weight: 1, arbitrary: kind('lock', 'forceRelease', { lock: lockPlace, fences }) },
+  { weight: 1, arbitrary: kind('lock', 'requestRelease', { lock: lockPlace, reason: text }) },
   {
     weight: 1,
-    arbitrary: kind('look', {
+    arbitrary: kind('lock', 'look', {
       lock: lockPlace,
       from: fc.integer({ min: -2, max: 2 }),
       to: fc.integer({ min: -2, max: 3 }),
     }),
   },
-  { weight: 1, arbitrary: kind('acquireAll', { locks: fc.uniqueArray(lockPlace, { minLength: 1 }), token, fences }) },
+  {
+    weight: 1,
+    arbitrary: kind('lock', 'acquireAll', { locks: fc.uniqueArray(lockPlace, { minLength: 1 }), token, fences }),
+  },
   {
     weight: 2,
-    arbitrary: kind('renew', {
+    arbitrary: kind('lock', 'renew', {
       leases: fc.array(fc.record({ lock: lockPlace, who, ttlMs }), { minLength: 1, maxLength: 3 }),
     }),
   },
 );
 
 const dataCommand = fc.oneof(
-  kind('foreign', {
+  kind('counter', 'foreign', {
     text: fc.constantFrom('1e5', '-0', '007', '', ' 1', '9007199254740992', '-9007199254740991', '12'),
   }),
-  kind('add', { by: amount }),
-  kind('add', { by: amount }),
-  kind('setCounter', { by: amount }),
-  kind('getCounter', {}),
-  kind('set', { field, value: text, lock: lockPlace, who: guard }),
-  kind('remove', { field, lock: lockPlace, who: guard }),
-  kind('get', { field }),
-  kind('size', {}),
+  kind('counter', 'add', { by: amount }),
+  kind('counter', 'add', { by: amount }),
+  kind('counter', 'setCounter', { by: amount }),
+  kind('counter', 'getCounter', {}),
+  kind('map', 'set', { field, value: text, lock: lockPlace, who: guard }),
+  kind('map', 'remove', { field, lock: lockPlace, who: guard }),
+  kind('map', 'get', { field }),
+  kind('map', 'size', {}),
 );
 
 const sessionCommand = fc.oneof(
-  kind('connect', { place }),
-  kind('disconnect', { place }),
-  kind('join', { place, card: text }),
-  kind('quit', { place }),
-  kind('publishWait', { lock: lockPlace, field, record: text, ms: fc.constantFrom(1, 50, 2_000) }),
-  kind('withdrawWait', { lock: lockPlace, field }),
-  kind('holderWaits', { lock: lockPlace }),
+  kind('world', 'connect', { place }),
+  kind('world', 'disconnect', { place }),
+  kind('session', 'join', { place, card: text }),
+  kind('session', 'quit', { place }),
+  kind('session', 'publishWait', { lock: lockPlace, field, record: text, ms: fc.constantFrom(1, 50, 2_000) }),
+  kind('session', 'withdrawWait', { lock: lockPlace, field }),
+  kind('session', 'holderWaits', { lock: lockPlace }),
 );
 
 /** Programs that begin with live sessions: otherwise few would ever wait. */
@@ -164,7 +172,7 @@ export const program: fc.Arbitrary<Command[]> = fc.array(
     { weight: 10, arbitrary: lockCommand },
     { weight: 3, arbitrary: dataCommand },
     { weight: 3, arbitrary: sessionCommand },
-    { weight: 5, arbitrary: kind('advance', { us }) },
+    { weight: 5, arbitrary: kind('world', 'advance', { us }) },
   ),
   { minLength: 1, maxLength: 50, size: 'max' },
 );
@@ -200,12 +208,23 @@ export class Meaning {
     }
   }
 
-  /** Undefined for what is not an operation. */
+  /** Undefined for what is not an operation: time passes, a session comes or goes. */
   stepOf(command: Command): Step | undefined {
-    return this.#lockStep(command) ?? this.#dataStep(command) ?? this.#sessionStep(command);
+    switch (command.on) {
+      case 'world':
+        return undefined;
+      case 'lock':
+        return this.#lockStep(command);
+      case 'counter':
+        return this.#counterStep(command);
+      case 'map':
+        return this.#mapStep(command);
+      case 'session':
+        return this.#sessionStep(command);
+    }
   }
 
-  #lockStep(command: Command): Step | undefined {
+  #lockStep(command: On<'lock'>): Step {
     switch (command.do) {
       case 'acquire': {
         const { wait, fences: many, queueMs } = command;
@@ -240,43 +259,34 @@ export class Meaning {
           command.leases.map((lease) => this.#lock(lease.lock).owner),
           command.leases.flatMap((lease) => [this.#owner(lease.lock, lease.who), String(lease.ttlMs)]),
         );
-      default:
-        return undefined;
     }
   }
 
-  #dataStep(command: Command): Step | undefined {
-    const inCounter = { counter: this.#space.counter('n') };
-    const inMap = { map: this.#space.map('m') };
+  #counterStep(command: On<'counter'>): Step {
+    const keys = { counter: this.#space.counter('n') };
     switch (command.do) {
       case 'foreign':
-        return batch(call, [inCounter.counter], ['set', command.text]);
+        return batch(call, [keys.counter], ['set', command.text]);
       case 'add':
-        return single(counter.add, inCounter, { by: command.by });
+        return single(counter.add, keys, { by: command.by });
       case 'setCounter':
-        return single(counter.set, inCounter, { value: command.by });
+        return single(counter.set, keys, { value: command.by });
       case 'getCounter':
-        return single(counter.get, inCounter, {});
-      case 'get':
-        return single(map.get, inMap, { field: command.field });
-      case 'size':
-        return single(map.size, inMap, {});
-      case 'set': {
-        const owner = this.#owner(command.lock, command.who);
-        const guarded = { ...inMap, guard: this.#lock(command.lock).owner };
-        return single(map.set, guarded, { field: command.field, value: command.value, owner });
-      }
-      case 'remove': {
-        const owner = this.#owner(command.lock, command.who);
-        const guarded = { ...inMap, guard: this.#lock(command.lock).owner };
-        return single(map.remove, guarded, { field: command.field, owner });
-      }
-      default:
-        return undefined;
+        return single(counter.get, keys, {});
     }
   }
 
-  #sessionStep(command: Command): Step | undefined {
+  #mapStep(command: On<'map'>): Step {
+    const keys = { map: this.#space.map('m') };
+    if (command.do === 'get') return single(map.get, keys, { field: command.field });
+    if (command.do === 'size') return single(map.size, keys, {});
+    const owner = this.#owner(command.lock, command.who);
+    const guarded = { ...keys, guard: this.#lock(command.lock).owner };
+    if (command.do === 'remove') return single(map.remove, guarded, { field: command.field, owner });
+    return single(map.set, guarded, { field: command.field, value: command.value, owner });
+  }
+
+  #sessionStep(command: On<'session'>): Step {
     const sessions = { sessions: this.#space.sessions };
     switch (command.do) {
       case 'join':
@@ -293,8 +303,6 @@ export class Meaning {
         const { owner, waits } = this.#lock(command.lock);
         return single(session.holderWaits, { owner, waits }, {});
       }
-      default:
-        return undefined;
     }
   }
 

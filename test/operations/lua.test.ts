@@ -1,0 +1,77 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { compileOperations, operationsLua } from '../../scripts/lua/compile.ts';
+import { readOperations } from '../../scripts/lua/source.ts';
+import { add, get } from '../../src/operations/counter.ts';
+import { redisRunner, scriptsOf } from '../../src/engines/redis/runner.ts';
+import { hasRedisServer, type RedisServer, startRedisServer } from './redis-server.ts';
+
+const lua = readFileSync('src/engines/redis/operations.lua', 'utf8');
+
+test('operations.lua is what src/operations compiles to', () => {
+  expect(lua, 'run `npm run lua`').toBe(operationsLua(compileOperations(resolve('src/operations'))));
+});
+
+test('operations.lua calls no library code', () => {
+  expect(lua).not.toMatch(/__TS__|____exports|\brequire\b/);
+});
+
+test('a script has the verbs that it uses, and no others', () => {
+  const script = scriptsOf(lua).get('map')!;
+  expect(script).toContain('function tx:hset');
+  expect(script).not.toContain('function tx:zadd');
+});
+
+test.for([
+  [
+    'a name that is not file.export',
+    "export const add: Operation<A, B, C> = { name: 'counter.plus' };",
+    /must be 'counter.add'/,
+  ],
+  ['a word of Lua', "export const end: Operation<A, B, C> = { name: 'counter.end' };", /word of Lua/],
+  [
+    'a step that is no method',
+    "export const add: Operation<A, B, C> = { name: 'counter.add', keys: [], args: {}, step: () => 1 };",
+    /step must be a method/,
+  ],
+] as const)('the compiler refuses %s', ([, source, message]) => {
+  expect(() => readOperations('counter', source)).toThrow(message);
+});
+
+test('the compiler refuses what needs library code, and says where', () => {
+  expect(() => compileOperations(resolve('test/operations/library-code'))).toThrow(
+    /split.ts compiles to Lua that calls __TS__StringSplit/,
+  );
+});
+
+describe.runIf(hasRedisServer)('in a real server', () => {
+  let server: RedisServer;
+  beforeAll(async () => {
+    server = await startRedisServer();
+  });
+  afterAll(() => server.stop());
+
+  test('every script loads', async () => {
+    const client = server.connect();
+    for (const script of scriptsOf(lua).values()) {
+      expect(await client.script('LOAD', script)).toMatch(/^[0-9a-f]{40}$/);
+    }
+  });
+
+  test('a server that forgot a script gets it again', async () => {
+    const client = server.connect();
+    const { run } = redisRunner(client);
+    await client.script('FLUSH');
+    expect(await run(add, { counter: 'c' }, { by: 2 })).toEqual(['ok', '2']);
+    await client.script('FLUSH');
+    expect(await run(get, { counter: 'c' }, {})).toEqual(['ok', '2']);
+  });
+
+  test('a key of another type is WRONG_KIND, and named', async () => {
+    const client = server.connect();
+    await client.rpush('list', 'a');
+    const refused = redisRunner(client).run(get, { counter: 'list' }, {});
+    await expect(refused).rejects.toMatchObject({ code: 'WRONG_KIND', details: { keys: ['list'] } });
+  });
+});
