@@ -50,7 +50,7 @@ const tables = `
  * way: all of it can be done again. `UNAVAILABLE` if the file is not lockstep's, or of a newer lockstep.
  */
 export function prepareSchema(sqlite: Sqlite, directory: string, durability: 'normal' | 'full'): void {
-  if (!isOurs(sqlite, directory)) {
+  if (!isOursAtOnce(sqlite, directory)) {
     sqlite.exec(`PRAGMA page_size = ${pageBytes}; PRAGMA auto_vacuum = INCREMENTAL`);
     sqlite.exec('PRAGMA journal_mode = WAL');
     sqlite.exec('BEGIN IMMEDIATE');
@@ -69,6 +69,16 @@ export function prepareSchema(sqlite: Sqlite, directory: string, durability: 'no
     PRAGMA temp_store = MEMORY;
     PRAGMA cache_size = -8192;
   `);
+}
+
+/** In one transaction: another process may make the tables between two looks, and the file would seem foreign. */
+function isOursAtOnce(sqlite: Sqlite, directory: string): boolean {
+  sqlite.exec('BEGIN');
+  try {
+    return isOurs(sqlite, directory);
+  } finally {
+    sqlite.exec('COMMIT');
+  }
 }
 
 /** False if there is nothing in the file yet. */
