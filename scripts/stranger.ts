@@ -120,7 +120,7 @@ async function installSqlite(node: Node): Promise<boolean> {
     const making = mkdtempSync(join(tmpdir(), 'lockstep-sqlite-'));
     try {
       writeFileSync(join(making, 'package.json'), '{ "private": true }');
-      const env = { PATH: [dirname(node.path), ...systemPath].join(delimiter) };
+      const env = { JOBS: 'max', PATH: [dirname(node.path), ...systemPath].join(delimiter) };
       const { problem, output } = await run('npm', ['install', '--no-audit', '--no-fund', sqlite], {
         cwd: making,
         env,
