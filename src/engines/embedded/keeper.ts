@@ -1,4 +1,4 @@
-import type { Clock } from '../../base/clock.ts';
+import { type Clock, systemClock } from '../../base/clock.ts';
 import { renew } from '../../operations/lock.ts';
 import { type Keepers, openKeepers } from '../keeper/keepers.ts';
 import type { Database } from './database.ts';
@@ -13,8 +13,9 @@ export interface KeeperStore {
 export function embeddedKeepers(database: Pick<Database, 'run'>, store: KeeperStore, clock: Clock): Keepers {
   const silent = { readOnly: false, listens: () => false, wake: () => {} };
   return openKeepers<KeeperStore>({
-    thread: new URL(`./keeper-thread${extension}`, import.meta.url),
-    store,
+    // The thread's clock is the machine's.
+    thread:
+      clock === systemClock ? { module: new URL(`./keeper-thread${extension}`, import.meta.url), store } : undefined,
     clock,
     renew: (keys, args) => database.run({ ...silent, step: (tx) => renew.step(tx, keys, args) }),
   });

@@ -8,13 +8,18 @@ import { Renewals, type Renew } from './renewals.ts';
 import type { ThreadStart, ThreadWord } from './thread.ts';
 
 export interface KeepersOptions<Store> {
-  /** The module of the thread: opens a connection of its own to `store` and calls `renewOnThisThread`. */
-  readonly thread: URL;
-  /** What the thread needs to know, cloned into it. */
-  readonly store: Store;
+  /** Absent where the store can't be reached from another thread, or has a clock of its own. */
+  readonly thread?: KeeperThread<Store> | undefined;
   readonly clock: Clock;
-  /** Over the holder's own connection: until the thread is up, and where there can be none. */
+  /** Over the holder's own connection: until the thread is up, and where there is none. */
   readonly renew: Renew;
+}
+
+export interface KeeperThread<Store> {
+  /** A module that opens a connection of its own to `store` and calls `renewOnThisThread`. */
+  readonly module: URL;
+  /** What it needs to know, cloned into the thread. */
+  readonly store: Store;
 }
 
 /** The keepers of one engine in one thread. All share one thread that renews, begun with the first lease. */
@@ -113,11 +118,13 @@ class ThreadKeepers<Store> implements Keepers {
   #start(): void {
     this.#starts++;
     this.#own.start();
-    const { thread, store } = this.#options;
+    const { thread } = this.#options;
+    if (thread === undefined) return;
+    const { store, module } = thread;
     const start: ThreadStart<Store> = { control: this.#table.control, memory: this.#table.memory, store };
     try {
       // Options of the process, such as loaders, would only make the thread's start longer.
-      this.#worker = new Worker(thread, { workerData: start, name: 'lockstep keeper', execArgv: [], resourceLimits });
+      this.#worker = new Worker(module, { workerData: start, name: 'lockstep keeper', execArgv: [], resourceLimits });
     } catch (error) {
       return this.#ended(error);
     }

@@ -13,7 +13,10 @@
  * - The holder fills a slot only while it is free; the renewer reads and writes it only while it is busy, and enters
  *   with the generation that it saw: so nobody sees half a lease, and the reply of a late renewal finds its lease or none.
  * - Neither side ever waits for the other.
- * - Both see states, due times and the words of `control` in one order (Atomics). Milliseconds in 32 bits wrap around.
+ * - States change, and the words of `control` are read and written, by Atomics: in one order that both sides see. All else
+ *   is written between two changes of the state. The search for what is due reads plainly, as a call of Atomics for each
+ *   slot costs tens of ns: what it finds it enters, and what it reads too early the holder rings for.
+ * - Milliseconds in 32 bits wrap around.
  */
 import { LockstepError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
@@ -61,9 +64,9 @@ export class LeaseTable {
     const slot = this.#free.pop() ?? this.#reclaim() ?? this.#grow();
     const chunk = this.#chunks[slot >>> slotBits]!;
     const i = slot & slotMask;
-    const generation = Atomics.load(chunk.state, i) >>> phaseBits;
+    const generation = chunk.state[i]! >>> phaseBits;
     chunk.fill(i, lease);
-    Atomics.store(chunk.kept, 0, chunk.kept[0]! + 1);
+    chunk.kept[0] = chunk.kept[0]! + 1;
     Atomics.store(chunk.state, i, (generation << phaseBits) | phase.kept);
     this.#ring(toWord(lease.dueMs));
     return generation * slotsMax + slot;
@@ -76,7 +79,7 @@ export class LeaseTable {
     const { chunk, i, generation } = at;
     const kept = (generation << phaseBits) | phase.kept;
     const busy = (generation << phaseBits) | phase.busy;
-    Atomics.store(chunk.kept, 0, chunk.kept[0]! - 1);
+    chunk.kept[0] = chunk.kept[0]! - 1;
     // The renewer enters and leaves meanwhile, but doesn't do so for ever: it leaves a lease for a third of its length.
     for (;;) {
       if (Atomics.compareExchange(chunk.state, i, kept, freeAfter(generation)) === kept) {
@@ -152,7 +155,7 @@ export class LeaseTable {
     if (chunk === undefined) return undefined;
     const i = slot & slotMask;
     const generation = Math.floor(handle / slotsMax);
-    const state = Atomics.load(chunk.state, i);
+    const state = chunk.state[i]!; // only this thread ends a generation that is held
     return isHeld(state) && state >>> phaseBits === generation ? { chunk, i, generation } : undefined;
   }
 
@@ -231,13 +234,14 @@ export class LeaseView {
     for (let n = 0; n < this.#chunks.length; n++) {
       const c = (from + n) % this.#chunks.length;
       const chunk = this.#chunks[c]!;
-      if (Atomics.load(chunk.kept, 0) === 0) continue;
+      if (chunk.kept[0] === 0) continue;
       this.#from = c;
+      const { state: states, due: dues, ttl: ttls } = chunk;
       for (let i = 0; i < slotsPerChunk; i++) {
-        const state = Atomics.load(chunk.state, i);
+        const state = states[i]!;
         if ((state & phaseMask) !== phase.kept) continue;
-        const leftMs = wordsApart(Atomics.load(chunk.due, i), now);
-        if (leftMs > Atomics.load(chunk.ttl, i) / earliness) nextMs = Math.min(nextMs, leftMs);
+        const leftMs = wordsApart(dues[i]!, now);
+        if (leftMs > ttls[i]! / earliness) nextMs = Math.min(nextMs, leftMs);
         else if (due.length === max) return { due, nextMs: 0 };
         else this.#take(due, chunk, c * slotsPerChunk + i, state);
       }
@@ -249,17 +253,21 @@ export class LeaseView {
   confirm(handle: number, until: Instant, dueMs: number): void {
     this.#within(handle, (chunk, i) => {
       chunk.setUntil(i, until);
-      Atomics.store(chunk.due, i, toWord(dueMs));
+      chunk.due[i] = toWord(dueMs);
     });
   }
 
   postpone(handle: number, dueMs: number): void {
-    this.#within(handle, (chunk, i) => Atomics.store(chunk.due, i, toWord(dueMs)));
+    this.#within(handle, (chunk, i) => {
+      chunk.due[i] = toWord(dueMs);
+    });
   }
 
   /** Will not be renewed again. False if the lease was dropped meanwhile. */
   end(handle: number, nowMs: number): boolean {
-    return this.#within(handle, (chunk, i) => Atomics.store(chunk.due, i, toWord(nowMs + idleMs)));
+    return this.#within(handle, (chunk, i) => {
+      chunk.due[i] = toWord(nowMs + idleMs);
+    });
   }
 
   /** To be read before the table is searched: `sleep` then misses nothing. */
@@ -415,9 +423,11 @@ class Chunk {
     this.#end[i * 2 + 1] = lease.end.wallMs;
     this.#stall[i] = lease.stallMs;
     this.keeper[i] = lease.keeper;
-    this.setUntil(i, lease.until);
-    Atomics.store(this.ttl, i, lease.ttlMs);
-    Atomics.store(this.due, i, toWord(lease.dueMs));
+    this.#untilPair[i] = 0;
+    this.#until[i * 4] = lease.until.monotonicMs;
+    this.#until[i * 4 + 1] = lease.until.wallMs;
+    this.ttl[i] = lease.ttlMs;
+    this.due[i] = toWord(lease.dueMs);
   }
 
   read(i: number): Omit<TakenLease, 'handle'> {
@@ -426,7 +436,7 @@ class Chunk {
     return {
       key: this.#text.toString('utf8', keyAt, keyAt + this.#keyBytes[i]!),
       owner: this.#text.toString('utf8', ownerAt, ownerAt + this.#ownerBytes[i]!),
-      ttlMs: Atomics.load(this.ttl, i),
+      ttlMs: this.ttl[i]!,
       until: this.until(i),
       end: { monotonicMs: this.#end[i * 2]!, wallMs: this.#end[i * 2 + 1]! },
       stallMs: this.#stall[i]!,
