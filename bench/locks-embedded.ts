@@ -1,0 +1,286 @@
+/**
+ * Locks on one machine without a server: lockstep on a directory, beside proper-lockfile, which needs no server either,
+ * and redis-semaphore on a redis-server of this machine.
+ *
+ * Rounds are interleaved, so that what else the machine does meets all alike: read the ratios.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { lockers, type LockerName, type Places } from './rig/lockers.ts';
+import { nowMs } from './rig/clock.ts';
+import { startCrew, type Worker } from './rig/crew.ts';
+import type { Hammered, Plan } from './rig/hammering.ts';
+import { startRedis } from './rig/redis.ts';
+import { bench, type Finding, type Section } from './rig/report.ts';
+import { jain, percentile, spread, type Spread } from './rig/statistics.ts';
+import { cell, digits } from './rig/table.ts';
+
+const processes = 4;
+const tasks = 8;
+
+await bench('locks-embedded', 100_000, async (stage) => {
+  const redis = await startRedis(stage.directory);
+  stage.atEnd(() => redis.stop());
+  stage.setUp['redis-server'] = `${redis.version}, unix socket, nothing on disk`;
+  const places: Places = { directory: stage.directory, redisPath: redis.path };
+  const crew = startCrew(processes);
+  stage.atEnd(() => Promise.all(crew.map((worker) => worker.stop())));
+  await Promise.all(crew.map((worker) => worker.ask('open', lockers, places)));
+
+  const alone = crew.slice(0, 1);
+  const one = { tasks: 1, ownLocks: true, sectionMs: 0, windowMs: 250 };
+  if (stage.wants('sequence')) {
+    const sequence = await rounds(8, 'sequence', alone, places, one);
+    stage.show(uncontended('Uncontended: one task takes and releases one lock, again and again', sequence));
+  }
+  if (stage.wants('sixteen')) {
+    const sixteen = await rounds(8, 'sixteen', alone, places, { ...one, tasks: 16 });
+    stage.show(uncontended('Uncontended: 16 tasks of one process, each on a lock of its own', sixteen));
+  }
+
+  const crowd = { tasks, ownLocks: false, sectionMs: 0, windowMs: 800 };
+  const title = `${processes} processes × ${tasks} tasks on one lock`;
+  if (stage.wants('crowd')) {
+    stage.show(contended(`${title}, empty section`, await rounds(5, 'crowd', crew, places, crowd), true));
+  }
+  if (stage.wants('working')) {
+    const working = await rounds(3, 'working', crew, places, { ...crowd, sectionMs: 2, windowMs: 1_200 });
+    stage.show(contended(`${title}, section of 2 ms`, working, false));
+  }
+
+  if (stage.wants('stalls')) {
+    const same = await rounds(3, 'hammered', crew, places, crowd, ['lockstep']);
+    const many = await rounds(3, 'hammering', crew, places, { ...crowd, ownLocks: true }, ['lockstep']);
+    stage.show(stalls(same, many));
+  }
+  if (stage.wants('kills')) stage.show(await kills(crew[0]!, places));
+});
+
+interface Round extends Pick<Plan, 'tasks' | 'ownLocks' | 'sectionMs'> {
+  windowMs: number;
+}
+
+/** What was measured of one library, a figure a round. */
+type Measured = Record<Figure, number[]>;
+type Figure = keyof ReturnType<typeof figures>;
+
+/** Lets each library do the same, one after the other, several times. */
+async function rounds(
+  count: number,
+  name: string,
+  crew: readonly Worker[],
+  places: Places,
+  round: Round,
+  of: readonly LockerName[] = lockers,
+): Promise<Partial<Record<LockerName, Measured>>> {
+  const found: Partial<Record<LockerName, Measured>> = {};
+  for (let i = 0; i < count; i++) {
+    for (const locker of of) {
+      const startMs = nowMs() + 20;
+      const fromMs = startMs + 100;
+      const plan: Plan = { ...round, lock: `${name}-${i}`, startMs, fromMs, untilMs: fromMs + round.windowMs };
+      const all = await Promise.all(crew.map((worker) => worker.ask('hammer', locker, places, plan)));
+      const measured = (found[locker] ??= {} as Measured);
+      for (const [figure, value] of Object.entries(figures(all, round)) as [Figure, number][]) {
+        (measured[figure] ??= []).push(value);
+      }
+    }
+  }
+  return found;
+}
+
+/** What all processes of a round measured, as one. */
+function figures(all: readonly Hammered[], round: Round) {
+  const byProcess = all.map((one) => one.inMs.length);
+  const byTask = all.flatMap((one) =>
+    Array.from({ length: round.tasks }, (_, task) => one.task.filter((t) => t === task).length),
+  );
+  const acquisitions = byProcess.reduce((a, b) => a + b, 0);
+  const waits = Float64Array.from(
+    all.flatMap((one) => [...one.inMs.map((inMs, i) => inMs - one.askedMs[i]!), ...one.stillWaitingMs]),
+  ).sort();
+  const seconds = round.windowMs / 1_000;
+  return {
+    perSecond: acquisitions / seconds,
+    changesPerSecond: round.ownLocks ? 0 : changesOf(all) / seconds,
+    p50Ms: percentile(waits, 0.5),
+    p99Ms: percentile(waits, 0.99),
+    maxMs: waits.at(-1) ?? round.windowMs,
+    jainTasks: jain(byTask),
+    jainProcesses: jain(byProcess),
+    sentEach: all.reduce((sum, one) => sum + one.sent, 0) / acquisitions,
+    cpuUsEach: all.reduce((sum, one) => sum + one.cpuUs, 0) / acquisitions,
+    stallMs: Math.max(...all.map((one) => one.stallMs)),
+  };
+}
+
+/** How often the lock went to another process. Throws if two were in the section at once. */
+function changesOf(all: readonly Hammered[]): number {
+  const entries = all
+    .flatMap((one, owner) => Array.from(one.inMs, (inMs, i) => ({ owner, inMs, outMs: one.outMs[i]! })))
+    .sort((a, b) => a.inMs - b.inMs);
+  let changes = 0;
+  for (let i = 1; i < entries.length; i++) {
+    const [before, entry] = [entries[i - 1]!, entries[i]!];
+    if (entry.owner !== before.owner) changes += 1;
+    // Clocks of two processes agree to some microseconds.
+    if (entry.inMs < before.outMs - 0.02)
+      throw new Error(`two were in the section at once, for ${before.outMs - entry.inMs} ms`);
+  }
+  return changes;
+}
+
+type All = Partial<Record<LockerName, Measured>>;
+
+/** lockstep's figure as a multiple of a peer's, round by round. */
+function times(all: All, peer: LockerName, figure: Figure): Spread {
+  const theirs = all[peer]![figure];
+  return spread(all.lockstep![figure].map((value, i) => value / theirs[i]!));
+}
+
+function uncontended(title: string, all: All): Section {
+  const targets: Partial<Record<LockerName, number>> = { 'proper-lockfile': 4, 'redis-semaphore': 3 };
+  const lines = lockers.map((name) => {
+    const { perSecond, sentEach, cpuUsEach, p99Ms } = all[name]!;
+    const ratio = name === 'lockstep' ? '' : `${cell(times(all, name, 'perSecond'))} ×`;
+    return [
+      name,
+      cell(spread(perSecond)),
+      cell(spread(p99Ms.map((ms) => ms * 1_000))),
+      cell(spread(sentEach)),
+      cell(spread(cpuUsEach)),
+      ratio,
+    ];
+  });
+  const findings = lockers
+    .filter((name) => name !== 'lockstep')
+    .map((name): Finding =>
+      atLeast(`acquire + release, times ${name}`, times(all, name, 'perSecond').median, targets[name]!),
+    );
+  return {
+    title,
+    head: ['', 'pairs/s', 'acquire p99 µs', 'sent each', 'client CPU µs', 'lockstep is'],
+    lines,
+    findings,
+    figures: all,
+  };
+}
+
+function contended(title: string, all: All, judged: boolean): Section {
+  const lines = lockers.map((name) => {
+    const of = all[name]!;
+    const ratio =
+      name === 'lockstep'
+        ? ''
+        : `${cell(times(all, name, 'perSecond'))} ×, p99 ${digits(1 / times(all, name, 'p99Ms').median)} × shorter`;
+    const shown: Figure[] = [
+      'perSecond',
+      'changesPerSecond',
+      'p50Ms',
+      'p99Ms',
+      'maxMs',
+      'jainTasks',
+      'jainProcesses',
+      'sentEach',
+      'stallMs',
+    ];
+    return [name, ...shown.map((figure) => cell(spread(of[figure]))), ratio];
+  });
+  const own = all.lockstep!;
+  const findings: Finding[] = judged
+    ? [
+        ...(['proper-lockfile', 'redis-semaphore'] as const).flatMap((name) => [
+          atLeast(`acquisitions/s, times ${name}`, times(all, name, 'perSecond').median, 5),
+          atMost(`p99 wait, part of ${name}'s`, times(all, name, 'p99Ms').median, 0.2),
+        ]),
+        atLeast('Jain index over tasks', spread(own.jainTasks).median, 0.95),
+        atLeast('Jain index over processes', spread(own.jainProcesses).median, 0.95),
+      ]
+    : [];
+  const head = [
+    '',
+    'acquisitions/s',
+    'owner changes/s',
+    'p50 ms',
+    'p99 ms',
+    'max ms',
+    'Jain tasks',
+    'Jain processes',
+    'sent each',
+    'stall ms',
+    'lockstep is',
+  ];
+  return { title, head, lines, findings, figures: all };
+}
+
+function stalls(oneLock: All, ownLocks: All): Section {
+  const cases: [string, Measured][] = [
+    [`${processes} × ${tasks} tasks on one lock`, oneLock.lockstep!],
+    [`${processes} × ${tasks} tasks, each on a lock of its own`, ownLocks.lockstep!],
+  ];
+  return {
+    title: 'The longest that an event loop of lockstep stood still while 4 processes hammer the directory',
+    head: ['', 'acquisitions/s', 'worst stall ms'],
+    lines: cases.map(([name, of]) => [name, cell(spread(of.perSecond)), cell(spread(of.stallMs))]),
+    findings: cases.map(([name, of]) => atMost(`worst stall ms, ${name}`, Math.max(...of.stallMs), 30)),
+    figures: { ownLocks, oneLock },
+  };
+}
+
+/** Holders are killed one after the other; a process that waits for all their locks says when it had each. */
+async function kills(waiter: Worker, places: Places): Promise<Section> {
+  const delays: number[] = [];
+  const exits: number[] = [];
+  for (let batch = 0; batch < 10; batch++) {
+    const holders = startCrew(10);
+    try {
+      const locks = holders.map((_, i) => `kill-${batch}-${i}`);
+      await Promise.all(holders.map((holder, i) => holder.ask('enter', 'lockstep', places, locks[i]!)));
+      const waits = locks.map((lock) => waiter.ask('enter', 'lockstep', places, lock));
+      await Promise.all(locks.map((lock) => waiter.ask('waitedFor', 'lockstep', places, lock)));
+      for (const [i, holder] of holders.entries()) {
+        await sleep(5 + Math.random() * 10);
+        const killedMs = nowMs();
+        holder.kill();
+        delays.push((await waits[i]!) - killedMs);
+        exits.push((await holder.exited) - killedMs);
+      }
+      await Promise.all(locks.map((lock) => waiter.ask('leave', lock)));
+    } finally {
+      await Promise.all(holders.map((holder) => holder.stop()));
+    }
+  }
+  const line = (name: string, ms: readonly number[]): string[] => {
+    const sorted = ms.toSorted((a, b) => a - b);
+    return [name, ...[0.5, 0.99, 1].map((share) => digits(percentile(sorted, share)))];
+  };
+  const peer = ['10 s: the lease runs out', '', ''];
+  return {
+    title: `A holder is killed with SIGKILL: until its waiter in another process runs (${delays.length} kills)`,
+    head: ['', 'p50 ms', 'p99 ms', 'max ms'],
+    lines: [
+      line('lockstep', delays),
+      line("the same process's `exit` event at its parent", exits),
+      ['proper-lockfile', ...peer],
+      ['redis-semaphore', ...peer],
+    ],
+    findings: [
+      atMost(
+        'killed holder, p99 ms',
+        percentile(
+          delays.toSorted((a, b) => a - b),
+          0.99,
+        ),
+        20,
+      ),
+    ],
+    figures: { delaysMs: delays, exitsMs: exits },
+  };
+}
+
+function atLeast(what: string, value: number, target: number): Finding {
+  return { what, value, target: `≥ ${target}`, met: value >= target };
+}
+
+function atMost(what: string, value: number, target: number): Finding {
+  return { what, value, target: `≤ ${target}`, met: value <= target };
+}

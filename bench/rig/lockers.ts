@@ -1,0 +1,126 @@
+import fs from 'node:fs';
+import { join } from 'node:path';
+import { embeddedEngine } from '../../src/engines/embedded/embedded.ts';
+import { checkOptions, connect } from '../../src/open.ts';
+
+export const lockers = ['lockstep', 'proper-lockfile', 'redis-semaphore'] as const;
+export type LockerName = (typeof lockers)[number];
+
+/** One process's way to the locks of one library. */
+export interface Locker {
+  /** One task's own way into the section that the lock `name` guards. */
+  section(name: string): Section;
+  /** What was sent to the store so far: steps of lockstep, system calls of proper-lockfile, commands of Redis. */
+  sent(): number;
+  /** How many wait for the lock, where the library knows. */
+  waiting?(name: string): Promise<number>;
+  close(): Promise<void>;
+}
+
+export interface Section {
+  enter(): Promise<void>;
+  leave(): Promise<void>;
+}
+
+/** Where the stores are. */
+export interface Places {
+  readonly directory: string;
+  readonly redisPath: string;
+}
+
+/** What is not used is not loaded. All keep a lease of 10 s alive, which is the default of each; those that poll do so each millisecond. */
+export function openLocker(name: LockerName, places: Places): Promise<Locker> {
+  switch (name) {
+    case 'lockstep':
+      return openLockstep(places);
+    case 'proper-lockfile':
+      return openProperLockfile(places);
+    case 'redis-semaphore':
+      return openRedisSemaphore(places);
+  }
+}
+
+const leaseMs = 10_000;
+const pollMs = 1;
+
+async function openLockstep({ directory }: Places): Promise<Locker> {
+  let sent = 0;
+  const engine = await embeddedEngine({ directory: join(directory, 'lockstep'), durability: 'normal' });
+  const { run } = engine;
+  engine.run = (...given) => {
+    sent += 1;
+    return run(...given);
+  };
+  const shared = await connect(engine, checkOptions({})); // what `open` does
+  return {
+    section(name) {
+      const lock = shared.lock(name, { ttl: leaseMs });
+      let lease: Awaited<ReturnType<typeof lock.acquire>>;
+      return {
+        async enter() {
+          lease = await lock.acquire();
+        },
+        leave: () => lease.release(),
+      };
+    },
+    sent: () => sent,
+    waiting: async (name) => (await shared.lock(name).inspect()).waiters.length,
+    close: () => shared.close(),
+  };
+}
+
+async function openProperLockfile({ directory }: Places): Promise<Locker> {
+  const { lock } = await import('proper-lockfile');
+  let sent = 0;
+  const counted: typeof fs = { ...fs };
+  for (const call of ['mkdir', 'rmdir', 'stat', 'utimes'] as const) {
+    const original = fs[call] as (...given: unknown[]) => void;
+    Object.assign(counted, {
+      [call](...given: unknown[]) {
+        sent += 1;
+        original(...given);
+      },
+    });
+  }
+  const options = {
+    realpath: false,
+    stale: leaseMs,
+    fs: counted,
+    retries: { forever: true, factor: 1, minTimeout: pollMs, maxTimeout: pollMs },
+  };
+  return {
+    section(name) {
+      const file = join(directory, `proper-lockfile-${name}`);
+      let release: () => Promise<void>;
+      return {
+        async enter() {
+          release = await lock(file, options);
+        },
+        leave: () => release(),
+      };
+    },
+    sent: () => sent,
+    close: async () => {},
+  };
+}
+
+async function openRedisSemaphore({ redisPath }: Places): Promise<Locker> {
+  const [{ Redis }, { Mutex }] = await Promise.all([import('ioredis'), import('redis-semaphore')]);
+  const client = new Redis(redisPath);
+  let sent = 0;
+  const sendCommand = client.sendCommand.bind(client);
+  client.sendCommand = (...given) => {
+    sent += 1;
+    return sendCommand(...given);
+  };
+  await client.ping();
+  return {
+    section(name) {
+      const options = { lockTimeout: leaseMs, acquireTimeout: 600_000, retryInterval: pollMs };
+      const mutex = new Mutex(client, name, options);
+      return { enter: () => mutex.acquire(), leave: () => mutex.release() };
+    },
+    sent: () => sent,
+    close: async () => void (await client.quit()),
+  };
+}

@@ -1,0 +1,72 @@
+/** One process of a crew: does the jobs that it is sent, and ends when its parent does. */
+import { flushCompileCache } from 'node:module';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { nowMs } from './clock.ts';
+import { count, openCounter, type Adder, type Counted, type CounterName, type CountPlan } from './counting.ts';
+import { hammer, type Hammered, type Plan } from './hammering.ts';
+import { openLocker, type Locker, type LockerName, type Places, type Section } from './lockers.ts';
+
+export interface Jobs {
+  /** Opens the ways to the stores, so that no measurement has to. */
+  open(names: readonly LockerName[], places: Places): Promise<void>;
+  hammer(name: LockerName, places: Places, plan: Plan): Promise<Hammered>;
+  openCounter(name: CounterName, directory: string, counter: string): Promise<void>;
+  /** With the counter that was opened last, which it closes. */
+  count(plan: CountPlan): Promise<Counted>;
+  /** Enters a section; resolves to when it was in. */
+  enter(name: LockerName, places: Places, lock: string): Promise<number>;
+  leave(lock: string): Promise<void>;
+  /** Resolves when somebody waits for the lock. */
+  waitedFor(name: LockerName, places: Places, lock: string): Promise<void>;
+}
+
+const jobs: Jobs = {
+  async open(names, places) {
+    await Promise.all(names.map((name) => locker(name, places)));
+    flushCompileCache(); // for those that start later, and are killed
+  },
+  async hammer(name, places, plan) {
+    return hammer(await locker(name, places), plan);
+  },
+  async openCounter(name, directory, counter) {
+    adder = await openCounter(name, directory, counter);
+  },
+  async count(plan) {
+    const counted = await count(adder!, plan);
+    await adder!.close();
+    return counted;
+  },
+  async enter(name, places, lock) {
+    const section = (await locker(name, places)).section(lock);
+    await section.enter();
+    entered.set(lock, section);
+    return nowMs();
+  },
+  async leave(lock) {
+    await entered.get(lock)!.leave();
+    entered.delete(lock);
+  },
+  async waitedFor(name, places, lock) {
+    const { waiting } = await locker(name, places);
+    while ((await waiting!(lock)) === 0) await sleep(1);
+  },
+};
+
+let adder: Adder | undefined;
+const entered = new Map<string, Section>();
+const open = new Map<LockerName, Promise<Locker>>();
+
+function locker(name: LockerName, places: Places): Promise<Locker> {
+  let found = open.get(name);
+  if (found === undefined) open.set(name, (found = openLocker(name, places)));
+  return found;
+}
+
+process.on('message', ([id, job, given]: [number, keyof Jobs, unknown[]]) => {
+  const answer = (error: string, reply?: unknown): void => void process.send?.([id, error, reply], () => {});
+  (jobs[job] as (...all: unknown[]) => Promise<unknown>)(...given).then(
+    (reply) => answer('', reply),
+    (error: unknown) => answer(error instanceof Error ? (error.stack ?? error.message) : String(error)),
+  );
+});
+process.on('disconnect', () => process.exit());
