@@ -45,6 +45,8 @@ export interface Inbox {
   message(text: string): void;
   /** A message of an operation that this session ran could not be delivered: that session is dead. */
   undelivered(session: string, text: string): void;
+  /** Messages may have been lost: ask the store anew for whatever one would have told of. */
+  resync(): void;
 }
 
 export interface Doorbell {

@@ -69,7 +69,8 @@ export class LockAsk {
     this.#session.engine.run(operations.acquire, this.#keys, request).then(
       (reply) => {
         if (this.#ended) return; // `leave` was sent after this
-        if (reply[0] === 'granted') this.#granted(reply[1], validFor(sentAt, this.#ttlMs), reply[3]);
+        // It may have been granted by an earlier send, whose reply was lost: only what is left of it counts.
+        if (reply[0] === 'granted') this.#granted(reply[1], validFor(sentAt, Math.min(reply[2], this.#ttlMs)), reply[3]);
         else this.#held(sentAt, reply);
       },
       (error: unknown) => {
@@ -86,6 +87,11 @@ export class LockAsk {
     if (leftMs(until, now) > this.#ttlMs / 2) this.#granted(owner, until, waitedMs);
     else this.send();
     return true;
+  }
+
+  /** Mail may have been lost. An ask that the store never heard of is not sent here: another step makes it. */
+  resync(): void {
+    if (this.#queued && !this.#ended) this.send();
   }
 
   /** Nobody wants it any more: out of the queue, and out of the lock if it was granted meanwhile. */
@@ -155,6 +161,7 @@ export class LockAsk {
   }
 
   #sendIn(ms: number): void {
+    this.#recheck?.cancel(); // two replies may come of two sends
     this.#recheck = this.#session.clock.timer(ms, () => this.send());
   }
 

@@ -184,6 +184,10 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
     else if (verb === 'lost') this.session.leases.end(this.#hold, 'forced');
   }
 
+  resync(): void {
+    this.#ask?.resync();
+  }
+
   async close(reason: LockstepError): Promise<void> {
     this.#failAll(reason);
     this.#leave();

@@ -32,6 +32,8 @@ export interface SessionOptions {
 export interface Receiver {
   /** A hint from the store, such as `granted`, about `subject`: a token or an owner. */
   told(verb: string, subject: string, waitedMs: number, note: string): void;
+  /** Hints may have been lost. */
+  resync(): void;
   /** The session is closing: fail what waits, end what is held. */
   close(reason: LockstepError): Promise<void>;
 }
@@ -65,6 +67,7 @@ export class Session {
     session.#doorbell = await engine.listen(session.info.id, {
       message: (text) => session.#deliver(text, false),
       undelivered: (_, text) => session.#deliver(text, true),
+      resync: () => session.receivers.forEach((receiver) => receiver.resync()),
     });
     session.#doorbell.unref();
     await engine.run(sessions.join, session.keys, { session: session.info.id, card: JSON.stringify(session.info) });

@@ -55,7 +55,7 @@ function engineSubject(engine: Engine): Subject {
     run: engine.run.bind(engine),
     runBatch: engine.runBatch.bind(engine),
     async connect(session, message) {
-      bells.set(session, await engine.listen(session, { message, undelivered: () => {} }));
+      bells.set(session, await engine.listen(session, { message, undelivered: () => {}, resync: () => {} }));
     },
     async disconnect(session) {
       await bells.get(session)?.close();
