@@ -81,10 +81,11 @@ export const limits = {
   turnOperationsMax: 512,
   /** The embedded store runs operations for this long before timers and sockets get their turn: ms. */
   turnMsMax: 1,
-  /** Tries to get the embedded store's write lock: at once, then with pauses of 50 µs, then of 1 ms, then in later turns. */
+  /** Tries to get the embedded store's write lock: at once, then with pauses of 50 µs, then of 1 ms. */
   storeSpins: 20,
   storeShortWaits: 20,
-  storeLongWaits: 8,
+  /** For so long an event loop stands still meanwhile; then it turns, and the tries go on: ms. */
+  storeStallMsMax: 8,
   /** How long another process may keep the embedded store locked before operations are refused: ms. */
   storeWaitMsMax: 10_000,
   /** The sweep of the embedded store looks at so many keys, and removes so many rows and gives back so many pages, a step. */

@@ -1,8 +1,9 @@
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { limits } from '../../base/limits.ts';
 import { type Sqlite, type Statement, openSqlite } from './driver.ts';
-import { busyError, closedError, failure, isBusy } from './failure.ts';
+import { busyError, closedError, failure, isBusy, removedError } from './failure.ts';
 import { prepareSchema } from './schema.ts';
 import { type SqliteTx, type Wake, sqliteTx } from './tx.ts';
 
@@ -33,6 +34,8 @@ export interface Database {
   run<R>(work: Work<R>): Promise<R>;
   /** Runs the work at once, for a thread that may block: waits for other processes without turning its event loop. */
   transact<R>(step: (tx: SqliteTx) => R): R;
+  /** Finds out whether the file was removed or replaced: whoever opens the directory then does not share this one. */
+  check(): void;
   /** Ends all work that was asked for, then lets go of the file. Idempotent. */
   close(): Promise<void>;
 }
@@ -60,7 +63,7 @@ export function openDatabaseNow(options: DatabaseOptions): Database {
 function tryOpen({ directory, durability, clock }: DatabaseOptions, waiting: Patience): Database | undefined {
   let connection: Sqlite | undefined;
   try {
-    const sqlite = (connection = openSqlite(join(directory, 'lockstep.db')));
+    const sqlite = (connection = openSqlite(join(directory, fileName)));
     if (waiting.try(() => prepareSchema(sqlite, directory, durability))) {
       return new Connection(sqlite, directory, clock);
     }
@@ -95,6 +98,7 @@ function patience(): Patience {
 
   return {
     try(action) {
+      let begunMs = 0;
       for (let tries = 0; ; tries++) {
         try {
           action();
@@ -103,9 +107,11 @@ function patience(): Patience {
         } catch (error) {
           if (!isBusy(error)) throw error;
         }
-        since ??= performance.now();
         if (tries < limits.storeSpins) continue;
-        if (tries >= limits.storeSpins + limits.storeShortWaits + limits.storeLongWaits) return false;
+        const nowMs = performance.now();
+        since ??= nowMs;
+        if (tries === limits.storeSpins) begunMs = nowMs;
+        if (nowMs - begunMs > limits.storeStallMsMax) return false;
         Atomics.wait(sleeper, 0, 0, tries < limits.storeSpins + limits.storeShortWaits ? 0.05 : 1);
       }
     },
@@ -135,6 +141,8 @@ class Connection implements Database {
   readonly #commit: Statement;
   readonly #waiting = patience();
 
+  readonly #inode: number | undefined;
+  #removed = false;
   #queue: Asked[] = [];
   /** So many of the queue were in a transaction that failed: they run one by one, so that one spoils none of the others. */
   #apart = 0;
@@ -152,18 +160,21 @@ class Connection implements Database {
     this.#beginWrite = sqlite.prepare('BEGIN IMMEDIATE');
     this.#beginRead = sqlite.prepare('BEGIN');
     this.#commit = sqlite.prepare('COMMIT');
+    this.#inode = inodeOf(directory);
   }
 
   run<R>(work: Work<R>): Promise<R> {
     if (this.#closing !== undefined) return Promise.reject(closedError(this.directory));
+    if (this.#removed) return Promise.reject(removedError(this.directory));
     return new Promise((resolve, reject) => {
-      this.#queue.push({ work, resolve: resolve as (reply: unknown) => void, reject, reply: undefined, wakes: [] });
+      this.#queue.push({ work, resolve, reject, reply: undefined, wakes: [] });
       if (!this.#scheduled) this.#schedule();
     });
   }
 
   transact<R>(step: (tx: SqliteTx) => R): R {
     if (this.#closing !== undefined) throw closedError(this.directory);
+    if (this.#removed) throw removedError(this.directory);
     try {
       while (!this.#waiting.try(this.#doBeginWrite)) {
         if (this.#waiting.isOver()) throw busyError(this.directory, this.#waiting.waitedMs());
@@ -177,6 +188,10 @@ class Connection implements Database {
       this.#rollback();
       throw failure(error, this.directory);
     }
+  }
+
+  check(): void {
+    if (!this.#removed) this.#removed = inodeOf(this.directory) !== this.#inode;
   }
 
   close(): Promise<void> {
@@ -236,18 +251,13 @@ class Connection implements Database {
     }
     try {
       for (const one of asked) this.#step(one);
+      this.#tx.flush();
+      this.#commit.run();
     } catch (error) {
       this.#rollback();
       if (asked.length === 1) return this.#fail(asked, error);
       this.#apart = asked.length;
       return this.#schedule();
-    }
-    try {
-      this.#tx.flush();
-      this.#commit.run();
-    } catch (error) {
-      this.#rollback();
-      return this.#fail(asked, error);
     }
     this.#take(asked);
     for (const one of asked) {
@@ -288,4 +298,9 @@ class Connection implements Database {
   }
 }
 
+const fileName = 'lockstep.db';
 const nobody = (): boolean => false;
+
+function inodeOf(directory: string): number | undefined {
+  return statSync(join(directory, fileName), { throwIfNoEntry: false })?.ino;
+}

@@ -9,7 +9,7 @@ export interface Sqlite {
   close(): void;
 }
 
-/** Parameters go by position. A row is an array of its columns. */
+/** Parameters are `?`, in order. A row is an array of its columns. */
 export interface Statement {
   get(...values: readonly Value[]): Row | undefined;
   all(...values: readonly Value[]): Row[];
@@ -126,12 +126,9 @@ function withoutExperimentalWarning<T>(load: () => T): T {
   }
 }
 
-interface BetterStatement {
+interface BetterStatement extends Statement {
   readonly reader: boolean;
   raw(on: boolean): void;
-  get(values: Record<number, Value>): Value[] | undefined;
-  all(values: Record<number, Value>): Value[][];
-  run(values: Record<number, Value>): { changes: number | bigint };
 }
 interface BetterDatabase {
   exec(sql: string): void;
@@ -153,20 +150,11 @@ function betterSqlite(): Open {
       prepare(sql) {
         const statement = database.prepare(sql);
         if (statement.reader) statement.raw(true);
-        return {
-          get: (...values) => statement.get(byNumber(values)),
-          all: (...values) => statement.all(byNumber(values)),
-          run: (...values) => statement.run(byNumber(values)),
-        };
+        return statement;
       },
       close: () => database.close(),
     };
   };
-}
-
-/** better-sqlite3 takes `?1` for a name, and wants it named. */
-function byNumber(values: readonly Value[]): Record<number, Value> {
-  return { ...[null, ...values] };
 }
 
 /** The application's copy, so that it is the one that the application may use itself. */

@@ -1,12 +1,12 @@
 import { resolve } from 'node:path';
 import { type Clock, systemClock } from '../../base/clock.ts';
-import { renew } from '../../operations/lock.ts';
 import type { Engine, Inbox } from '../engine.ts';
-import { keeperOf } from '../keeper.ts';
+import type { Keepers } from '../keeper/keepers.ts';
 import { type Database, type DatabaseOptions, openDatabase } from './database.ts';
 import { type Doorbells, openDoorbells, socketPathError } from './doorbell.ts';
 import { closedError } from './failure.ts';
 import { makeDirectory } from './file-system.ts';
+import { embeddedKeepers } from './keeper.ts';
 import { type Sweep, sweepOf } from './sweep.ts';
 import type { SqliteTx, Wake } from './tx.ts';
 
@@ -51,6 +51,7 @@ interface Parts {
   readonly database: Database;
   readonly sweep: Sweep;
   readonly doorbells: Doorbells;
+  readonly keepers: Keepers;
 }
 
 const places = new Map<string | symbol, Place>();
@@ -63,8 +64,14 @@ function enter(name: string | symbol, options: DatabaseOptions): Place {
 }
 
 async function openParts(options: DatabaseOptions): Promise<Parts> {
+  const { directory, durability, clock } = options;
   const database = await openDatabase(options);
-  return { database, sweep: sweepOf(database), doorbells: openDoorbells(options.directory) };
+  return {
+    database,
+    sweep: sweepOf(database),
+    doorbells: openDoorbells(directory),
+    keepers: embeddedKeepers(database, { directory, durability }, clock),
+  };
 }
 
 /** One engine less; the last one closes. */
@@ -74,12 +81,13 @@ async function leave(name: string | symbol, place: Place): Promise<void> {
   const parts = await place.parts.catch(() => undefined);
   if (parts === undefined) return;
   parts.sweep.stop();
+  await parts.keepers.close();
   await parts.doorbells.close();
   await parts.database.close();
 }
 
 function engineOn(parts: Parts, directory: string, clock: Clock, left: () => Promise<void>): Engine {
-  const { database, sweep, doorbells } = parts;
+  const { database, sweep, doorbells, keepers } = parts;
   const inboxes = new Map<string, Inbox>();
   let closing: Promise<void> | undefined;
 
@@ -125,8 +133,7 @@ function engineOn(parts: Parts, directory: string, clock: Clock, left: () => Pro
     },
     watch: (session, gone) => doorbells.watch(session, gone),
 
-    keeper: (options) =>
-      keeperOf({ ...options, clock, renew: (keys, args) => run((tx) => renew.step(tx, keys, args), false) }),
+    keeper: (options) => keepers.keeper(options),
 
     close() {
       // What was asked for before runs before this.

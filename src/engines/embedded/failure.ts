@@ -37,6 +37,16 @@ export function closedError(directory: string): LockstepError {
   });
 }
 
+/** The file that this connection has open is not the one that others will open. */
+export function removedError(directory: string): LockstepError {
+  return new LockstepError(
+    'UNAVAILABLE',
+    `The database ${directory}/lockstep.db was removed or replaced while it was open, so that what this process writes would be ` +
+      'seen by no other. Close lockstep and open it again; end all processes that use a directory before you remove it.',
+    { details: { directory } },
+  );
+}
+
 function textOf(code: number, error: Error, directory: string): string {
   if (code === sqlite.full || extendedCode(error) === sqlite.ioErrorShmSize) {
     return `The disk that holds ${directory} is full. Nothing was written. Make room; this goes on by itself then.`;

@@ -42,11 +42,11 @@ const lengthMax = 4_194_304;
 
 export function keysOf(sqlite: Sqlite): Keys {
   const version: Statement = sqlite.prepare('PRAGMA data_version');
-  const select: Statement = sqlite.prepare('SELECT kind, expires, value, size, first FROM keys WHERE key = ?1');
+  const select: Statement = sqlite.prepare('SELECT kind, expires, value, size, first FROM keys WHERE key = ?');
   const replace: Statement = sqlite.prepare(
-    'REPLACE INTO keys (key, kind, expires, value, size, first) VALUES (?1, ?2, ?3, ?4, ?5, ?6)',
+    'REPLACE INTO keys (key, kind, expires, value, size, first) VALUES (?, ?, ?, ?, ?, ?)',
   );
-  const remove: Statement = sqlite.prepare('DELETE FROM keys WHERE key = ?1');
+  const remove: Statement = sqlite.prepare('DELETE FROM keys WHERE key = ?');
   const known = new Map<string, Key>();
   let changed: Key[] = [];
   let seenVersion: unknown;

@@ -35,6 +35,7 @@ export function sweepOf(database: Database): Sweep {
 
   /** One page, and the removal of what it shows. */
   async function slice(): Promise<'much' | 'little'> {
+    database.check();
     const page = await ask((tx) => tx.sweepPage(cursor, limits.sweepKeys), true);
     const left = page.expired.length === 0 || (await ask((tx) => remove(tx, page), false));
     if (left) cursor = page.cursor;

@@ -93,7 +93,7 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
   /** Puts something new in the place of whatever is there. */
   function replace(key: Key, kind: number, expires: number | null, value: string | null): Key {
     const members = membersOf[key.kind];
-    if (members !== undefined) sql(`DELETE FROM ${members.table} WHERE key = ?1`).run(key.key);
+    if (members !== undefined) sql(`DELETE FROM ${members.table} WHERE key = ?`).run(key.key);
     key.kind = kind;
     key.expires = expires;
     key.value = value;
@@ -131,8 +131,8 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
     const found = read(key, list);
     if (found === undefined) return undefined;
     const position = end === 'first' ? found.first++ : found.first + found.size - 1;
-    const element = sql('SELECT value FROM lists WHERE key = ?1 AND position = ?2').get(key, position)![0] as string;
-    sql('DELETE FROM lists WHERE key = ?1 AND position = ?2').run(key, position);
+    const element = sql('SELECT value FROM lists WHERE key = ? AND position = ?').get(key, position)![0] as string;
+    sql('DELETE FROM lists WHERE key = ? AND position = ?').run(key, position);
     resize(found, -1);
     return element;
   }
@@ -140,25 +140,25 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
   function push(key: string, end: 'first' | 'last', element: string): number {
     const found = open(key, list);
     const position = end === 'first' ? --found.first : found.first + found.size;
-    sql('INSERT INTO lists (key, position, value) VALUES (?1, ?2, ?3)').run(key, position, element);
+    sql('INSERT INTO lists (key, position, value) VALUES (?, ?, ?)').run(key, position, element);
     return resize(found, 1);
   }
 
   /** `before`: the score that the member has. */
   function zput(key: string, score: number, member: string, before: number | undefined): number {
     if (before !== undefined) {
-      if (before !== score) sql('UPDATE zsets SET score = ?3 WHERE key = ?1 AND member = ?2').run(key, member, score);
+      if (before !== score) sql('UPDATE zsets SET score = ? WHERE key = ? AND member = ?').run(score, key, member);
       return 0;
     }
     const found = open(key, zset); // first: it clears away what has expired
-    sql('INSERT INTO zsets (key, member, score) VALUES (?1, ?2, ?3)').run(key, member, score);
+    sql('INSERT INTO zsets (key, member, score) VALUES (?, ?, ?)').run(key, member, score);
     resize(found, 1);
     return 1;
   }
 
   function zscore(key: string, member: string): number | undefined {
     if (read(key, zset) === undefined) return undefined;
-    return sql('SELECT score FROM zsets WHERE key = ?1 AND member = ?2').get(key, member)?.[0] as number | undefined;
+    return sql('SELECT score FROM zsets WHERE key = ? AND member = ?').get(key, member)?.[0] as number | undefined;
   }
 
   return {
@@ -199,27 +199,26 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
 
     hget(key, field) {
       if (read(key, hash) === undefined) return undefined;
-      return sql('SELECT value FROM hashes WHERE key = ?1 AND field = ?2').get(key, field)?.[0] as string | undefined;
+      return sql('SELECT value FROM hashes WHERE key = ? AND field = ?').get(key, field)?.[0] as string | undefined;
     },
     hset(key, field, value) {
       const found = open(key, hash);
-      if (sql('UPDATE hashes SET value = ?3 WHERE key = ?1 AND field = ?2').run(key, field, value).changes !== 0)
-        return 0;
-      sql('INSERT INTO hashes (key, field, value) VALUES (?1, ?2, ?3)').run(key, field, value);
+      if (sql('UPDATE hashes SET value = ? WHERE key = ? AND field = ?').run(value, key, field).changes !== 0) return 0;
+      sql('INSERT INTO hashes (key, field, value) VALUES (?, ?, ?)').run(key, field, value);
       resize(found, 1);
       return 1;
     },
     hdel(key, field) {
       const found = read(key, hash);
       if (found === undefined) return 0;
-      if (sql('DELETE FROM hashes WHERE key = ?1 AND field = ?2').run(key, field).changes === 0) return 0;
+      if (sql('DELETE FROM hashes WHERE key = ? AND field = ?').run(key, field).changes === 0) return 0;
       resize(found, -1);
       return 1;
     },
     hlen: (key) => read(key, hash)?.size ?? 0,
     hvals(key) {
       if (read(key, hash) === undefined) return [];
-      return texts(sql('SELECT value FROM hashes WHERE key = ?1').all(key));
+      return texts(sql('SELECT value FROM hashes WHERE key = ?').all(key));
     },
 
     lpush: (key, element) => push(key, 'first', element),
@@ -232,26 +231,26 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
       const range = found === undefined ? undefined : rangeOf(found.size, from, to);
       if (found === undefined || range === undefined) return [];
       const [first, last] = range;
-      const between = sql('SELECT value FROM lists WHERE key = ?1 AND position BETWEEN ?2 AND ?3 ORDER BY position');
+      const between = sql('SELECT value FROM lists WHERE key = ? AND position BETWEEN ? AND ? ORDER BY position');
       return texts(between.all(key, found.first + first, found.first + last));
     },
 
     sadd(key, member) {
       const found = open(key, set);
-      if (sql('INSERT OR IGNORE INTO sets (key, member) VALUES (?1, ?2)').run(key, member).changes === 0) return 0;
+      if (sql('INSERT OR IGNORE INTO sets (key, member) VALUES (?, ?)').run(key, member).changes === 0) return 0;
       resize(found, 1);
       return 1;
     },
     srem(key, member) {
       const found = read(key, set);
       if (found === undefined) return 0;
-      if (sql('DELETE FROM sets WHERE key = ?1 AND member = ?2').run(key, member).changes === 0) return 0;
+      if (sql('DELETE FROM sets WHERE key = ? AND member = ?').run(key, member).changes === 0) return 0;
       resize(found, -1);
       return 1;
     },
     sismember(key, member) {
       if (read(key, set) === undefined) return false;
-      return sql('SELECT 1 FROM sets WHERE key = ?1 AND member = ?2').get(key, member) !== undefined;
+      return sql('SELECT 1 FROM sets WHERE key = ? AND member = ?').get(key, member) !== undefined;
     },
     scard: (key) => read(key, set)?.size ?? 0,
 
@@ -262,7 +261,7 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
     zrem(key, member) {
       const found = read(key, zset);
       if (found === undefined) return 0;
-      if (sql('DELETE FROM zsets WHERE key = ?1 AND member = ?2').run(key, member).changes === 0) return 0;
+      if (sql('DELETE FROM zsets WHERE key = ? AND member = ?').run(key, member).changes === 0) return 0;
       resize(found, -1);
       return 1;
     },
@@ -276,30 +275,24 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
       const limit = last - first + 1;
       if (first <= found.size - 1 - last) {
         return texts(
-          sql('SELECT member FROM zsets WHERE key = ?1 ORDER BY score, member LIMIT ?2 OFFSET ?3').all(
-            key,
-            limit,
-            first,
-          ),
+          sql('SELECT member FROM zsets WHERE key = ? ORDER BY score, member LIMIT ? OFFSET ?').all(key, limit, first),
         );
       }
       // Nearer to the end: an offset is walked row by row.
-      const fromEnd = sql(
-        'SELECT member FROM zsets WHERE key = ?1 ORDER BY score DESC, member DESC LIMIT ?2 OFFSET ?3',
-      );
+      const fromEnd = sql('SELECT member FROM zsets WHERE key = ? ORDER BY score DESC, member DESC LIMIT ? OFFSET ?');
       return texts(fromEnd.all(key, limit, found.size - 1 - last)).reverse();
     },
     zrangeByScore(key, from, to, limit) {
       if (read(key, zset) === undefined) return [];
       const between = sql(
-        'SELECT member FROM zsets WHERE key = ?1 AND score BETWEEN ?2 AND ?3 ORDER BY score, member LIMIT ?4',
+        'SELECT member FROM zsets WHERE key = ? AND score BETWEEN ? AND ? ORDER BY score, member LIMIT ?',
       );
       return texts(between.all(key, from, to, limit));
     },
     zbefore(key, score) {
       if (read(key, zset) === undefined) return undefined;
       const below = sql(
-        'SELECT member FROM zsets WHERE key = ?1 AND score < ?2 ORDER BY score DESC, member DESC LIMIT 1',
+        'SELECT member FROM zsets WHERE key = ? AND score < ? ORDER BY score DESC, member DESC LIMIT 1',
       );
       return below.get(key, score)?.[0] as string | undefined;
     },
@@ -321,13 +314,13 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
     hpage(key, cursor, count) {
       if (read(key, hash) === undefined) return { cursor: '', entries: [] };
       const than = cursor === '' ? '>=' : '>'; // a field may be called ''
-      const page = sql(`SELECT field, value FROM hashes WHERE key = ?1 AND field ${than} ?2 ORDER BY field LIMIT ?3`);
+      const page = sql(`SELECT field, value FROM hashes WHERE key = ? AND field ${than} ? ORDER BY field LIMIT ?`);
       const rows = page.all(key, cursor.slice(1), count);
       return { cursor: rows.length < count ? '' : `>${rows.at(-1)![0] as string}`, entries: rows.flat() as string[] };
     },
     keysPage(prefix, cursor, count) {
       keys.flush();
-      const page = sql('SELECT key, expires FROM keys WHERE key > ?1 AND key >= ?2 ORDER BY key LIMIT ?3');
+      const page = sql('SELECT key, expires FROM keys WHERE key > ? AND key >= ? ORDER BY key LIMIT ?');
       const rows = page.all(cursor, prefix, count);
       const inside = rows.filter((row) => (row[0] as string).startsWith(prefix));
       const more = rows.length === count && inside.length === count;
@@ -335,7 +328,7 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
     },
     sweepPage(cursor, count) {
       keys.flush();
-      const rows = sql('SELECT key, expires FROM keys WHERE key > ?1 ORDER BY key LIMIT ?2').all(cursor, count);
+      const rows = sql('SELECT key, expires FROM keys WHERE key > ? ORDER BY key LIMIT ?').all(cursor, count);
       const next = rows.length < count ? '' : (rows.at(-1)![0] as string);
       const [[pages], [free]] = [sql('PRAGMA page_count').get()!, sql('PRAGMA freelist_count').get()!];
       return {
@@ -354,8 +347,8 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
         remove(found);
         return rows;
       }
-      const some = `SELECT ${members.column} FROM ${members.table} WHERE key = ?1 LIMIT ?2`;
-      sql(`DELETE FROM ${members.table} WHERE key = ?1 AND ${members.column} IN (${some})`).run(key, count);
+      const some = `SELECT ${members.column} FROM ${members.table} WHERE key = ? LIMIT ?`;
+      sql(`DELETE FROM ${members.table} WHERE key = ? AND ${members.column} IN (${some})`).run(key, key, count);
       found.size -= count;
       expire(found, 0); // never live again, whatever the clock does
       return count;

@@ -1,0 +1,229 @@
+import { once } from 'node:events';
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { afterEach, expect, test } from 'vitest';
+import { embeddedEngine } from '../../../src/engines/embedded/embedded.ts';
+import type { Engine } from '../../../src/engines/engine.ts';
+import { add, get } from '../../../src/operations/counter.ts';
+import type { BatchOperation } from '../../../src/operations/tx.ts';
+import { type Talker, cleanUp, talker, temporaryDirectory, until } from '../fixtures/processes.ts';
+
+const keys = { counter: 'n' };
+const engines: Engine[] = [];
+
+afterEach(async () => {
+  await Promise.all(engines.splice(0).map((engine) => engine.close()));
+  await cleanUp();
+});
+
+async function openEngine(directory: string): Promise<Engine> {
+  const engine = await embeddedEngine({ directory });
+  engines.push(engine);
+  return engine;
+}
+
+function program(what: string, directory: string, number = 0): Talker {
+  return talker('../embedded/program.ts', what, directory, String(number));
+}
+
+async function ended(one: Talker): Promise<void> {
+  await until('a process ends', () => one.child.exitCode !== null || one.child.signalCode !== null, 80_000);
+}
+
+async function valueIn(engine: Engine): Promise<number> {
+  return Number((await engine.run(get, keys, {}))[1]);
+}
+
+/** A step that is not one of lockstep's own. */
+function step<R extends string | number>(name: string, run: BatchOperation<R>['step']): BatchOperation<R> {
+  return { name, batch: true, step: run };
+}
+
+test('additions by four processes at once are exact', async () => {
+  const directory = temporaryDirectory();
+  const engine = await openEngine(directory);
+  const adders = Array.from({ length: 4 }, () => program('add', directory, 3_000));
+  await Promise.all(adders.map(ended));
+  expect(await valueIn(engine)).toBe(12_000);
+  console.log('worst waits, ms:', adders.map(({ said }) => said[0]?.[1]).join(' '));
+});
+
+test('all processes get their share while they compete', async () => {
+  const directory = temporaryDirectory();
+  const adders = Array.from({ length: 4 }, () => program('for-ever', directory));
+  await until('all have added', () => adders.every(({ said }) => said.length > 100));
+  const before = adders.map(({ said }) => said.length);
+  await until('one has added much', () => adders.some(({ said }, i) => said.length - before[i]! > 3_000));
+  const shares = adders.map(({ said }, i) => said.length - before[i]!);
+  console.log(
+    'shares of 4 processes:',
+    shares.join(' '),
+    'min/max',
+    (Math.min(...shares) / Math.max(...shares)).toFixed(2),
+  );
+  expect(Math.min(...shares)).toBeGreaterThan(0);
+});
+
+test('no acknowledged write is lost when writers are killed', async () => {
+  const directory = temporaryDirectory();
+  let acknowledged = 0;
+  for (let kill = 0; kill < 20; kill++) {
+    const writer = program('for-ever', directory);
+    const enough = 1 + Math.floor(Math.random() * 200);
+    await until('it writes', () => writer.said.length >= enough);
+    writer.child.kill('SIGKILL');
+    await ended(writer);
+    acknowledged += writer.said.length;
+    expect(Number(writer.said.at(-1)![0])).toBeGreaterThanOrEqual(acknowledged);
+    acknowledged = Number(writer.said.at(-1)![0]);
+  }
+  const engine = await openEngine(directory);
+  const value = await valueIn(engine);
+  expect(value).toBeGreaterThanOrEqual(acknowledged);
+  expect(value).toBeLessThanOrEqual(acknowledged + 1); // committed, and killed before it could say so
+});
+
+test('what a process was about to write when it was killed never happened', async () => {
+  const directory = temporaryDirectory();
+  const engine = await openEngine(directory);
+  await engine.run(add, keys, { by: 7 });
+  const stuck = program('stay', directory);
+  await until('it is inside', () => stuck.said.length > 0);
+  const pending = engine.run(add, keys, { by: 1 });
+  expect(await valueOf(directory)).toBe(7); // reading waits for nobody
+  stuck.child.kill('SIGKILL');
+  expect(await pending).toEqual(['ok', '8']);
+  expect((await engine.scanKeys('', '', 10)).keys).toEqual(['n']);
+});
+
+/** Over a connection of its own, in whose queue no write waits. */
+async function valueOf(directory: string): Promise<number> {
+  const engine = await embeddedEngine({ directory, durability: 'full' });
+  const value = await valueIn(engine);
+  await engine.close();
+  return value;
+}
+
+test('what a thread was about to write when it was terminated never happened', async () => {
+  const directory = temporaryDirectory();
+  const engine = await openEngine(directory);
+  await engine.run(add, keys, { by: 7 });
+  const thread = new Worker(new URL('program.ts', import.meta.url), { argv: ['stay', directory], stdout: true });
+  await once(thread.stdout, 'data');
+  const pending = engine.run(add, keys, { by: 1 });
+  await thread.terminate();
+  expect(await pending).toEqual(['ok', '8']);
+});
+
+test('fifty processes can open a new directory at once', async () => {
+  const directory = join(temporaryDirectory(), 'new');
+  const openers = Array.from({ length: 50 }, () => program('once', directory));
+  await Promise.all(openers.map(ended));
+  expect(openers.map(({ child }) => child.exitCode)).toEqual(Array.from({ length: 50 }, () => 0));
+  expect(await valueIn(await openEngine(directory))).toBe(50);
+}, 90_000);
+
+test('the engines of one directory in one thread share one connection, until the last is closed', async () => {
+  const directory = temporaryDirectory();
+  const first = await openEngine(directory);
+  const second = await openEngine(`${directory}/../${directory.split('/').at(-1)!}`);
+  const [, ours] = await Promise.all([first.run(add, keys, { by: 1 }), second.run(add, keys, { by: 1 })]);
+  expect(ours).toEqual(['ok', '2']);
+  await first.close();
+  await expect(first.run(add, keys, { by: 1 })).rejects.toMatchObject({ code: 'CLOSED' });
+  expect(await second.run(add, keys, { by: 1 })).toEqual(['ok', '3']);
+  expect(existsSync(join(directory, 'lockstep.db-wal'))).toBe(true);
+  await Promise.all([second.close(), second.close()]);
+  expect(existsSync(join(directory, 'lockstep.db-wal'))).toBe(false);
+});
+
+test('closing ends what was asked for before', async () => {
+  const directory = temporaryDirectory();
+  const engine = await openEngine(directory);
+  const added = Array.from({ length: 2_000 }, () => engine.run(add, keys, { by: 1 }));
+  await engine.close();
+  expect((await Promise.all(added)).at(-1)).toEqual(['ok', '2000']);
+});
+
+test('a step that throws rejects alone and leaves no trace', async () => {
+  const engine = await openEngine(temporaryDirectory());
+  const spoil = step('spoil', (tx) => {
+    tx.set('n', '100');
+    tx.hset('h', 'field', 'value');
+    throw new Error('spoilt');
+  });
+  const results = await Promise.allSettled([
+    engine.run(add, keys, { by: 1 }),
+    engine.runBatch(spoil, [], []),
+    engine.run(add, keys, { by: 1 }),
+    engine.run(add, { counter: 'h' }, { by: 1 }),
+  ]);
+  expect(results.map((result) => (result.status === 'fulfilled' ? result.value : String(result.reason)))).toEqual([
+    ['ok', '1'],
+    'Error: spoilt',
+    ['ok', '2'],
+    ['ok', '1'],
+  ]);
+});
+
+test('messages of a step are sent when it is committed, and never if it is not', async () => {
+  const engine = await openEngine(temporaryDirectory());
+  const heard: string[] = [];
+  const bell = await engine.listen('me', { message: (text) => heard.push(text), undelivered: () => {}, resync: () => {} });
+  const spoil = step('spoil', (tx) => {
+    tx.wake('me', 'from nowhere');
+    throw new Error('spoilt');
+  });
+  const tell = step('tell', (tx, _keys, [text]) => String(tx.wake('me', text!)));
+  const [told, , toldAgain] = await Promise.allSettled([
+    engine.runBatch(tell, [], ['one']),
+    engine.runBatch(spoil, [], []),
+    engine.runBatch(tell, [], ['two']),
+  ]);
+  expect([told, toldAgain]).toMatchObject([{ value: 'true' }, { value: 'true' }]);
+  await until('both are heard', () => heard.length >= 2);
+  expect(heard).toEqual(['one', 'two']);
+  await bell.close();
+  expect(await engine.runBatch(tell, [], ['three'])).toBe('false');
+});
+
+test('timers and sockets get their turn while a task asks without pause', async () => {
+  const engine = await openEngine(temporaryDirectory());
+  let turns = 0;
+  const timer = setInterval(() => turns++, 1);
+  const endMs = performance.now() + 300;
+  while (performance.now() < endMs) await engine.run(add, keys, { by: 1 });
+  clearInterval(timer);
+  expect(turns).toBeGreaterThan(30);
+});
+
+test('what has expired leaves the disk while the store is used', async () => {
+  const directory = temporaryDirectory();
+  const engine = await openEngine(directory);
+  const fill = step('fill', (tx, filled) => {
+    for (const key of filled) tx.setPx(key, 'x'.repeat(500), 300);
+    for (let i = 0; i < 2_000; i++) tx.hset('large', String(i), 'x'.repeat(500));
+    return tx.pexpire('large', 300);
+  });
+  await engine.runBatch(
+    fill,
+    Array.from({ length: 4_000 }, (_, i) => `key:${i}`),
+    [],
+  );
+  await engine.runBatch(
+    step('pass', () => 0),
+    [],
+    [],
+  );
+  const bytes = (): number => statSync(join(directory, 'lockstep.db')).size;
+  const grown = 4_000 * 500;
+  const deadline = performance.now() + 15_000;
+  for (let asked = 0; performance.now() < deadline; asked++) {
+    await engine.run(add, keys, { by: 1 });
+    if (asked > 2_000 && bytes() < grown) break;
+    if (asked % 200 === 0) await new Promise((done) => setTimeout(done, 5));
+  }
+  expect(bytes()).toBeLessThan(grown);
+  expect((await engine.scanKeys('', '', 10)).keys).toEqual(['n']);
+}, 30_000);

@@ -1,0 +1,58 @@
+// A process of the tests of this folder: `program.ts WHAT DIRECTORY [NUMBER]`. Says lines of JSON arrays.
+import { openSqlite } from '../../../src/engines/embedded/driver.ts';
+import { embeddedEngine } from '../../../src/engines/embedded/embedded.ts';
+import { add } from '../../../src/operations/counter.ts';
+
+const [what, directory = '', number = '0'] = process.argv.slice(2);
+const keys = { counter: 'n' };
+
+function say(...words: string[]): void {
+  process.stdout.write(`${JSON.stringify(words)}\n`);
+}
+
+/** Adds 1 so often, with 8 tasks at once. Says the worst wait of one of them in ms. */
+async function addAll(times: number): Promise<void> {
+  const engine = await embeddedEngine({ directory });
+  let left = times;
+  let worstMs = 0;
+  const task = async (): Promise<void> => {
+    while (left-- > 0) {
+      const begun = performance.now();
+      await engine.run(add, keys, { by: 1 });
+      worstMs = Math.max(worstMs, performance.now() - begun);
+    }
+  };
+  await Promise.all(Array.from({ length: 8 }, task));
+  say('done', worstMs.toFixed(1));
+  await engine.close();
+}
+
+/** Adds 1 again and again, and says each value that it got. */
+async function addForEver(): Promise<never> {
+  const engine = await embeddedEngine({ directory });
+  for (;;) {
+    const [, value] = await engine.run(add, keys, { by: 1 });
+    say(value);
+  }
+}
+
+/** Opens, adds 1, says so, and closes. */
+async function addOnce(): Promise<void> {
+  const engine = await embeddedEngine({ directory });
+  await engine.run(add, keys, { by: 1 });
+  await engine.close();
+  say('done');
+}
+
+/** Holds SQLite's write lock with something written. */
+function stay(): void {
+  const sqlite = openSqlite(`${directory}/lockstep.db`);
+  sqlite.exec("BEGIN IMMEDIATE; DELETE FROM keys; INSERT INTO keys VALUES ('half', 0, NULL, 'done', 0, 0)");
+  say('inside');
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+}
+
+if (what === 'add') await addAll(Number(number));
+else if (what === 'for-ever') await addForEver();
+else if (what === 'once') await addOnce();
+else stay();
