@@ -25,7 +25,8 @@ interface Count {
 }
 
 const house = 'test/house';
-const faults = 'test/faults';
+/** Tests of many real processes, and of what happens to them. */
+const processes = ['test/faults', 'test/race'];
 
 const steps: readonly Step[] = [
   { name: 'format', about: 'every file is formatted', command: ['oxfmt', '--check'] },
@@ -33,8 +34,12 @@ const steps: readonly Step[] = [
   { name: 'types', about: 'strict types, the whole tree', command: ['tsc'] },
   { name: 'lua', about: 'the generated Lua is up to date', command: ['node', 'scripts/lua.ts', '--check'] },
   { name: 'house', about: 'directions between rooms, operations, README', tests: { of: [house] } },
-  { name: 'tests', about: 'units and contracts on every engine', tests: { of: ['test'], except: [house, faults] } },
-  { name: 'faults', about: 'killed, stopped and crowded processes', tests: { of: [faults], alone: true } },
+  {
+    name: 'tests',
+    about: 'units and contracts on every engine',
+    tests: { of: ['test'], except: [house, ...processes] },
+  },
+  { name: 'faults', about: 'killed, stopped and crowded processes', tests: { of: processes, alone: true } },
   { name: 'dead-code', about: 'no unused file, export or dependency', command: ['knip'] },
   { name: 'package', about: 'what would be published', command: ['node', 'scripts/package.ts'] },
   { name: 'stranger', about: 'the package in a folder of its own', command: ['node', 'scripts/stranger.ts'] },
