@@ -129,7 +129,6 @@ class ThreadKeepers<Store> implements Keepers {
       return this.#ended(error);
     }
     let failure: unknown;
-    this.#worker.unref();
     this.#worker.on('message', (said: ThreadWord) => {
       if (said === 'up') this.#own.stop();
       else this.#lost(said.lost);
@@ -138,6 +137,7 @@ class ThreadKeepers<Store> implements Keepers {
       failure = error;
     });
     this.#worker.on('exit', () => this.#ended(failure));
+    this.#worker.unref(); // last: a listener for messages keeps the process alive
   }
 
   /** A thread that ended unasked is started once more; then leases are renewed here. */
