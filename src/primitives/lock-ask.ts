@@ -70,7 +70,8 @@ export class LockAsk {
       (reply) => {
         if (this.#ended) return; // `leave` was sent after this
         // It may have been granted by an earlier send, whose reply was lost: only what is left of it counts.
-        if (reply[0] === 'granted') this.#granted(reply[1], validFor(sentAt, Math.min(reply[2], this.#ttlMs)), reply[3]);
+        if (reply[0] === 'granted')
+          this.#granted(reply[1], validFor(sentAt, Math.min(reply[2], this.#ttlMs)), reply[3]);
         else this.#held(sentAt, reply);
       },
       (error: unknown) => {
