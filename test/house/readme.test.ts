@@ -4,7 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { textOf } from './sources.ts';
 
 const root: string = join(import.meta.dirname, '../..');
-const { scripts } = JSON.parse(textOf('package.json')) as { scripts: Record<string, string> };
+type Table = Record<string, string>;
+const { scripts, devDependencies, peerDependencies } = JSON.parse(textOf('package.json')) as Record<string, Table>;
 const pages = ['README.md', 'CONTRIBUTING.md', ...globSync('docs/**/*.md', { cwd: root })].filter((page) =>
   existsSync(join(root, page)),
 );
@@ -25,8 +26,15 @@ describe('what the pages say', () => {
 });
 
 test('every script runs a file that is there', () => {
-  const missing = Object.entries(scripts).filter(([, command]) => !isThere(command));
+  const missing = Object.entries(scripts!).filter(([, command]) => !isThere(command));
   expect(missing).toEqual([]);
+});
+
+test('docs/dependencies.md has a reason for every dependency, and for no other', () => {
+  const rows = [...textOf('docs/dependencies.md').matchAll(/^\| (`.*?) \|/gm)].map(([, names]) => names!);
+  const named = rows.flatMap((row) => [...row.matchAll(/`([^`]+)`/g)].map(([, name]) => name!));
+  const declared = Object.keys({ ...devDependencies, ...peerDependencies });
+  expect([...new Set(named)].toSorted()).toEqual(declared.toSorted());
 });
 
 /** The shell lines of a page: fenced blocks of sh, bash, console or shell, one command each between && and ;. */
@@ -43,8 +51,8 @@ function commandsOf(text: string): string[] {
 /** Whether a command of npm or node names a script or a file that exists. Of other commands nothing is known. */
 function isThere(command: string): boolean {
   const [tool, first, second] = command.split(/\s+/);
-  if (tool === 'npm' && (first === 'test' || first === 'start')) return first in scripts;
-  if (tool === 'npm' && first === 'run') return second === undefined || second.startsWith('-') || second in scripts;
+  if (tool === 'npm' && (first === 'test' || first === 'start')) return first in scripts!;
+  if (tool === 'npm' && first === 'run') return second === undefined || second.startsWith('-') || second in scripts!;
   if (tool === 'node' && first !== undefined && /^[\w./-]+\.(ts|js)$/.test(first)) return existsSync(join(root, first));
   return true;
 }
