@@ -56,7 +56,8 @@ const legs: readonly Leg[] = [
 process.exitCode = (await race()) ? 0 : 1;
 
 async function race(): Promise<boolean> {
-  if (!values.json) console.log(`${processes} processes × ${threads} threads × ${tasks} tasks in ${where}\n`);
+  if (!values.json)
+    console.log(`${processes} processes (${crew.pids.join(', ')}) × ${threads} threads × ${tasks} tasks in ${where}\n`);
   const rows = legs.map(({ row }) => row);
   const table = values.json ? noTable : process.stdout.isTTY ? liveTable(rows) : plainTable();
   const shared = await open(where, { space, label: 'race' });
@@ -75,15 +76,16 @@ async function runAll(shared: Lockstep, table: Table): Promise<void> {
   await crew.ready();
   for (const next of legs) {
     await next.way.prepare(shared);
-    if (next === finale) setTimeout(() => crew.killHalfway(), legMs / 3);
     await run(shared, next, table);
   }
 }
 
 /** Lets the crew run, and counts afterwards what is there. */
-async function run(shared: Lockstep, { scenario, way, row }: Leg, table: Table): Promise<void> {
+async function run(shared: Lockstep, next: Leg, table: Table): Promise<void> {
+  const { scenario, way, row } = next;
+  const order = { scenario, safe: row.safe, ms: legMs, killHalfway: next === finale };
   const startedMs = performance.now();
-  row.tally = await crew.run(scenario, row.safe, legMs, (tally) => {
+  row.tally = await crew.run(order, (tally) => {
     const ms = Math.min(legMs, performance.now() - startedMs);
     row.done = ms / legMs;
     row.seconds = ms / 1_000;

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { processes, threads } from '../plan.ts';
 import type { HalfDone } from '../scenario.ts';
-import { machineMs, type News, type Order, type Sender, type Tally } from './messages.ts';
+import { machineMs, type News, type Run, type Sender, type Tally } from './messages.ts';
 
 /** A process that was killed in the middle of a transfer. */
 export interface Victim {
@@ -15,6 +15,17 @@ export interface Victim {
   /** When somebody else had done the other half; nothing if nobody has so far. */
   finishedAtMs?: number;
 }
+
+export interface CrewRun {
+  readonly scenario: string;
+  readonly safe: boolean;
+  readonly ms: number;
+  /** Kills the last process -9 when it holds two locks and is halfway through a transfer. */
+  readonly killHalfway?: boolean;
+}
+
+/** On a machine with much else to do. */
+const patienceMs = 30_000;
 
 /** The processes that race. None of them outlives this one. */
 export class Crew {
@@ -44,14 +55,18 @@ export class Crew {
   }
 
   ready(): Promise<void> {
-    return this.#until(10_000, () => this.#ready === processes * threads);
+    return this.#until('not all threads were ready', patienceMs, () => this.#ready === processes * threads);
   }
 
-  /** Lets all tasks run for `ms`; calls `progress` as they go. Resolves to what they did, the killed ones as far as known. */
-  async run(scenario: string, safe: boolean, ms: number, progress: (tally: Tally) => void): Promise<Tally> {
+  /** Lets all tasks run; calls `progress` as they go. Resolves to what they did, the killed ones as far as known. */
+  async run({ killHalfway = false, ...leg }: CrewRun, progress: (tally: Tally) => void): Promise<Tally> {
     this.#latest.clear();
-    this.#tellAll({ say: 'run', scenario, safe, ms });
-    await this.#until(ms + 10_000, () => {
+    const order: Run = { say: 'run', ...leg };
+    const last = { ...order, stopHalfwayAfterMs: leg.ms / 3 };
+    for (const [number, child] of this.#children.entries()) {
+      child.send(killHalfway && number === processes - 1 ? last : order);
+    }
+    await this.#until(`not all tasks of ${leg.scenario} were done`, leg.ms + patienceMs, () => {
       progress(this.#tally());
       const living = this.victim === undefined ? processes : processes - 1;
       return (
@@ -59,11 +74,6 @@ export class Crew {
       );
     });
     return this.#tally();
-  }
-
-  /** Kills the last process -9 as soon as it holds two locks and is halfway through a transfer. */
-  killHalfway(): void {
-    this.#children.at(-1)!.send({ say: 'stop halfway' } satisfies Order);
   }
 
   /** Lets everybody close what they opened. Resolves when no process is left. */
@@ -113,10 +123,6 @@ export class Crew {
     return this.victim !== undefined && sender.startsWith(`${this.victim.process}.`);
   }
 
-  #tellAll(order: Order): void {
-    for (const child of this.#children) if (child.connected) child.send(order);
-  }
-
   #tally(): Tally {
     const all = [...this.#latest.values()];
     return {
@@ -127,11 +133,11 @@ export class Crew {
   }
 
   /** Looks ten times a second. */
-  async #until(ms: number, condition: () => boolean): Promise<void> {
+  async #until(what: string, ms: number, condition: () => boolean): Promise<void> {
     const deadline = performance.now() + ms;
     while (!condition()) {
       if (this.#failure !== undefined) throw this.#failure;
-      if (performance.now() > deadline) throw new Error(`the race hangs: not over after ${ms} ms`);
+      if (performance.now() > deadline) throw new Error(`the race hangs: after ${ms} ms ${what}`);
       await sleep(100);
     }
   }

@@ -1,10 +1,15 @@
 import type { HalfDone } from '../scenario.ts';
 
-export type Order =
-  | { readonly say: 'run'; readonly scenario: string; readonly safe: boolean; readonly ms: number }
-  /** The next transfer that is halfway stays there, with its locks held. */
-  | { readonly say: 'stop halfway' }
-  | { readonly say: 'close' };
+export type Order = Run | { readonly say: 'close' };
+
+export interface Run {
+  readonly say: 'run';
+  readonly scenario: string;
+  readonly safe: boolean;
+  readonly ms: number;
+  /** From then on a transfer that is halfway stays there with its locks held; nobody ends before that. */
+  readonly stopHalfwayAfterMs?: number;
+}
 
 export type News =
   | { readonly say: 'ready' }

@@ -3,16 +3,15 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { open } from '../../../src/index.ts';
 import type { Events } from '../scenario.ts';
 import { scenarios, space, tasks } from '../plan.ts';
-import { machineMs, type News, type Order, type Sender, type Tally } from './messages.ts';
+import { machineMs, type News, type Order, type Run, type Sender, type Tally } from './messages.ts';
 
 const { where, sender } = workerData as { where: string; sender: Sender };
 const label = `racer ${sender.process}.${sender.thread}`;
 const shared = await open(where, { space, label });
-let stopHalfway = false;
+let stopHalfwayAtMs = Number.POSITIVE_INFINITY;
 
 parentPort!.on('message', (order: Order) => {
-  if (order.say === 'stop halfway') stopHalfway = true;
-  else attempt(order.say === 'close' ? close() : run(order.scenario, order.safe, order.ms));
+  attempt(order.say === 'close' ? close() : run(order));
 });
 tell({ say: 'ready' });
 
@@ -23,11 +22,12 @@ async function close(): Promise<void> {
   parentPort!.close();
 }
 
-async function run(name: string, safe: boolean, ms: number): Promise<void> {
+async function run({ scenario: name, safe, ms, stopHalfwayAfterMs = Number.POSITIVE_INFINITY }: Run): Promise<void> {
   const scenario = scenarios.find((one) => one.name === name)!;
   const way = safe ? scenario.safe : scenario.unsafe;
   const tally: Running = { operations: 0, updates: 0, worstMs: 0 };
   const untilMs = performance.now() + ms;
+  stopHalfwayAtMs = performance.now() + stopHalfwayAfterMs;
   const ticker = setInterval(() => report(tally, false), 100);
   await Promise.all(
     Array.from({ length: tasks }, (_, i) => work(way.task(shared, `${label}.${i}`, events), untilMs, tally)),
@@ -37,7 +37,7 @@ async function run(name: string, safe: boolean, ms: number): Promise<void> {
 }
 
 async function work(operation: () => Promise<number>, untilMs: number, tally: Running): Promise<void> {
-  for (let startedMs = performance.now(); startedMs < untilMs;) {
+  for (let startedMs = performance.now(); startedMs < untilMs || stopHalfwayAtMs < untilMs;) {
     const updates = await operation();
     const nowMs = performance.now();
     tally.operations += 1;
@@ -49,8 +49,7 @@ async function work(operation: () => Promise<number>, untilMs: number, tally: Ru
 
 const events: Events = {
   async halfway(step) {
-    if (!stopHalfway) return;
-    stopHalfway = false;
+    if (performance.now() < stopHalfwayAtMs) return;
     tell({ say: 'halfway', step, atMs: machineMs() });
     await new Promise(() => {}); // the end comes from outside
   },

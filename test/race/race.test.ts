@@ -1,0 +1,150 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, onTestFinished, test } from 'vitest';
+
+const root = resolve(import.meta.dirname, '../..');
+
+interface Result {
+  exact: boolean;
+  where: string;
+  pids: number[];
+  rows: { title: string; safe: boolean; operations: number; lostUpdates?: number; money?: number }[];
+  killed: { pid: number; finishedAfterMs: number | null };
+}
+
+test('read and write loses updates and money, lockstep nothing, also when a holder is killed', async () => {
+  const race = start('--json', '--seconds', '0.4');
+  expect([await race.exit, race.stderr()]).toEqual([0, '']);
+
+  const { exact, where, pids, rows, killed } = JSON.parse(race.stdout()) as Result;
+  expect(exact).toBe(true);
+  expect(rows.map(({ title, safe }) => [title, safe])).toEqual([
+    ['counter', false],
+    ['counter', true],
+    ['transfer', false],
+    ['transfer', true],
+    ['seats', false],
+    ['seats', true],
+    ['kill -9', true],
+  ]);
+  for (const row of rows) {
+    expect(row.operations).toBeGreaterThan(0);
+    const { lostUpdates = 0, money = 0 } = row;
+    expect({ ...row, exact: lostUpdates === 0 && money === 0 }).toEqual({ ...row, exact: row.safe });
+  }
+  expect(pids).toHaveLength(4);
+  expect(pids).toContain(killed.pid);
+  expect(pids.filter(isAlive)).toEqual([]);
+  expect(existsSync(where)).toBe(false);
+}, 120_000);
+
+test('Ctrl-C ends every process of the race and removes its directory', async () => {
+  const race = start('--seconds', '0.3');
+  await until(
+    () => race.stdout().includes('counter'),
+    () => race.stdout() + race.stderr(),
+  );
+  const crew = crewOf(race);
+  expect(crew).toHaveLength(4);
+  race.child.kill('SIGINT');
+  expect(await race.exit).toBe(130);
+  await until(
+    () => !crew.some(isAlive),
+    () => `still alive: ${crew.filter(isAlive).join(', ')}`,
+  );
+  expect(readdirSync(race.temporary)).toEqual([]);
+}, 120_000);
+
+test('no process outlives a race that is killed -9', async () => {
+  const race = start('--seconds', '0.3');
+  await until(
+    () => race.stdout().includes('counter'),
+    () => race.stdout() + race.stderr(),
+  );
+  const crew = crewOf(race);
+  expect(crew).toHaveLength(4);
+  race.child.kill('SIGKILL');
+  await until(
+    () => !crew.some(isAlive),
+    () => `still alive: ${crew.filter(isAlive).join(', ')}`,
+  );
+}, 120_000);
+
+test('a second race in the same place is refused, and leaves the first alone', async () => {
+  const directory = temporaryDirectory();
+  const first = start(directory, '--seconds', '0.4', '--json');
+  await until(
+    () => existsSync(join(directory, 'lockstep.db')),
+    () => first.stderr(),
+  );
+  const second = start(directory, '--seconds', '0.4');
+  const ends = [await first.exit, await second.exit];
+  expect(ends).toContain(0);
+  expect(ends).toContain(1);
+  expect(first.stderr() + second.stderr()).toContain('TIMEOUT');
+  expect(existsSync(join(directory, 'lockstep.db'))).toBe(true);
+}, 120_000);
+
+interface Race {
+  readonly child: ChildProcess;
+  /** What it takes for the system's temporary directory. */
+  readonly temporary: string;
+  stdout(): string;
+  stderr(): string;
+  readonly exit: Promise<number | NodeJS.Signals>;
+}
+
+/** Starts the race as `npm start` does. It is killed when the test is finished. */
+function start(...args: readonly string[]): Race {
+  const node = join(root, 'node_modules/.bin/node');
+  const temporary = temporaryDirectory();
+  const child = spawn(node, ['examples/race/main.ts', ...args], {
+    cwd: root,
+    env: { ...process.env, TMPDIR: temporary },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+  const exit = new Promise<number | NodeJS.Signals>((done) => {
+    child.once('close', (code, signal) => done(signal ?? code ?? -1));
+  });
+  onTestFinished(async () => {
+    child.kill('SIGKILL'); // its crew leaves with it
+    await exit;
+  });
+  return { child, temporary, stdout: () => stdout, stderr: () => stderr, exit };
+}
+
+function temporaryDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'race-'));
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true, maxRetries: 5 }));
+  return directory;
+}
+
+/** The race says it in its first line. */
+function crewOf(race: Race): number[] {
+  const [, pids = ''] = /^4 processes \((.*)\)/.exec(race.stdout()) ?? [];
+  return pids.split(', ').map(Number);
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function until(condition: () => boolean, complaint: () => string): Promise<void> {
+  const deadline = performance.now() + 60_000;
+  while (!condition()) {
+    if (performance.now() > deadline) throw new Error(`not within 60 s: ${complaint()}`);
+    await sleep(20);
+  }
+}
