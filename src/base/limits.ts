@@ -43,8 +43,6 @@ export const limits = {
   recheckMsMax: 30_000,
   /** A queue of waiters that nobody asked about for this long is gone: ms. */
   queueMs: 300_000,
-  /** Dead waiters that one step skips before it leaves the rest to the next: waiters. */
-  deadWaitersPerStep: 100,
   /** A wait that timed out asks the store who is in the way, for this long at most: ms. */
   lookMsMax: 20,
   /** A waiter looks for a cycle after it waited this long, and again after each such time: ms. */
