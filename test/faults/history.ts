@@ -69,7 +69,8 @@ export function faultsOf(entries: readonly Entry[], dead: ReadonlySet<string>, t
     }
     for (const name of ['guarded', 'plain'] as const) {
       const by = entry.done[name] - last[name];
-      if (by < 1 || by > 1 + open) faults.push(`${name} went from ${last[name]} to ${entry.done[name]} (fence ${fence})`);
+      if (by < 1 || by > 1 + open)
+        faults.push(`${name} went from ${last[name]} to ${entry.done[name]} (fence ${fence})`);
     }
     last = entry.done;
     open = 0;

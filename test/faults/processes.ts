@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { afterAll, expect, onTestFinished } from 'vitest';
+import { afterAll, expect, onTestFinished, vi } from 'vitest';
 import type { Word } from './programs/voice.ts';
 
 /** How a process ended. */
@@ -42,12 +42,12 @@ export function start(name: string, task: object, options: { talks?: boolean } =
   const said: Word[] = [];
   const taken = new Set<Word>();
   let stderr = '';
-  let wake: () => void = () => {};
+  const listeners = new Set<() => void>();
   let exit: Exit | undefined;
   child.stderr!.on('data', (chunk: Buffer) => (stderr = (stderr + chunk.toString()).slice(-10_000)));
   child.on('message', (word: Word) => {
     said.push(word);
-    wake();
+    for (const listener of listeners) listener();
   });
   child.on('error', () => {}); // a message to a process that is gone
   const exited = new Promise<Exit>((done) => {
@@ -55,7 +55,7 @@ export function start(name: string, task: object, options: { talks?: boolean } =
     child.once('close', (code, signal) => {
       running.delete(child);
       exit = { code, signal };
-      wake();
+      for (const listener of listeners) listener();
       done(exit);
     });
   });
@@ -76,10 +76,10 @@ export function start(name: string, task: object, options: { talks?: boolean } =
       if (exit !== undefined || performance.now() > end) {
         throw new Error(`process ${child.pid} (${name}) did not say ${what}: ${why}\n${stderr}`);
       }
-      await within(
-        end - performance.now(),
-        new Promise<void>((done) => (wake = done)),
-      );
+      let listener: () => void = () => {};
+      const news = new Promise<void>((done) => listeners.add((listener = done)));
+      await within(end - performance.now(), news);
+      listeners.delete(listener);
     }
   }
 
@@ -110,8 +110,9 @@ export function temporaryDirectory(): string {
   return directory;
 }
 
-/** To stand in each file of this folder: no test of it leaves a process behind. */
+/** To stand in each file of this folder: no test of it leaves a process behind. Machines may be busy with other things. */
 export function leaveNobodyBehind(): void {
+  vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
   afterAll(() => {
     expect(survivors(), 'processes that a test left behind').toEqual([]);
   });

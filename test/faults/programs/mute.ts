@@ -9,7 +9,7 @@ const lease = await shared.lock('held', { ttl }).acquire();
 say('holds', { session: shared.session.id });
 await hear('release');
 
-const statements: { run(this: StatementSync, ...values: unknown[]): unknown } = StatementSync.prototype as never;
+const statements: { run(this: StatementSync, ...values: unknown[]): unknown } = StatementSync.prototype;
 const { run } = statements;
 statements.run = function dying(...values) {
   const result = run.apply(this, values);

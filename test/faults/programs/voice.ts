@@ -29,7 +29,7 @@ export async function hear(what: string): Promise<Word> {
   const port = isMainThread ? process.channel! : parentPort!;
   port.ref();
   for (;;) {
-    const [word] = (await once(isMainThread ? process : parentPort!, 'message')) as [Word];
+    const [word] = (await (isMainThread ? once(process, 'message') : once(parentPort!, 'message'))) as [Word];
     if (word.what !== what) continue;
     port.unref();
     return word;
