@@ -17,7 +17,7 @@ export async function openSession(store: Store, label: string, space = 'test'): 
 function outliving(engine: Engine): Engine {
   return new Proxy(engine, {
     get(target, name) {
-      return name === 'close' ? () => Promise.resolve() : Reflect.get(target, name, target);
+      return name === 'close' ? (): Promise<void> => Promise.resolve() : target[name as keyof Engine];
     },
   });
 }
