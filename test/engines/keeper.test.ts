@@ -7,7 +7,7 @@ import { embeddedKeepers } from '../../src/engines/embedded/keeper.ts';
 import type { Keeper, KeeperOptions } from '../../src/engines/engine.ts';
 import { renew } from '../../src/operations/lock.ts';
 import { type Keepers, openKeepers } from '../../src/engines/keeper/keepers.ts';
-import { cleanUp, temporaryDirectory, until } from './fixtures/processes.ts';
+import { cleanUp, talker, temporaryDirectory, until } from './fixtures/processes.ts';
 
 const closers: (() => Promise<void>)[] = [];
 const warnings: string[] = [];
@@ -188,6 +188,25 @@ test('close() ends the thread promptly, twice is once, and nothing is renewed an
   await until('it expires', () => ownerOf(at.database, 'k') === undefined, 1_000);
 });
 
+test('a process that holds a lease ends by itself, and with it the renewal', async () => {
+  const { database, directory } = await openStore();
+  const { child, said } = talker('holder.ts', directory);
+  await until('it ends', () => child.exitCode === 0);
+  expect(said).toEqual([['kept'], ['exit']]);
+  await until('the lease expires', () => ownerOf(database, 'k') === undefined, 3_000);
+});
+
+test('a thread that is terminated while it blocks takes its renewal with it', async () => {
+  const { database, directory } = await openStore();
+  const { child, said } = talker('holder.ts', directory, 'thread');
+  await until('it holds', () => said.length === 1);
+  block(2_000);
+  expect(ownerOf(database, 'k')).toBe('me');
+  child.stdin!.write('now\n');
+  await until('terminated', () => said.length === 2);
+  await until('the lease expires', () => ownerOf(database, 'k') === undefined, 3_000);
+});
+
 test('where the thread cannot start, the event loop renews and one is warned', async () => {
   const { database } = await openStore();
   const keepers = openKeepers({
@@ -296,9 +315,10 @@ test('a thread that renews all the time sees no half lease, and re-arms none tha
 
 test('a thread that ends unasked is started again and goes on with all leases', async () => {
   const keeper = openEcho();
-  const lease = { owner: 'owner of k', key: 'k', ttlMs: 1_000, maxHoldMs: 0 };
-  const handle = keeper.keep({ ...lease, until: validFor(instantNow(systemClock), 1_000) });
-  const crash = keeper.keep({ ...lease, key: 'crash', until: validFor(instantNow(systemClock), 1_000) });
+  const ttlMs = 15_000;
+  const soonDue = validFor(later(instantNow(systemClock), -4_500), ttlMs);
+  const handle = keeper.keep({ key: 'k', owner: 'owner of k', ttlMs, until: soonDue, maxHoldMs: 0 });
+  const crash = keeper.keep({ key: 'crash', owner: 'x', ttlMs, until: soonDue, maxHoldMs: 0 });
   await until('warned', () => warnings.length === 1);
   keeper.drop(crash);
   expect(warnings.splice(0)).toEqual([expect.stringContaining('started again')]);

@@ -137,6 +137,7 @@ class ThreadKeepers<Store> implements Keepers {
       failure = error;
     });
     this.#worker.on('exit', () => this.#ended(failure));
+    this.#worker.unref(); // after `on`, which refs it
     this.#worker.unref(); // last: a listener for messages keeps the process alive
   }
 
