@@ -3,7 +3,7 @@ import { LockstepError } from '../base/errors.ts';
 import { renew } from '../operations/lock.ts';
 import type { Tx } from '../operations/tx.ts';
 import type { Doorbell, Engine, Inbox } from './engine.ts';
-import { keeperOf } from './keeper.ts';
+import { openKeepers } from './keeper/keepers.ts';
 import { compareBytes } from './memory/sorted-set.ts';
 import { type Entry, type Kind, type Wake, isExpired, memoryTx } from './memory/tx.ts';
 
@@ -32,6 +32,7 @@ export function memoryEngine(options: { clock?: Clock } = {}): MemoryEngine {
   const watchers = new Map<string, Set<() => void>>();
   const tx = memoryTx(entries, (session) => inboxes.has(session));
   const sweep = sweeperOf(entries);
+  const keepers = openKeepers({ clock, renew: (keys, args) => run((view) => renew.step(view, keys, args)) });
   let closed = false;
 
   function run<R>(step: (tx: Tx) => R): R {
@@ -104,11 +105,11 @@ export function memoryEngine(options: { clock?: Clock } = {}): MemoryEngine {
       };
     },
 
-    keeper: (keeperOptions) =>
-      keeperOf({ ...keeperOptions, clock, renew: async (keys, args) => run((view) => renew.step(view, keys, args)) }),
+    keeper: keepers.keeper.bind(keepers),
 
     async close() {
       closed = true;
+      await keepers.close();
       for (const session of inboxes.keys()) hangUp(session);
     },
 

@@ -9,13 +9,10 @@ import { hasRedisServer, type RedisServer, startRedisServer } from './redis-serv
 import { embeddedSubject, handClock, memorySubject, redisSubject, type Subject } from './subjects.ts';
 
 /** Each is one change of the generated Lua, as a compiler, a merge or a tired hand might make it. */
-const slips: Record<string, [from: string, to: string]> = {
-  'a < for a <=': ['if value > 2 ^ 53 - 1 or', 'if value >= 2 ^ 53 - 1 or'],
-  'a dropped delete': [
-    '        if place ~= nil then\n            tx:zrem(lock.queue, ask.token)\n',
-    '        if place ~= nil then\n',
-  ],
-  'an off-by-one in an expiry': ['tx:pexpire(key, ttlMs)', 'tx:pexpire(key, ttlMs + 1)'],
+const slips: Record<string, [from: RegExp, to: string]> = {
+  'a < for a <=': [/if value > 2 \^ 53 - 1 or/, 'if value >= 2 ^ 53 - 1 or'],
+  'a dropped delete': [/^ +tx:zrem\(lock\.queue, ask\.token\)$/m, ''],
+  'an off-by-one in an expiry': [/tx:pexpire\(key, ttlMs\)/, 'tx:pexpire(key, ttlMs + 1)'],
 };
 
 describe.runIf(hasRedisServer)('operations on every engine', () => {
@@ -50,7 +47,7 @@ describe.runIf(hasRedisServer)('operations on every engine', () => {
   test.for(Object.entries(slips))('%s in the Lua is found', { timeout: 60_000 }, async ([, [from, to]]) => {
     const slipped = opened(
       redisSubject(server, clock, (lua) => {
-        expect(lua.split(from)).toHaveLength(2);
+        expect(lua).toMatch(from);
         return lua.replace(from, to);
       }),
     );

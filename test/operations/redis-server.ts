@@ -23,17 +23,14 @@ export async function startRedisServer(): Promise<RedisServer> {
   const directory = mkdtempSync(join(tmpdir(), 'lockstep-redis-'));
   const socket = join(directory, 'redis.sock');
   const options = ['--port', '0', '--unixsocket', socket, '--save', '', '--appendonly', 'no', '--dir', directory];
-  const server = spawn('redis-server', options, { stdio: 'ignore' });
-  const kill = (): boolean => server.kill('SIGKILL');
-  process.once('exit', kill);
+  const server = spawn('sh', ['-c', untilParentEnds, 'sh', ...options], { stdio: ['pipe', 'ignore', 'ignore'] });
   const connections: Redis[] = [];
 
   async function stop(): Promise<void> {
     for (const connection of connections) connection.disconnect();
-    process.off('exit', kill);
-    if (server.exitCode === null && server.signalCode === null) {
+    if (server.exitCode === null) {
       const exited = once(server, 'exit');
-      kill();
+      server.stdin.end();
       await exited;
     }
     rmSync(directory, { recursive: true, force: true });
@@ -54,3 +51,6 @@ export async function startRedisServer(): Promise<RedisServer> {
   }
   return { connect, stop };
 }
+
+/** A pipe closes however this process ends, by kill -9 too: no server stays behind. */
+const untilParentEnds = 'redis-server "$@" & server=$!; read -r _; kill -9 $server; wait $server';

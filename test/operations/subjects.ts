@@ -5,7 +5,7 @@ import { compileOperations, operationsLua } from '../../scripts/lua/compile.ts';
 import { type Clock, systemClock } from '../../src/base/clock.ts';
 import type { Doorbell, Engine } from '../../src/engines/engine.ts';
 import { memoryEngine } from '../../src/engines/memory.ts';
-import { redisRunner } from '../../src/engines/redis/runner.ts';
+import { Scripts, redisRunner } from '../../src/engines/redis/runner.ts';
 import type { RedisServer } from './redis-server.ts';
 
 /** A store as the tests of operations see it. */
@@ -77,7 +77,7 @@ export function redisSubject(server: RedisServer, clock?: HandClock, change = (l
   const inboxes = new Map<string, (text: string) => void>();
   subscriber.on('message', (channel: string, text: string) => inboxes.get(channel)?.(text));
   const scripts = `${change(readFileSync('src/engines/redis/operations.lua', 'utf8'))}\n${verbsLua()}`;
-  const runner = redisRunner(client, clock === undefined ? scripts : onHandClock(scripts));
+  const runner = redisRunner(client, new Scripts(clock === undefined ? scripts : onHandClock(scripts)));
   let sentUs = 0;
 
   /** Commands of one connection run in order, so that the script that follows sees this time. */

@@ -246,7 +246,7 @@ const empty = {
 function slice(elements: readonly string[], from: number, to: number): string[] {
   const first = from < 0 ? Math.max(0, elements.length + from) : from;
   const last = to < 0 ? elements.length + to : to;
-  return elements.slice(first, last + 1);
+  return elements.slice(first, Math.max(0, last + 1)); // below 0, slice would count from the end again
 }
 
 function wrongKind(key: string, found: Kind, wanted: Kind): LockstepError {
