@@ -49,7 +49,7 @@ await bench('locks-embedded', 100_000, async (stage) => {
 
   if (stage.wants('stalls')) {
     const same = await rounds(3, 'hammered', crew, places, crowd, ['lockstep']);
-    const many = await rounds(3, 'hammering', crew, places, { ...crowd, ownLocks: true }, ['lockstep']);
+    const many = await rounds(3, 'hammering', crew, places, { ...crowd, ownLocks: true }, ['lockstep', 'no lock']);
     stage.show(stalls(same, many));
   }
   if (stage.wants('kills')) stage.show(await kills(crew[0]!, places));
@@ -220,7 +220,11 @@ function stalls(oneLock: All, ownLocks: All): Section {
   return {
     title: 'The longest that an event loop of lockstep stood still while 4 processes hammer the directory',
     head: ['', 'acquisitions/s', 'worst stall ms'],
-    lines: cases.map(([name, of]) => [name, cell(spread(of.perSecond)), cell(spread(of.stallMs))]),
+    lines: [...cases, ['the same processes without any lock', ownLocks['no lock']!] as const].map(([name, of]) => [
+      name,
+      cell(spread(of.perSecond)),
+      cell(spread(of.stallMs)),
+    ]),
     findings: cases.map(([name, of]) => atMost(`worst stall ms, ${name}`, Math.max(...of.stallMs), 30)),
     figures: { ownLocks, oneLock },
   };
