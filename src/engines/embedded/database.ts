@@ -101,7 +101,8 @@ function patience(): Patience {
       let begunMs = 0;
       for (let tries = 0; ; tries++) {
         try {
-          action();
+          if (tries === 0) action();
+          else withoutStack(action);
           since = undefined;
           return true;
         } catch (error) {
@@ -121,6 +122,17 @@ function patience(): Patience {
       since = undefined;
     },
   };
+}
+
+/** Half of what a try in vain costs is the stack of an error that nobody reads. */
+function withoutStack(action: () => void): void {
+  const depth = Error.stackTraceLimit;
+  Error.stackTraceLimit = 0;
+  try {
+    action();
+  } finally {
+    Error.stackTraceLimit = depth;
+  }
 }
 
 interface Asked {
