@@ -1,0 +1,112 @@
+import { afterEach, expect, test } from 'vitest';
+import { systemClock } from '../../../src/base/clock.ts';
+import { embeddedEngine } from '../../../src/engines/embedded/embedded.ts';
+import type { Engine } from '../../../src/engines/engine.ts';
+import { memoryEngine } from '../../../src/engines/memory.ts';
+import type { BatchOperation, Tx } from '../../../src/operations/tx.ts';
+import { cleanUp, temporaryDirectory } from '../fixtures/processes.ts';
+
+const engines: Engine[] = [];
+
+afterEach(async () => {
+  await Promise.all(engines.splice(0).map((engine) => engine.close()));
+  await cleanUp();
+});
+
+/** Small steps over few keys, of every kind, some of which fail half-way. */
+const verbs: readonly ((tx: Tx, key: string, n: number) => unknown)[] = [
+  (tx, key) => tx.del(key),
+  (tx, key) => tx.pttl(key),
+  (tx, key, n) => tx.pexpire(key, n + 1),
+  (tx, key) => tx.persist(key),
+  (tx, key) => tx.get(key) ?? '',
+  (tx, key, n) => tx.set(key, String(n)),
+  (tx, key, n) => tx.setPx(key, String(n), n + 1),
+  (tx, key, n) => tx.hget(key, String(n)) ?? '',
+  (tx, key, n) => tx.hset(key, String(n), String(n)),
+  (tx, key, n) => tx.hdel(key, String(n)),
+  (tx, key) => tx.hlen(key),
+  (tx, key) => tx.hvals(key).sort().join(),
+  (tx, key, n) => tx.lpush(key, String(n)),
+  (tx, key, n) => tx.rpush(key, String(n)),
+  (tx, key) => tx.lpop(key) ?? '',
+  (tx, key) => tx.rpop(key) ?? '',
+  (tx, key, n) => tx.lrange(key, -n, n - 2).join(),
+  (tx, key, n) => tx.sadd(key, String(n)),
+  (tx, key, n) => tx.srem(key, String(n)),
+  (tx, key) => tx.scard(key),
+  (tx, key, n) => tx.zadd(key, 5 - n, String(n)),
+  (tx, key, n) => tx.zaddNew(key, n, String(n)),
+  (tx, key, n) => tx.zrem(key, String(n)),
+  (tx, key, n) => tx.zrange(key, -n, n - 2).join(),
+  (tx, key, n) => tx.zrangeByScore(key, n - 2, n, 2).join(),
+  (tx, key, n) => tx.zbefore(key, n) ?? '',
+];
+
+/** keys: one for each verb; args: the verb's number and its own for each. 'fail' at the end: it throws. */
+const program: BatchOperation<string> = {
+  name: 'program',
+  batch: true,
+  step(tx, keys, args) {
+    const replies = keys.map((key, i) => verbs[Number(args[2 * i])]!(tx, key, Number(args[2 * i + 1])));
+    if (args.at(-1) === 'fail') throw new Error('fail');
+    return JSON.stringify(replies);
+  },
+};
+
+function randomNumbers(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor((state / 2 ** 32) * below);
+  };
+}
+
+test('two connections with what they remember are as one store, whatever steps fail', async () => {
+  const seed = Number(process.env['SEED'] ?? Date.now() % 1e6);
+  console.log(`SEED=${seed}`);
+  const below = randomNumbers(seed);
+  let nowUs = 1_700_000_000_000_000;
+  const clock = { ...systemClock, wallUs: () => nowUs };
+  const directory = temporaryDirectory();
+  const connections = [await embeddedEngine({ directory, clock }), await embeddedEngine({ directory, clock })];
+  const model = memoryEngine({ clock });
+  engines.push(...connections, model);
+
+  for (let turn = 0; turn < 1_500; turn++) {
+    const batch = Array.from({ length: 1 + below(4) }, () => {
+      const keys = Array.from({ length: 1 + below(3) }, () => `key${below(4)}`);
+      const args = keys.flatMap(() => [String(below(verbs.length)), String(below(6))]);
+      return { keys, args: below(8) === 0 ? [...args, 'fail'] : args };
+    });
+    const all = async (engine: Engine): Promise<unknown[]> => {
+      const settled = await Promise.allSettled(batch.map(({ keys, args }) => engine.runBatch(program, keys, args)));
+      return settled.map((one) => (one.status === 'fulfilled' ? one.value : (one.reason as Error).message));
+    };
+    expect(await all(connections[below(2)]!), `turn ${turn}`).toEqual(await all(model));
+    nowUs += below(3) * 1_000;
+  }
+}, 60_000);
+
+test('text of any kind comes back as it was', async () => {
+  const engine = await embeddedEngine({ directory: temporaryDirectory() });
+  engines.push(engine);
+  const texts = ['', '\0', 'a\0b', 'ü€😀', "'; DROP TABLE keys; --", '1e400', '-0', 'x'.repeat(100_000)];
+  const put: BatchOperation<number> = {
+    name: 'put',
+    batch: true,
+    step(tx, keys, args) {
+      args.forEach((text, i) => tx.hset(keys[0]!, `${i}${text}`, text));
+      return tx.hlen(keys[0]!);
+    },
+  };
+  expect(await engine.runBatch(put, ['h'], texts)).toBe(texts.length);
+  const found: string[] = [];
+  let cursor = '';
+  do {
+    const page = await engine.scan('h', cursor, 3);
+    found.push(...page.entries);
+    cursor = page.cursor;
+  } while (cursor !== '');
+  expect(found).toEqual(texts.flatMap((text, i) => [`${i}${text}`, text]));
+});
