@@ -75,6 +75,19 @@ export const limits = {
   /** Sockets of other sessions that a new session looks at, to clear away those of the dead. */
   bellProbes: 8,
 
+  /** A Redis server that does not answer for this long is unavailable, and its connection given up: ms. */
+  redisCommandMs: 5_000,
+  /** The same for the connection that renews leases, which may try more often: ms. */
+  redisRenewMs: 1_000,
+  /** A session that waits or holds asks this often whether its connection for mail is still there: ms. */
+  redisPingMs: 5_000,
+  /** The pause before another try of what a Redis server refuses for now, such as while it loads: ms. */
+  redisAgainMs: 50,
+  /** The longest pause between two tries to connect to a Redis server: ms. */
+  redisBackOffMsMax: 1_000,
+  /** Keys that one step of a search through all keys of a Redis server looks at. */
+  redisScanSteps: 1_000,
+
   /** Operations in one transaction of the embedded store: others wait so long at most. */
   turnOperationsMax: 512,
   /** The embedded store runs operations for this long before timers and sockets get their turn: ms. */
@@ -86,6 +99,8 @@ export const limits = {
   storeStallMsMax: 8,
   /** How long another process may keep the embedded store locked before operations are refused: ms. */
   storeWaitMsMax: 10_000,
+  /** After so many commits a connection looks whether the embedded store's log has grown long. */
+  storeCommitsPerLook: 64,
   /** The sweep of the embedded store looks at so many keys, and removes so many rows and gives back so many pages, a step. */
   sweepKeys: 100,
   sweepMembers: 500,

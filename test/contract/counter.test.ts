@@ -86,7 +86,7 @@ describe('a counter', () => {
     it('says so when the store holds something else', async () => {
       const store = await openStore();
       const engine = await store.engine();
-      await putText(engine, keys.counter('visits'), 'many');
+      await store.putText(keys.counter('visits'), 'many');
       const visits = createCounter(engine, 'visits', keys.counter('visits'));
       const foreign = failure('INVALID_VALUE', '"many"');
       await expect(visits.get()).rejects.toEqual(foreign);
@@ -176,18 +176,4 @@ function totalOf(calls: readonly Call[], outcomes: readonly PromiseSettledResult
     total = verb === 'set' ? BigInt(by) : total + BigInt(by);
   }
   return Number(total);
-}
-
-/** Puts text where a counter is expected, as another program might. */
-async function putText(engine: Engine, key: string, text: string): Promise<void> {
-  const put = {
-    name: 'test.put',
-    keys: ['key'],
-    args: { text: 'text' },
-    step(tx: { set(key: string, text: string): void }, at: { key: string }, args: { text: string }) {
-      tx.set(at.key, args.text);
-      return 1;
-    },
-  } as const;
-  await engine.run(put, { key }, { text });
 }

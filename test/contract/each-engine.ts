@@ -1,15 +1,22 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, onTestFinished } from 'vitest';
+import { createClient } from 'redis';
+import { afterAll, describe, onTestFinished } from 'vitest';
 import { embeddedEngine } from '../../src/engines/embedded/embedded.ts';
 import type { Engine } from '../../src/engines/engine.ts';
 import { memoryEngine } from '../../src/engines/memory.ts';
+import type { Operation } from '../../src/operations/tx.ts';
+import { clientsAt } from '../../src/engines/redis/clients.ts';
+import { redisEngine } from '../../src/engines/redis/redis.ts';
+import { type RedisServer, hasRedisServer, startRedisServer } from '../redis/server.ts';
 
 /** A new, empty store, gone when the test is finished. */
 export interface Store {
   /** One more way to the same store, as another process would have it. */
   engine(): Promise<Engine>;
+  /** Writes text to a key, as another program might. */
+  putText(key: string, text: string): Promise<void>;
 }
 
 /** Runs a suite on every engine: what an engine promises stands in such suites and nowhere else. */
@@ -17,13 +24,18 @@ export function eachEngine(suite: (name: string, openStore: () => Promise<Store>
   describe.each(Object.entries(stores))('%s', (name, openStore) => {
     suite(name, openStore);
   });
+  describe.skipIf(!hasRedisServer).each(Object.entries(redisClients))('redis by %s', (name, clientOf) => {
+    let server: Promise<RedisServer> | undefined;
+    afterAll(async () => (await server)?.remove());
+    suite(name, async () => redisStore(await (server ??= startRedisServer()), clientOf));
+  });
 }
 
 const stores: Record<string, () => Promise<Store>> = {
   async memory() {
     const engine = memoryEngine();
     onTestFinished(() => engine.close());
-    return { engine: () => Promise.resolve(engine) };
+    return { engine: () => Promise.resolve(engine), putText: (key, text) => putText(engine, key, text) };
   },
 
   async embedded() {
@@ -33,12 +45,53 @@ const stores: Record<string, () => Promise<Store>> = {
       await Promise.all(engines.map((engine) => engine.close()));
       await rm(directory, { recursive: true, force: true });
     });
-    return {
-      async engine() {
-        const engine = await embeddedEngine({ directory });
-        engines.push(engine);
-        return engine;
-      },
+    const open = async (): Promise<Engine> => {
+      const engine = await embeddedEngine({ directory });
+      engines.push(engine);
+      return engine;
     };
+    return { engine: open, putText: async (key, text) => putText(await open(), key, text) };
   },
 };
+
+/** What `open` is given: an address, or a client. */
+const redisClients: Record<string, (server: RedisServer, db: number) => string | object> = {
+  ioredis: (server, db) => `${server.address}?db=${db}`,
+  'node-redis': (server, db) => createClient({ socket: { path: server.socket, tls: false }, database: db }),
+};
+
+let databases = 0;
+
+/** A database of the server that no other test uses. */
+function redisStore(server: RedisServer, clientOf: (server: RedisServer, db: number) => string | object): Store {
+  const db = databases++ % 100;
+  const engines: Engine[] = [];
+  onTestFinished(async () => {
+    await Promise.all(engines.map((engine) => engine.close()));
+  });
+  return {
+    async engine() {
+      const engine = await redisEngine({ clients: await clientsAt(clientOf(server, db)) });
+      engines.push(engine);
+      return engine;
+    },
+    async putText(key, text) {
+      const client = server.client();
+      await client.select(db);
+      await client.set(key, text);
+    },
+  };
+}
+
+async function putText(engine: Engine, key: string, text: string): Promise<void> {
+  const put: Operation<{ key: string }, { text: string }, number> = {
+    name: 'test.put',
+    keys: ['key'],
+    args: { text: 'text' },
+    step(tx, at, args) {
+      tx.set(at.key, args.text);
+      return 1;
+    },
+  };
+  await engine.run(put, { key }, { text });
+}

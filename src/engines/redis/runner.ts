@@ -10,20 +10,21 @@ export interface ScriptingClient {
 }
 
 /**
- * Runs operations as scripts in a Redis server, one round trip each. `scripts`: the text of operations.lua.
- * Rejects with `WRONG_KIND` where a key holds another type; with the client's own error otherwise.
+ * Runs operations as scripts in a Redis server, one round trip each. Rejects with `WRONG_KIND` where a key holds another
+ * type; with the client's own error otherwise.
  */
-export function redisRunner(client: ScriptingClient, scripts?: string): Pick<Engine, 'run' | 'runBatch'> {
-  const texts = scriptsOf(scripts ?? readFileSync(new URL('./operations.lua', import.meta.url), 'utf8'));
-  const shas = new Map([...texts].map(([file, text]) => [file, sha1(text)]));
-
+export function redisRunner(
+  client: ScriptingClient,
+  scripts: Scripts = operationScripts(),
+): Pick<Engine, 'run' | 'runBatch'> {
   async function call(name: string, keys: readonly string[], args: readonly string[]): Promise<unknown> {
     const [file, operation] = name.split('.') as [string, string];
+    const sha = scripts.shaOf(file);
     const rest = [...keys, operation, ...args];
     try {
-      return await client.evalsha(shas.get(file)!, keys.length, ...rest).catch((error: unknown) => {
+      return await client.evalsha(sha, keys.length, ...rest).catch((error: unknown) => {
         if (!says(error, 'NOSCRIPT')) throw error;
-        return client.eval(texts.get(file)!, keys.length, ...rest);
+        return client.eval(scripts.textOf(sha), keys.length, ...rest);
       });
     } catch (error) {
       throw says(error, 'WRONGTYPE') ? wrongKind(name, keys, error) : error;
@@ -40,12 +41,43 @@ export function redisRunner(client: ScriptingClient, scripts?: string): Pick<Eng
   };
 }
 
-/** The scripts of operations.lua by the name of their file. */
+/** The scripts of a file such as operations.lua, as a client names them. */
+export class Scripts {
+  readonly #shas: Map<string, string> = new Map();
+  readonly #texts: Map<string, string> = new Map();
+
+  constructor(lua: string) {
+    for (const [file, text] of scriptsOf(lua)) {
+      const sha = sha1(text);
+      this.#shas.set(file, sha);
+      this.#texts.set(sha, text);
+    }
+  }
+
+  shaOf(file: string): string {
+    return this.#shas.get(file)!;
+  }
+
+  textOf(sha: string): string {
+    return this.#texts.get(sha)!;
+  }
+
+  texts(): string[] {
+    return [...this.#texts.values()];
+  }
+}
+
+/** The text of each script of a file such as operations.lua, by the name of its file of operations. */
 export function scriptsOf(lua: string): Map<string, string> {
   const sections = lua.split(/^--==\[ (\w+) \]==\n/m).slice(1);
   const scripts = new Map<string, string>();
   for (let i = 0; i < sections.length; i += 2) scripts.set(sections[i]!, sections[i + 1]!.trim());
   return scripts;
+}
+
+/** The scripts that are published. */
+export function operationScripts(): Scripts {
+  return new Scripts(readFileSync(new URL('./operations.lua', import.meta.url), 'utf8'));
 }
 
 function sha1(text: string): string {

@@ -1,0 +1,57 @@
+/**
+ * What is asked of a Redis client: all that this engine knows of ioredis and node-redis. A connection lives once: it
+ * neither reconnects nor resends, as a client that does so by itself executes a step twice when it is cut off before
+ * the reply. `Link` makes the next one.
+ */
+export interface RedisClients {
+  /** For messages, without passwords: `redis://127.0.0.1:6379`. */
+  readonly name: string;
+  /** How a thread can make the same connections; undefined where the options hold functions, which can't be sent there. */
+  readonly recipe: ClientRecipe | undefined;
+  /** Begins a connection. `ended` is called once when it is over, also if it never was up. */
+  connect(ended: (reason: Error) => void): RedisConnection;
+}
+
+/** One connection. It does not keep the process alive once it is up. */
+export interface RedisConnection {
+  /** It is up. Never rejects: `ended` is called instead. */
+  readonly up: Promise<void>;
+  /**
+   * Sends one command, at once. Replies are texts, integers and arrays of them. Rejects with `ReplyError` if the server
+   * refused it, with any other error if the connection was lost: nobody knows then whether it was carried out.
+   */
+  command(args: readonly string[]): Promise<unknown>;
+  /** Resolves when the server has confirmed. */
+  subscribe(channel: string, message: (text: string) => void): Promise<void>;
+  /** Ends it at once; what is under way is rejected. */
+  close(): void;
+}
+
+/** Options of a client that can be cloned. */
+export interface ClientRecipe {
+  readonly library: 'ioredis' | 'redis';
+  readonly name: string;
+  readonly options: object;
+}
+
+/** An error that the server replied with: it begins with a word such as `OOM`. */
+export class ReplyError extends Error {
+  constructor(cause: Error) {
+    super(cause.message, { cause });
+    this.name = 'ReplyError';
+  }
+
+  /** `NOSCRIPT`, `LOADING`, … */
+  get word(): string {
+    return /^[A-Z0-9]+/.exec(this.message)?.[0] ?? '';
+  }
+}
+
+/** Options that a thread can be given too, or undefined. */
+export function recipeOf(library: ClientRecipe['library'], name: string, options: object): ClientRecipe | undefined {
+  try {
+    return { library, name, options: structuredClone(options) };
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,40 @@
+import { LockstepError } from '../../base/errors.ts';
+import { ReplyError } from './client.ts';
+
+/** Whether a step that failed was carried out: surely not, or nobody knows. */
+export type Applied = 'no' | 'unknown';
+
+/** `UNAVAILABLE`, with what the server or the network said, and what to do. `details.applied` is as `Applied`. */
+export function unavailable(name: string, reason: Error, applied: Applied): LockstepError {
+  const word = reason instanceof ReplyError ? reason.word : '';
+  const advice = adviceOn[word] ?? (word === '' ? 'Lockstep goes on by itself when it is back.' : '');
+  const outcome = applied === 'no' ? 'Nothing was written.' : 'It may have been carried out.';
+  const said = reason instanceof ReplyError ? 'refused a step' : 'does not answer';
+  return new LockstepError('UNAVAILABLE', `${name} ${said} (${reason.message}). ${outcome} ${advice}`.trimEnd(), {
+    cause: reason,
+    details: { server: name, applied },
+  });
+}
+
+export function closedError(name: string): LockstepError {
+  return new LockstepError('CLOSED', `The connection to ${name} was closed. Open it again.`, {
+    details: { server: name },
+  });
+}
+
+/** By the first word of the server's reply. */
+const adviceOn: Readonly<Record<string, string>> = {
+  LOADING: 'It reads its data from disk, and answers when it has.',
+  READONLY: 'It is a replica: open the master, or redis+sentinel:, which finds the master.',
+  MASTERDOWN: 'It is a replica whose master is down: open the master, or redis+sentinel:, which finds it.',
+  OOM: 'Its memory is full: raise maxmemory, or delete what is not needed.',
+  MISCONF: "It can't save to its disk: see its log.",
+  NOREPLICAS: 'Too few replicas are connected (min-replicas-to-write).',
+  NOAUTH: 'Give the password: redis://user:password@host.',
+  WRONGPASS: 'Correct the user or the password in the address.',
+  NOPERM: 'The rules of this ACL user are too narrow: docs/redis.md lists what is needed.',
+  BUSY: 'Another script has run for too long: SCRIPT KILL ends it.',
+  MOVED: 'It is a node of a cluster: lockstep needs a server of its own, or one with Sentinel.',
+  CROSSSLOT: 'It is a node of a cluster: lockstep needs a server of its own, or one with Sentinel.',
+  CLUSTERDOWN: 'It is a node of a cluster: lockstep needs a server of its own, or one with Sentinel.',
+};

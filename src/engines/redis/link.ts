@@ -1,0 +1,328 @@
+import { limits } from '../../base/limits.ts';
+import { type RedisClients, type RedisConnection, ReplyError } from './client.ts';
+import { closedError, unavailable } from './failure.ts';
+
+export interface LinkOptions {
+  /** A command without an answer for this long is `UNAVAILABLE`, and its connection given up: ms. */
+  readonly commandMs: number;
+  /** What each new connection does before the first command. */
+  prepare(connection: RedisConnection): Promise<void>;
+  /** A connection is ready; `again`: it is not the first. */
+  up?(again: boolean): void;
+}
+
+interface Command {
+  args: readonly string[];
+  /** What to send instead when the server does not know the script. */
+  spare: (() => readonly string[]) | undefined;
+  /** Monotonic ms. */
+  readonly sinceMs: number;
+  sentMs: number;
+  settled: boolean;
+  readonly resolve: (reply: unknown) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/**
+ * A connection that comes back by itself: one at a time, the next one when it is over.
+ *
+ * - Commands take effect in the order in which they were asked for.
+ * - A command is sent again only where the server said that it was not carried out. One that was on its way when the
+ *   connection was lost rejects with `UNAVAILABLE`, `applied: 'unknown'`.
+ * - A command waits for the connection, and for its answer, for `commandMs` in all; not at all when the server has been
+ *   away for longer.
+ * - The process lives as long as a command is under way, and not because of an idle connection.
+ */
+export class Link {
+  readonly #clients: RedisClients;
+  readonly #options: LinkOptions;
+  #connection: RedisConnection | undefined;
+  #connecting: RedisConnection | undefined;
+  #ups = 0;
+  /** Not sent yet, in order. */
+  #line: Command[] = [];
+  /** Sent and not answered, in order. */
+  readonly #sent: Set<Command> = new Set();
+  /** Answered by a refusal that asks for another try. Nothing is sent until all that was sent is answered. */
+  #refused: Command[] = [];
+  #pauseMs = 0;
+  /** Why the server can't be used, and since when: monotonic ms. */
+  #down: { reason: Error; sinceMs: number } | undefined;
+  /** Why the server asked for another try, if it did so last. */
+  #putOff: Error | undefined;
+  #unsettled = 0;
+  #watch: NodeJS.Timeout | undefined;
+  /** Ends the pause of what keeps the connection. */
+  #wake: (() => void) | undefined;
+  #idle: (() => void) | undefined;
+  #closing: Promise<void> | undefined;
+  #closed = false;
+
+  constructor(clients: RedisClients, options: LinkOptions) {
+    this.#clients = clients;
+    this.#options = options;
+    this.#down = { reason: new Error('not connected yet'), sinceMs: nowMs() };
+    this.#keepConnected().catch(() => {}); // it does not reject
+  }
+
+  get name(): string {
+    return this.#clients.name;
+  }
+
+  command(args: readonly string[], spare?: () => readonly string[]): Promise<unknown> {
+    if (this.#closing !== undefined) return Promise.reject(closedError(this.name));
+    const sinceMs = nowMs();
+    const down = this.#down;
+    if (down !== undefined && sinceMs - down.sinceMs > this.#options.commandMs) {
+      return Promise.reject(unavailable(this.name, down.reason, 'no'));
+    }
+    return new Promise((resolve, reject) => {
+      const command: Command = { args, spare, sinceMs, sentMs: 0, settled: false, resolve, reject };
+      this.#began();
+      if (this.#ready && this.#line.length === 0) this.#send(this.#connection!, command);
+      else this.#line.push(command);
+    });
+  }
+
+  /** Waits for what is under way. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    if (this.#unsettled > 0) await new Promise<void>((idle) => (this.#idle = idle));
+    this.#closed = true;
+    clearTimeout(this.#watch);
+    this.#wake?.();
+    this.#connecting?.close();
+    this.#connection?.close();
+    this.#connection = undefined;
+  }
+
+  // Sending
+
+  get #ready(): boolean {
+    return this.#connection !== undefined && this.#refused.length === 0 && this.#pauseMs === 0;
+  }
+
+  #drain(): void {
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    for (const command of this.#line.splice(0)) this.#send(connection, command);
+  }
+
+  #send(connection: RedisConnection, command: Command): void {
+    if (command.settled) return;
+    command.sentMs = nowMs();
+    this.#sent.add(command);
+    connection.command(command.args).then(
+      (reply) => {
+        this.#sent.delete(command);
+        this.#putOff = undefined;
+        this.#settle(command, () => command.resolve(reply));
+        if (this.#refused.length > 0) this.#retryRefused();
+      },
+      (error: Error) => this.#failed(connection, command, error),
+    );
+  }
+
+  #failed(connection: RedisConnection, command: Command, error: Error): void {
+    if (!this.#sent.has(command)) return; // its connection was given up
+    const unsendable = error instanceof TypeError || error instanceof RangeError;
+    if (!(error instanceof ReplyError) && !unsendable) {
+      this.#lost(connection, error);
+      return;
+    }
+    this.#sent.delete(command);
+    if (unsendable || !this.#mayTryAgain(command, error)) this.#settle(command, () => command.reject(error));
+    if (this.#refused.length > 0) this.#retryRefused();
+  }
+
+  /** The server said that it did not do it, and another try may be answered otherwise. */
+  #mayTryAgain(command: Command, error: ReplyError): boolean {
+    if (command.settled) return false;
+    const { word } = error;
+    if (word === 'NOSCRIPT' && command.spare !== undefined) {
+      command.args = command.spare();
+      command.spare = undefined;
+    } else if (word === 'LOADING' || word === 'TRYAGAIN') {
+      this.#pauseMs = limits.redisAgainMs;
+      this.#putOff = error;
+    } else return false;
+    this.#refused.push(command);
+    return true;
+  }
+
+  /** When nothing is under way any more, what was refused goes first: so the order stays. */
+  #retryRefused(): void {
+    if (this.#sent.size > 0) return;
+    this.#line.unshift(...this.#refused.splice(0));
+    const go = (): void => {
+      this.#pauseMs = 0;
+      this.#drain();
+    };
+    if (this.#pauseMs === 0) go();
+    else setTimeout(go, this.#pauseMs).unref();
+  }
+
+  // Waiting
+
+  #began(): void {
+    this.#unsettled += 1;
+    if (this.#watch === undefined) this.#watchFor(this.#options.commandMs);
+    else if (this.#unsettled === 1) this.#watch.ref();
+  }
+
+  #settle(command: Command, how: () => void): void {
+    if (command.settled) return;
+    command.settled = true;
+    how();
+    this.#unsettled -= 1;
+    if (this.#unsettled > 0) return;
+    this.#watch?.unref();
+    this.#idle?.();
+  }
+
+  #watchFor(ms: number): void {
+    // After an event loop that stood still, answers may be there that nobody read yet: they come first.
+    this.#watch = setTimeout(() => setImmediate(() => setImmediate(() => this.#look())), Math.ceil(ms));
+  }
+
+  /** Rejects what has waited too long, and gives up a connection that does not answer. */
+  #look(): void {
+    this.#watch = undefined;
+    if (this.#closed) return;
+    const { commandMs } = this.#options;
+    const longAgoMs = nowMs() - commandMs;
+    const reason = this.#putOff ?? silent(commandMs);
+    for (const command of this.#sent) {
+      if (command.sinceMs > longAgoMs) break;
+      this.#settle(command, () => command.reject(unavailable(this.name, reason, 'unknown')));
+    }
+    const [first] = this.#sent;
+    if (first !== undefined && first.sentMs <= longAgoMs) this.#lost(this.#connection, silent(commandMs));
+    while (this.#line.length > 0 && this.#line[0]!.sinceMs <= longAgoMs) this.#failFirst();
+    const lookMs = this.#oldestMs();
+    if (lookMs === undefined) return;
+    this.#watchFor(Math.max(1, lookMs - longAgoMs));
+    if (this.#unsettled === 0) this.#watch!.unref();
+  }
+
+  /** Since when something waits that is to be looked at. */
+  #oldestMs(): number | undefined {
+    const [first] = this.#sent;
+    if (first !== undefined) return first.settled ? first.sentMs : first.sinceMs;
+    return this.#line[0]?.sinceMs;
+  }
+
+  #failFirst(): void {
+    const command = this.#line.shift()!;
+    const reason = this.#down?.reason ?? this.#putOff ?? silent(this.#options.commandMs);
+    this.#settle(command, () => command.reject(unavailable(this.name, reason, 'no')));
+  }
+
+  // Connecting
+
+  #lost(connection: RedisConnection | undefined, reason: Error): void {
+    if (connection === undefined || connection !== this.#connection) return;
+    this.#connection = undefined;
+    this.#down = { reason, sinceMs: nowMs() };
+    connection.close();
+    const unanswered = [...this.#sent];
+    this.#sent.clear();
+    this.#line.unshift(...this.#refused.splice(0));
+    for (const command of unanswered) {
+      this.#settle(command, () => command.reject(unavailable(this.name, reason, 'unknown')));
+    }
+    this.#wake?.();
+  }
+
+  async #keepConnected(): Promise<void> {
+    for (let failures = 0; !this.#closed;) {
+      try {
+        await this.#connect();
+        failures = 0;
+        await this.#lossOfConnection();
+      } catch (error) {
+        this.#failedToConnect(error as Error);
+        failures += 1;
+      }
+      await this.#pause(backOffMs(failures));
+    }
+  }
+
+  async #lossOfConnection(): Promise<void> {
+    if (this.#connection === undefined) return; // lost already
+    this.#ups += 1;
+    this.#options.up?.(this.#ups > 1);
+    await this.#pause(limits.waitMsMax);
+  }
+
+  /** One try, for `commandMs` at most. */
+  #connect(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const fail = (reason: Error): void => {
+        clearTimeout(timer);
+        if (this.#connecting === connection) this.#connecting = undefined;
+        connection.close();
+        reject(reason);
+        this.#lost(connection, reason);
+      };
+      const { commandMs } = this.#options;
+      const timer = setTimeout(() => setImmediate(() => fail(silent(commandMs))), commandMs);
+      if (this.#unsettled === 0) timer.unref();
+      const connection = this.#clients.connect(fail);
+      this.#connecting = connection;
+      connection.up
+        .then(() => this.#options.prepare(connection))
+        .then(() => {
+          if (this.#connecting !== connection) return; // it failed meanwhile
+          clearTimeout(timer);
+          this.#begin(connection);
+          resolve();
+        })
+        .catch(fail);
+    });
+  }
+
+  #begin(connection: RedisConnection): void {
+    this.#connecting = undefined;
+    this.#connection = connection;
+    this.#down = undefined;
+    this.#pauseMs = 0;
+    this.#drain();
+  }
+
+  /** A word of the server, such as WRONGPASS, will not change soon: nobody waits for that. */
+  #failedToConnect(reason: Error): void {
+    this.#down = { reason, sinceMs: this.#down?.sinceMs ?? nowMs() };
+    if (!(reason instanceof ReplyError) && !/^(?:WRONGPASS|NOAUTH|NOPERM)\b/.test(reason.message)) return;
+    while (this.#line.length > 0) this.#failFirst();
+  }
+
+  #pause(ms: number): Promise<void> {
+    if (this.#closed) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => this.#wake?.(), ms);
+      timer.unref();
+      this.#wake = () => {
+        clearTimeout(timer);
+        this.#wake = undefined;
+        resolve();
+      };
+    });
+  }
+}
+
+function backOffMs(failures: number): number {
+  return Math.min(limits.redisBackOffMsMax, 5 * 2 ** failures) * (0.5 + Math.random() / 2);
+}
+
+function silent(ms: number): Error {
+  return new Error(`no answer within ${ms} ms`);
+}
+
+function nowMs(): number {
+  return performance.now();
+}

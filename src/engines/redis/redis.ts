@@ -1,0 +1,130 @@
+import { systemClock } from '../../base/clock.ts';
+import { limits } from '../../base/limits.ts';
+import { LockstepError } from '../../base/errors.ts';
+import type { Engine } from '../engine.ts';
+import { type RedisClients, ReplyError } from './client.ts';
+import { unavailable } from './failure.ts';
+import { openInbox } from './inbox.ts';
+import { redisKeepers } from './keeper.ts';
+import { Link } from './link.ts';
+import { type Scripts, operationScripts, redisRunner } from './runner.ts';
+
+export interface RedisOptions {
+  readonly clients: RedisClients;
+  /** A server that does not answer for this long is `UNAVAILABLE`: ms. */
+  readonly commandMs?: number;
+}
+
+/**
+ * State in a Redis or Valkey server, for any number of machines. Rejects with `UNAVAILABLE` where the server can't be
+ * used. Operations are the generated scripts, one round trip each, on one connection: in the order in which they were
+ * asked for.
+ *
+ * `watch` never tells of a death: a session whose connection is away looks the same for a moment, and must not lose a
+ * lease by that. The dead are skipped as waiters, by the count of PUBLISH, and end as holders with their leases.
+ */
+export async function redisEngine({ clients, commandMs = limits.redisCommandMs }: RedisOptions): Promise<Engine> {
+  const scripts = operationScripts();
+  const link = openLink(clients, scripts, commandMs);
+  try {
+    await asked(link.name, link.command(['PING']));
+  } catch (error) {
+    await link.close();
+    throw error;
+  }
+  const { run, runBatch } = scriptedBy(link, scripts);
+  const keepers = redisKeepers(clients.recipe, runBatch);
+  let closing: Promise<void> | undefined;
+
+  return {
+    name: `redis ${link.name}`,
+    clock: systemClock,
+    sharesClock: false,
+
+    run,
+    runBatch,
+
+    async scan(key, cursor, count) {
+      const [next, entries] = await pageOf(link, ['HSCAN', key, from(cursor), 'COUNT', String(count)]);
+      return { cursor: to(next), entries };
+    },
+    async scanKeys(prefix, cursor, count) {
+      const steps = String(Math.max(count, limits.redisScanSteps));
+      const [next, keys] = await pageOf(link, ['SCAN', from(cursor), 'MATCH', `${literal(prefix)}*`, 'COUNT', steps]);
+      return { cursor: to(next), keys };
+    },
+
+    listen: (session, inbox) => openInbox(clients, session, inbox),
+    watch: () => () => {},
+    keeper: (options) => keepers.keeper(options),
+
+    close() {
+      closing ??= keepers.close().then(() => link.close());
+      return closing;
+    },
+  };
+}
+
+/** A connection on which operations run: it brings the scripts to the server first. */
+export function openLink(clients: RedisClients, scripts: Scripts, commandMs: number): Link {
+  return new Link(clients, {
+    commandMs,
+    async prepare(connection) {
+      // Without waiting: where that is not allowed, the text of a script goes with its first step.
+      for (const text of scripts.texts()) connection.command(['SCRIPT', 'LOAD', text]).catch(() => {});
+    },
+  });
+}
+
+/** `run` and `runBatch` of an engine, over a connection. */
+export function scriptedBy(link: Link, scripts: Scripts): Pick<Engine, 'run' | 'runBatch'> {
+  const tail = (keys: number, rest: readonly string[]): string[] => [String(keys), ...rest];
+  const runner = redisRunner(
+    {
+      evalsha: (sha, keys, ...rest) =>
+        link.command(['EVALSHA', sha, ...tail(keys, rest)], () => ['EVAL', scripts.textOf(sha), ...tail(keys, rest)]),
+      eval: (text, keys, ...rest) => link.command(['EVAL', text, ...tail(keys, rest)]),
+    },
+    scripts,
+  );
+  return {
+    run: (operation, keys, args) => asked(link.name, runner.run(operation, keys, args)),
+    runBatch: (operation, keys, args) => asked(link.name, runner.runBatch(operation, keys, args)),
+  };
+}
+
+/** What the server refused is `UNAVAILABLE` to users. */
+async function asked<R>(name: string, reply: Promise<R>): Promise<R> {
+  try {
+    return await reply;
+  } catch (error) {
+    throw error instanceof ReplyError ? unavailable(name, error, 'no') : error;
+  }
+}
+
+async function pageOf(link: Link, args: readonly string[]): Promise<[cursor: string, page: string[]]> {
+  try {
+    return (await asked(link.name, link.command(args))) as [string, string[]];
+  } catch (error) {
+    if (error instanceof LockstepError && error.message.includes('WRONGTYPE')) {
+      throw new LockstepError('WRONG_KIND', `The key ${JSON.stringify(args[1])} holds another type in Redis.`, {
+        cause: error,
+      });
+    }
+    throw error;
+  }
+}
+
+/** '' begins and ends where Redis says '0'. */
+function from(cursor: string): string {
+  return cursor === '' ? '0' : cursor;
+}
+
+function to(cursor: string): string {
+  return cursor === '0' ? '' : cursor;
+}
+
+/** A text as a pattern of MATCH that only matches itself. */
+function literal(text: string): string {
+  return text.replaceAll(/[\\*?[\]^-]/g, String.raw`\$&`);
+}

@@ -1,0 +1,107 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+
+/** False: what needs a real server is skipped, and says so. `npm test` installs redis-server where it may. */
+export const hasRedisServer: boolean = spawnSync('redis-server', ['--version']).status === 0;
+
+if (!hasRedisServer) {
+  console.warn('SKIPPED: there is no redis-server on the PATH, so that the Redis engine is not tested. Install it.');
+}
+
+/** A redis-server of a test's own, on a free port and on a socket in a temporary directory. */
+export interface RedisServer {
+  readonly port: number;
+  readonly socket: string;
+  /** `redis+unix:/…` */
+  readonly address: string;
+  readonly pid: number;
+  /** A plain client, for what a test does to the store beside lockstep; closed with the server. */
+  client(): Redis;
+  kill(signal: NodeJS.Signals): void;
+  /** Waits until it has ended. */
+  stop(): Promise<void>;
+  /** Starts it again, with the same data directory, once it has ended. */
+  start(): Promise<void>;
+  /** Stops it and removes its directory. */
+  remove(): Promise<void>;
+}
+
+/** Starts a server, empty and without a file unless `settings` say otherwise. */
+export async function startRedisServer(settings: readonly string[] = []): Promise<RedisServer> {
+  const directory = mkdtempSync(join(tmpdir(), 'lockstep-redis-'));
+  const socket = join(directory, 'redis.sock');
+  const port = await freePort();
+  const place = ['--bind', '127.0.0.1', '--port', String(port), '--unixsocket', socket, '--dir', directory];
+  const plain = ['--save', '', '--appendonly', 'no', '--databases', '100'];
+  const clients: Redis[] = [];
+  let server: ChildProcess | undefined;
+  const atExit = (): void => void server?.kill('SIGKILL');
+  process.once('exit', atExit);
+
+  function client(): Redis {
+    const made = new Redis({ path: socket, retryStrategy: () => 20 });
+    made.on('error', () => {}); // not up yet, or gone: tried again
+    clients.push(made);
+    return made;
+  }
+
+  async function start(): Promise<void> {
+    server = spawn('redis-server', [...place, ...plain, ...settings], { stdio: 'ignore' });
+    const probe = new Redis({ path: socket, retryStrategy: (tries) => (tries > 500 ? null : 20) });
+    probe.on('error', () => {});
+    try {
+      await probe.ping();
+    } finally {
+      probe.disconnect();
+    }
+  }
+
+  async function stop(): Promise<void> {
+    if (server === undefined || server.exitCode !== null || server.signalCode !== null) return;
+    const exited = once(server, 'exit');
+    server.kill('SIGKILL');
+    await exited;
+  }
+
+  async function remove(): Promise<void> {
+    for (const one of clients) one.disconnect();
+    await stop();
+    process.off('exit', atExit);
+    rmSync(directory, { recursive: true, force: true });
+  }
+
+  try {
+    await start();
+  } catch (error) {
+    await remove();
+    throw error;
+  }
+  return {
+    port,
+    socket,
+    address: `redis+unix:${socket}`,
+    get pid() {
+      return server!.pid!;
+    },
+    client,
+    kill: (signal) => void server?.kill(signal),
+    stop,
+    start,
+    remove,
+  };
+}
+
+/** A port that nobody has now. */
+export async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address() as { port: number };
+  probe.close();
+  await once(probe, 'close');
+  return port;
+}
