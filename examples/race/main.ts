@@ -19,7 +19,7 @@ import { processes, scenarios, space, tasks, threads } from './plan.ts';
 import { asData, inWords } from './result.ts';
 import { isExact, type Way } from './scenario.ts';
 import { transfer } from './scenarios/transfer.ts';
-import { liveTable, noTable, plainTable, type Row, type Table } from './table.ts';
+import { liveTable, noTable, plainTable, tableColumns, type Row, type Table } from './table.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -59,7 +59,8 @@ async function race(): Promise<boolean> {
   if (!values.json)
     console.log(`${processes} processes (${crew.pids.join(', ')}) × ${threads} threads × ${tasks} tasks in ${where}\n`);
   const rows = legs.map(({ row }) => row);
-  const table = values.json ? noTable : process.stdout.isTTY ? liveTable(rows) : plainTable();
+  const live = process.stdout.isTTY && process.stdout.columns >= tableColumns;
+  const table = values.json ? noTable : live ? liveTable(rows) : plainTable();
   const shared = await open(where, { space, label: 'race' });
   // Two races in one place would spoil each other's totals.
   await shared.lock('race').run(() => runAll(shared, table), { timeout: 0 });

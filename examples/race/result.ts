@@ -13,11 +13,11 @@ export interface Result {
 export function inWords(exact: boolean, victim: Victim | undefined): string {
   const verdict = exact ? green('exact: lockstep lost nothing') : red('NOT EXACT');
   if (victim === undefined) return `No process was killed: none was halfway through a transfer in time.\n${verdict}`;
-  const { pid, step, killedAtMs, finishedAtMs } = victim;
+  const { pid, step, killedAtMs, foundAtMs } = victim;
   const then =
-    finishedAtMs === undefined
+    foundAtMs === undefined
       ? 'Nobody has needed that account since: the money is on its way, and counted'
-      : `${(finishedAtMs - killedAtMs).toFixed(1)} ms later the next holder had done the rest`;
+      : `${(foundAtMs - killedAtMs).toFixed(1)} ms later another task held that lock, saw it, and did the rest`;
   return (
     `Process ${pid} was killed -9 when ${step.amount} had left ${step.from} and not reached ${step.to}, both locked.\n` +
     `${then}.\n\n${verdict}`
@@ -42,7 +42,7 @@ export function asData({ exact, where, pids, rows, victim }: Result): object {
       process: victim.process,
       pid: victim.pid,
       ...victim.step,
-      finishedAfterMs: victim.finishedAtMs === undefined ? null : victim.finishedAtMs - victim.killedAtMs,
+      foundAfterMs: victim.foundAtMs === undefined ? null : victim.foundAtMs - victim.killedAtMs,
     },
   };
 }

@@ -29,7 +29,8 @@ export interface Audit {
 /** What the race wants to hear of; it kills a process at `halfway`. */
 export interface Events {
   halfway(step: HalfDone): Promise<void>;
-  finished(step: HalfDone): void;
+  /** The next holder sees that somebody died halfway, and is about to do the rest. */
+  found(step: HalfDone): void;
 }
 
 /** A transfer of which the first half is done. */

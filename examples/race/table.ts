@@ -26,7 +26,9 @@ export const green = (text: string): string => (colours ? `\x1b[32m${text}\x1b[3
 const grey = (text: string): string => (colours ? `\x1b[90m${text}\x1b[39m` : text);
 
 const heading = ['', '', '', 'operations/s', 'lost updates', 'money', 'worst wait'];
-const widths = [10, 15, 12, 13, 13, 9, 11];
+/** 79 columns. */
+const widths = [8, 14, 8, 12, 12, 9, 10];
+export const tableColumns = 80;
 
 export function liveTable(rows: readonly Row[]): Table {
   let drawn = 0;
@@ -74,8 +76,8 @@ function line(cells: readonly string[]): string {
 }
 
 function bar(done: number): string {
-  const full = Math.round(done * 10);
-  return '█'.repeat(full) + grey('░'.repeat(10 - full));
+  const full = Math.round(done * 8);
+  return '█'.repeat(full) + grey('░'.repeat(8 - full));
 }
 
 function finding(row: Row, wrong: number | undefined, signed = false): string {

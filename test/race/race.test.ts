@@ -12,7 +12,7 @@ interface Result {
   where: string;
   pids: number[];
   rows: { title: string; safe: boolean; operations: number; lostUpdates?: number; money?: number }[];
-  killed: { pid: number; finishedAfterMs: number | null };
+  killed: { pid: number; foundAfterMs: number | null };
 }
 
 test('read and write loses updates and money, lockstep nothing, also when a holder is killed', async () => {

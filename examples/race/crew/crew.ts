@@ -12,8 +12,8 @@ export interface Victim {
   readonly pid: number;
   readonly step: HalfDone;
   readonly killedAtMs: number;
-  /** When somebody else had done the other half; nothing if nobody has so far. */
-  finishedAtMs?: number;
+  /** When the next one held the giver's lock, and saw it; nothing if nobody has so far. */
+  foundAtMs?: number;
 }
 
 export interface CrewRun {
@@ -104,8 +104,8 @@ export class Crew {
       case 'halfway':
         this.#killAt(news.process, news.step);
         break;
-      case 'finished':
-        if (this.victim?.step.from === news.step.from) this.victim.finishedAtMs ??= news.atMs;
+      case 'found':
+        if (this.victim?.step.from === news.step.from) this.victim.foundAtMs ??= news.atMs;
         break;
       case 'failed':
         this.#failure ??= new Error(`process ${news.process}, thread ${news.thread}: ${news.error}`);

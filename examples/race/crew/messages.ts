@@ -14,7 +14,7 @@ export interface Run {
 export type News =
   | { readonly say: 'ready' }
   | ({ readonly say: 'progress'; readonly ended: boolean } & Tally)
-  | { readonly say: 'halfway' | 'finished'; readonly step: HalfDone; readonly atMs: number }
+  | { readonly say: 'halfway' | 'found'; readonly step: HalfDone; readonly atMs: number }
   | { readonly say: 'failed'; readonly error: string };
 
 /** What the tasks of one thread have done since the scenario began. */

@@ -53,7 +53,7 @@ const events: Events = {
     tell({ say: 'halfway', step, atMs: machineMs() });
     await new Promise(() => {}); // the end comes from outside
   },
-  finished: (step) => tell({ say: 'finished', step, atMs: machineMs() }),
+  found: (step) => tell({ say: 'found', step, atMs: machineMs() }),
 };
 
 function attempt(what: Promise<void>): void {

@@ -90,8 +90,8 @@ async function pay(shared: Lockstep, from: string, to: string, amount: number, e
     } finally {
       await release();
     }
+    events.found(unfinished);
     await finish(shared, unfinished); // whoever began it is dead
-    events.finished(unfinished);
   }
 }
 
