@@ -112,7 +112,7 @@ type Named<Room extends Command['on'], Do extends Command['do']> = Extract<On<Ro
 
 const lockCommand = fc.oneof(
   {
-    weight: 8,
+    weight: 12,
     arbitrary: kind('lock', 'acquire', {
       lock: lockPlace,
       token,
@@ -121,8 +121,8 @@ const lockCommand = fc.oneof(
       queueMs: fc.constantFrom(10, 300_000, 300_000),
     }),
   },
-  { weight: 4, arbitrary: kind('lock', 'release', { lock: lockPlace, who, fences }) },
-  { weight: 3, arbitrary: kind('lock', 'leave', { lock: lockPlace, token, fences }) },
+  { weight: 3, arbitrary: kind('lock', 'release', { lock: lockPlace, who, fences }) },
+  { weight: 5, arbitrary: kind('lock', 'leave', { lock: lockPlace, token, fences }) },
   { weight: 1, arbitrary: kind('lock', 'forceRelease', { lock: lockPlace, fences }) },
   // lost, spoilt, or far ahead of the clock
   {
@@ -181,7 +181,7 @@ const sessionCommand = fc.oneof(
 /** Programs that begin with live sessions: otherwise few would ever wait. */
 export const program: fc.Arbitrary<Command[]> = fc.array(
   fc.oneof(
-    { weight: 10, arbitrary: lockCommand },
+    { weight: 14, arbitrary: lockCommand },
     { weight: 5, arbitrary: dataCommand },
     { weight: 3, arbitrary: sessionCommand },
     { weight: 5, arbitrary: kind('world', 'advance', { us }) },
