@@ -24,7 +24,7 @@ export function validFor(sent: Instant, ttlMs: number): Instant {
 }
 
 /** What two clocks may disagree by while a lease lasts: 1 % of it, and 2 ms for the granularity of expiry. */
-export function driftMs(ttlMs: number): number {
+function driftMs(ttlMs: number): number {
   return ttlMs / 100 + 2;
 }
 
