@@ -30,11 +30,11 @@ await bench('locks-embedded', 100_000, async (stage) => {
   const one = { tasks: 1, ownLocks: true, sectionMs: 0, windowMs: 250 };
   if (stage.wants('sequence')) {
     const sequence = await rounds(8, 'sequence', alone, places, one);
-    stage.show(uncontended('Uncontended: one task takes and releases one lock, again and again', sequence));
+    stage.show(uncontended('one task takes and releases one lock, again and again', sequence, 'one task'));
   }
   if (stage.wants('sixteen')) {
     const sixteen = await rounds(8, 'sixteen', alone, places, { ...one, tasks: 16 });
-    stage.show(uncontended('Uncontended: 16 tasks of one process, each on a lock of its own', sixteen));
+    stage.show(uncontended('16 tasks of one process, each on a lock of its own', sixteen, '16 tasks'));
   }
 
   const crowd = { tasks, ownLocks: false, sectionMs: 0, windowMs: 800 };
@@ -137,7 +137,7 @@ function times(all: All, peer: LockerName, figure: Figure): Spread {
   return spread(all.lockstep![figure].map((value, i) => value / theirs[i]!));
 }
 
-function uncontended(title: string, all: All): Section {
+function uncontended(title: string, all: All, who: string): Section {
   const targets: Partial<Record<LockerName, number>> = { 'proper-lockfile': 4, 'redis-semaphore': 3 };
   const lines = lockers.map((name) => {
     const { perSecond, sentEach, cpuUsEach, p99Ms } = all[name]!;
@@ -154,7 +154,7 @@ function uncontended(title: string, all: All): Section {
   const findings = lockers
     .filter((name) => name !== 'lockstep')
     .map((name): Finding =>
-      atLeast(`acquire + release, times ${name}`, times(all, name, 'perSecond').median, targets[name]!),
+      atLeast(`${who}: acquire + release, times ${name}`, times(all, name, 'perSecond').median, targets[name]!),
     );
   return {
     title,
