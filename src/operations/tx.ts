@@ -94,8 +94,7 @@ export interface Tx {
   startsWith(text: string, prefix: string): boolean;
 }
 
-/** What goes into an operation beside its keys. */
-export type Argument = 'text' | 'integer';
+/** What comes out of an operation. */
 export type Reply = string | number | readonly (string | number)[];
 
 /**
