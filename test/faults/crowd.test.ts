@@ -65,7 +65,7 @@ test(
 
 test(`${locks} locks held by one session at once are all kept, then all released`, { timeout: 180_000 }, async () => {
   const directory = temporaryDirectory();
-  const hoarder = start('hoarder', { directory, locks, ttl: 8_000 });
+  const hoarder = start('hoarder', { directory, locks, ttl: 20_000 });
   const done = await hoarder.hears('done', 170_000);
   const { acquireMs, releaseMs, memory } = done as unknown as Record<string, number>;
   console.log(

@@ -96,6 +96,19 @@ export function takeOvers(entries: readonly Entry[], diedMs: ReadonlyMap<string,
   return found;
 }
 
+/** The longest time between two entries, and between whom. */
+export function longestPause(entries: readonly Entry[]): string {
+  let longest = { ms: 0, text: 'none' };
+  for (const [i, entry] of entries.entries()) {
+    const next = entries[i + 1];
+    const ms = (next?.atMs ?? 0) - entry.atMs;
+    if (next === undefined || ms <= longest.ms) continue;
+    const left = entry.done === undefined ? ', which never left' : '';
+    longest = { ms, text: `${ms.toFixed(1)} ms, from ${entry.session}${left} to ${next.session}` };
+  }
+  return longest.text;
+}
+
 /** `50 % 1.2 ms, 99 % 8.1 ms, worst 9.0 ms of 30`. */
 export function spread(ms: readonly number[]): string {
   const sorted = [...ms].sort((a, b) => a - b);

@@ -3,17 +3,17 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { until } from '../contract/sessions.ts';
 import { chance, sizeOf } from './chance.ts';
-import { faultsOf, insideNow, readHistory, spread, takeOvers } from './history.ts';
+import { faultsOf, insideNow, longestPause, readHistory, spread, takeOvers } from './history.ts';
 import { expectFree, look, totalsOf } from './onlooker.ts';
 import { leaveNobodyBehind, type Program, start, temporaryDirectory } from './processes.ts';
 import { nowMs } from './programs/now.ts';
 
 leaveNobodyBehind();
 
-/** So long that whoever waits for its end is noticed. */
-const ttl = 30_000;
-/** Far less than the lease: a death was seen, not waited for. Machines differ, so the figures are printed. */
-const seenMs = 10_000;
+/** So long that whoever waits for its end, or for its renewal at a third of it, is noticed. */
+const ttl = 60_000;
+/** Far less: a death was seen, not waited for. Machines differ, and stall, so the figures are printed. */
+const seenMs = 15_000;
 
 const kills = sizeOf('KILLS', 30);
 const terminations = sizeOf('TERMINATIONS', 15);
@@ -100,7 +100,7 @@ async function checkHistory(
   const waits = entries.map((entry) => entry.waitedMs);
   const after = takeOvers(entries, died);
   console.log(
-    `${what}, ${entries.length} entries; the next one entered after a holder's death: ${spread(after)}; waits: ${spread(waits)}`,
+    `${what}, ${entries.length} entries; the next one entered after a holder's death: ${spread(after)}; waits: ${spread(waits)}; longest pause: ${longestPause(entries)}`,
   );
   const shared = await look(directory);
   expect(faultsOf(entries, new Set(died.keys()), await totalsOf(shared))).toEqual([]);

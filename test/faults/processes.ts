@@ -26,7 +26,8 @@ export interface Program {
   signal(signal: NodeJS.Signals): void;
 }
 
-const node = resolve(import.meta.dirname, '../../node_modules/.bin/node');
+const root = resolve(import.meta.dirname, '../..');
+const node = join(root, 'node_modules/.bin/node');
 /** In the environment of every process that this file's tests start, and of what these start. */
 const marker = `LOCKSTEP_FAULTS=${randomUUID()}`;
 const running = new Set<ChildProcess>();
@@ -36,7 +37,8 @@ export function start(name: string, task: object, options: { talks?: boolean } =
   const [variable = '', id] = marker.split('=');
   const child = spawn(node, [join(import.meta.dirname, 'programs', `${name}.ts`), JSON.stringify(task)], {
     stdio: ['ignore', 'ignore', 'pipe', ...(options.talks === false ? [] : ['ipc' as const])],
-    env: { ...process.env, [variable]: id },
+    // Compiled once: most of the life of a small program would go into that.
+    env: { ...process.env, NODE_COMPILE_CACHE: join(root, '.cache/compiled'), [variable]: id },
   });
   running.add(child);
   const said: Word[] = [];

@@ -14,7 +14,7 @@ for (let from = 0; from < locks; from += 1_000) {
   leases.push(...(await Promise.all(some.map((lock) => lock.acquire()))));
 }
 const acquired = nowMs();
-await sleep(2 * ttl);
+await sleep(1.2 * ttl);
 const held = leases.filter((lease) => lease.remaining() > 0 && !lease.signal.aborted).length;
 const memory = process.memoryUsage().rss;
 const kept = nowMs();
