@@ -157,7 +157,7 @@ function uncontended(title: string, all: All, who: string): Section {
       atLeast(`${who}: acquire + release, times ${name}`, times(all, name, 'perSecond').median, targets[name]!),
     );
   return {
-    title,
+    title: `Uncontended: ${title}`,
     head: ['', 'pairs/s', 'acquire p99 µs', 'sent each', 'client CPU µs', 'lockstep is'],
     lines,
     findings,
