@@ -2,6 +2,7 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { limits } from '../../base/limits.ts';
+import { checkpointer } from './checkpoint.ts';
 import { type Sqlite, type Statement, openSqlite } from './driver.ts';
 import { busyError, closedError, failure, isBusy, removedError } from './failure.ts';
 import { prepareSchema } from './schema.ts';
@@ -153,6 +154,7 @@ class Connection implements Database {
   readonly #commit: Statement;
   readonly #waiting = patience();
 
+  readonly #committed: () => void;
   readonly #inode: number | undefined;
   #removed = false;
   #queue: Asked[] = [];
@@ -173,6 +175,7 @@ class Connection implements Database {
     this.#beginRead = sqlite.prepare('BEGIN');
     this.#commit = sqlite.prepare('COMMIT');
     this.#inode = inodeOf(directory);
+    this.#committed = checkpointer(sqlite, join(directory, fileName));
   }
 
   run<R>(work: Work<R>): Promise<R> {
@@ -195,6 +198,7 @@ class Connection implements Database {
       const reply = step(this.#tx);
       this.#tx.flush();
       this.#commit.run();
+      this.#committed();
       return reply;
     } catch (error) {
       this.#rollback();
@@ -276,6 +280,7 @@ class Connection implements Database {
       for (const wake of one.wakes) one.work.wake(wake);
       one.resolve(one.reply);
     }
+    this.#committed();
   };
 
   #step(one: Asked): void {

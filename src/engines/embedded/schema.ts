@@ -25,6 +25,9 @@ const schemaVersion = 1;
  */
 const pageBytes = 1024;
 
+/** So much of the write-ahead log stays on the disk when a new one begins. See checkpoint.ts. */
+export const logBytes = 1_048_576;
+
 const tables = `
   CREATE TABLE keys (
     key TEXT PRIMARY KEY, kind INTEGER NOT NULL, expires INTEGER, value TEXT,
@@ -64,8 +67,8 @@ export function prepareSchema(sqlite: Sqlite, directory: string, durability: 'no
   }
   sqlite.exec(`
     PRAGMA synchronous = ${durability};
-    PRAGMA wal_autocheckpoint = 1000;
-    PRAGMA journal_size_limit = 4194304;
+    PRAGMA wal_autocheckpoint = 0;
+    PRAGMA journal_size_limit = ${logBytes};
     PRAGMA temp_store = MEMORY;
     PRAGMA cache_size = -8192;
   `);

@@ -116,12 +116,13 @@ test('what a thread was about to write when it was terminated never happened', a
   expect(await pending).toEqual(['ok', '8']);
 });
 
-test('fifty processes can open a new directory at once', async () => {
+test('many processes can open a new directory at once', async () => {
+  const many = process.env['CI'] === undefined ? 16 : 50;
   const directory = join(temporaryDirectory(), 'new');
-  const openers = Array.from({ length: 50 }, () => program('once', directory));
+  const openers = Array.from({ length: many }, () => program('once', directory));
   await Promise.all(openers.map(ended));
-  expect(openers.map(({ child }) => child.exitCode)).toEqual(Array.from({ length: 50 }, () => 0));
-  expect(await valueIn(await openEngine(directory))).toBe(50);
+  expect(openers.map(({ child }) => child.exitCode)).toEqual(openers.map(() => 0));
+  expect(await valueIn(await openEngine(directory))).toBe(many);
 }, 90_000);
 
 test('the engines of one directory in one thread share one connection, until the last is closed', async () => {
@@ -170,7 +171,11 @@ test('a step that throws rejects alone and leaves no trace', async () => {
 test('messages of a step are sent when it is committed, and never if it is not', async () => {
   const engine = await openEngine(temporaryDirectory());
   const heard: string[] = [];
-  const bell = await engine.listen('me', { message: (text) => heard.push(text), undelivered: () => {}, resync: () => {} });
+  const bell = await engine.listen('me', {
+    message: (text) => heard.push(text),
+    undelivered: () => {},
+    resync: () => {},
+  });
   const spoil = step('spoil', (tx) => {
     tx.wake('me', 'from nowhere');
     throw new Error('spoilt');
