@@ -6,6 +6,7 @@ import { limits } from './base/limits.ts';
 import { checkSpace } from './base/names.ts';
 import type { Engine } from './engines/engine.ts';
 import { memoryEngine } from './engines/memory.ts';
+import type { ReadyClient } from './engines/redis/client.ts';
 import { createLockstep, type Lockstep } from './lockstep.ts';
 import { Session } from './session/session.ts';
 
@@ -22,14 +23,18 @@ export interface OpenOptions {
   durability?: 'normal' | 'full';
   /** Leases of an event loop that does not turn are kept this long. Default: ten times the lease. */
   maxStall?: Duration;
+  /** Redis: hears of settings of the server under which it may lose what is shared. Default: `process.emitWarning`. */
+  onWarning?: (warning: Error) => void;
 }
 
 /**
  * Opens the shared state at `where`: a directory (`./dir`, `file:///srv/dir`; default `./.lockstep`) that all tasks,
- * threads and processes of this machine share, or `memory:`, for one process and for tests: each call a state of its own.
+ * threads and processes of this machine share; a Redis or Valkey server (`redis://host:6379`, `rediss://…`,
+ * `redis+unix:/path`, `redis+sentinel://host:26379/master`, or a client of ioredis or node-redis, which is duplicated and
+ * itself left alone); or `memory:`, for one process and for tests: each call a state of its own.
  * Rejects with `INVALID_ARGUMENT` or `UNAVAILABLE`; the text says what to do.
  */
-export async function open(where = './.lockstep', options: OpenOptions = {}): Promise<Lockstep> {
+export async function open(where: string | ReadyClient = './.lockstep', options: OpenOptions = {}): Promise<Lockstep> {
   const settings = checkOptions(options);
   return connect(await engineAt(where, options), settings);
 }
@@ -48,7 +53,7 @@ export interface Settings {
 
 /** Checks options and fills in what is absent. Throws `INVALID_ARGUMENT`. */
 export function checkOptions(options: OpenOptions): Settings {
-  const { space = 'default', label = basename(process.argv[1] ?? ''), durability, maxStall } = options;
+  const { space = 'default', label = basename(process.argv[1] ?? ''), durability, maxStall, onWarning } = options;
   checkSpace(space);
   if (typeof label !== 'string' || label.length > limits.labelLengthMax) {
     throw invalidArgument('label', label, `text of at most ${limits.labelLengthMax} characters`);
@@ -56,6 +61,8 @@ export function checkOptions(options: OpenOptions): Settings {
   if (durability !== undefined && durability !== 'normal' && durability !== 'full') {
     throw invalidArgument('durability', durability, "'normal' or 'full'");
   }
+  if (onWarning !== undefined && typeof onWarning !== 'function')
+    throw invalidArgument('onWarning', onWarning, 'a function');
   return { space, label, maxStallMs: maxStall === undefined ? 0 : toMs('maxStall', maxStall, 1, limits.leaseMsMax) };
 }
 
@@ -68,17 +75,26 @@ async function openSession(engine: Engine, settings: Settings): Promise<Session>
   }
 }
 
-async function engineAt(where: string, options: OpenOptions): Promise<Engine> {
+async function engineAt(where: string | ReadyClient, options: OpenOptions): Promise<Engine> {
+  if (typeof where === 'object' && where !== null) return redisAt(where, options);
   if (typeof where !== 'string' || where === '') throw invalidArgument('where', where, "a directory, or 'memory:'");
   if (where === 'memory:') return memoryEngine();
+  if (/^redis[a-z+]*:/i.test(where)) return redisAt(where, options);
   const { embeddedEngine } = await import('./engines/embedded/embedded.ts'); // and SQLite, only where it is wanted
   return embeddedEngine({ directory: directoryOf(where), durability: options.durability ?? 'normal' });
+}
+
+async function redisAt(where: string | ReadyClient, options: OpenOptions): Promise<Engine> {
+  const { clientsAt } = await import('./engines/redis/clients.ts');
+  const { redisEngine } = await import('./engines/redis/redis.ts');
+  const { onWarning = (warning) => process.emitWarning(warning) } = options;
+  return redisEngine({ clients: await clientsAt(where), onWarning });
 }
 
 function directoryOf(where: string): string {
   if (where.startsWith('file:')) return fileURL(where);
   if (/^[a-z][a-z0-9+.-]+:/i.test(where)) {
-    throw invalidArgument('where', where, "a directory such as './.lockstep', a file: URL, or 'memory:'");
+    throw invalidArgument('where', where, "a directory such as './.lockstep', a file: or redis: URL, or 'memory:'");
   }
   return where;
 }

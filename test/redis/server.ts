@@ -32,19 +32,20 @@ export interface RedisServer {
 }
 
 /** Starts a server, empty and without a file unless `settings` say otherwise. */
-export async function startRedisServer(settings: readonly string[] = []): Promise<RedisServer> {
+export async function startRedisServer(settings: readonly string[] = [], password?: string): Promise<RedisServer> {
   const directory = mkdtempSync(join(tmpdir(), 'lockstep-redis-'));
   const socket = join(directory, 'redis.sock');
   const port = await freePort();
   const place = ['--bind', '127.0.0.1', '--port', String(port), '--unixsocket', socket, '--dir', directory];
   const plain = ['--save', '', '--appendonly', 'no', '--databases', '100'];
   const clients: Redis[] = [];
+  const options = { path: socket, enableReadyCheck: true, ...(password === undefined ? {} : { password }) };
   let server: ChildProcess | undefined;
   const atExit = (): void => void server?.kill('SIGKILL');
   process.once('exit', atExit);
 
   function client(): Redis {
-    const made = new Redis({ path: socket, retryStrategy: () => 20 });
+    const made = new Redis({ ...options, retryStrategy: () => 20 });
     made.on('error', () => {}); // not up yet, or gone: tried again
     clients.push(made);
     return made;
@@ -52,7 +53,7 @@ export async function startRedisServer(settings: readonly string[] = []): Promis
 
   async function start(): Promise<void> {
     server = spawn('redis-server', [...place, ...plain, ...settings], { stdio: 'ignore' });
-    const probe = new Redis({ path: socket, retryStrategy: (tries) => (tries > 500 ? null : 20) });
+    const probe = new Redis({ ...options, retryStrategy: (tries) => (tries > 500 ? null : 20) });
     probe.on('error', () => {});
     try {
       await probe.ping();

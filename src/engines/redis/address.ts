@@ -6,11 +6,6 @@ export interface RedisAddress {
   readonly options: object;
 }
 
-/** Whether `open` means a Redis server by it. */
-export function isRedisAddress(where: string): boolean {
-  return /^(?:rediss?|redis\+[a-z]+):/i.test(where);
-}
-
 /**
  * Reads `redis://[[user]:password@]host[:port][/db]`, `rediss://…` (TLS), `redis+unix:[//[user]:password@]/path[?db=n]`
  * and `redis+sentinel://[[user]:password@]host[:port],host[:port],…/master[/db]`. Throws `INVALID_ARGUMENT`.

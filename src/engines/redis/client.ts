@@ -27,6 +27,11 @@ export interface RedisConnection {
   close(): void;
 }
 
+/** A ready client of ioredis or node-redis, as far as types tell. */
+export interface ReadyClient {
+  duplicate(...options: never[]): unknown;
+}
+
 /** Options of a client that can be cloned. */
 export interface ClientRecipe {
   readonly library: 'ioredis' | 'redis';

@@ -8,11 +8,14 @@ import { openInbox } from './inbox.ts';
 import { redisKeepers } from './keeper.ts';
 import { Link } from './link.ts';
 import { type Scripts, operationScripts, redisRunner } from './runner.ts';
+import { checkServer } from './server-check.ts';
 
 export interface RedisOptions {
   readonly clients: RedisClients;
   /** A server that does not answer for this long is `UNAVAILABLE`: ms. */
   readonly commandMs?: number;
+  /** Called once for each setting of the server that should be changed. Without it nobody looks. */
+  readonly onWarning?: (warning: Error) => void;
 }
 
 /**
@@ -23,11 +26,13 @@ export interface RedisOptions {
  * `watch` never tells of a death: a session whose connection is away looks the same for a moment, and must not lose a
  * lease by that. The dead are skipped as waiters, by the count of PUBLISH, and end as holders with their leases.
  */
-export async function redisEngine({ clients, commandMs = limits.redisCommandMs }: RedisOptions): Promise<Engine> {
+export async function redisEngine(options: RedisOptions): Promise<Engine> {
+  const { clients, commandMs = limits.redisCommandMs, onWarning } = options;
   const scripts = operationScripts();
   const link = openLink(clients, scripts, commandMs);
   try {
     await asked(link.name, link.command(['PING']));
+    if (onWarning !== undefined) for (const warning of await checkServer(link)) onWarning(warning);
   } catch (error) {
     await link.close();
     throw error;
@@ -56,7 +61,7 @@ export async function redisEngine({ clients, commandMs = limits.redisCommandMs }
 
     listen: (session, inbox) => openInbox(clients, session, inbox),
     watch: () => () => {},
-    keeper: (options) => keepers.keeper(options),
+    keeper: (wanted) => keepers.keeper(wanted),
 
     close() {
       closing ??= keepers.close().then(() => link.close());

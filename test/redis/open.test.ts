@@ -1,0 +1,157 @@
+import { createClient } from 'redis';
+import { Redis } from 'ioredis';
+import { Redis as Redis5 } from 'ioredis5';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { parseAddress } from '../../src/engines/redis/address.ts';
+import type { Lockstep } from '../../src/lockstep.ts';
+import { open, type OpenOptions } from '../../src/open.ts';
+import { failure } from '../contract/sessions.ts';
+import { type RedisServer, hasRedisServer, startRedisServer } from './server.ts';
+
+describe.skipIf(!hasRedisServer)('open of a Redis server', () => {
+  let server: RedisServer;
+  beforeAll(async () => {
+    server = await startRedisServer(['--appendonly', 'yes']);
+  });
+  afterAll(() => server.remove());
+
+  async function opened(where: Parameters<typeof open>[0], options: OpenOptions = {}): Promise<Lockstep> {
+    const shared = await open(where, { onWarning: () => {}, ...options });
+    onTestFinished(() => shared.close());
+    return shared;
+  }
+
+  test('addresses by TCP, by socket, and clients of ioredis 5 and 6 and node-redis share one state', async () => {
+    const v6 = new Redis({ path: server.socket });
+    const v5 = new Redis5({ path: server.socket });
+    const node = createClient({ socket: { path: server.socket, tls: false } });
+    onTestFinished(() => {
+      v6.disconnect();
+      v5.disconnect();
+    });
+    const all = [`redis://127.0.0.1:${server.port}`, server.address, v6, v5, node];
+    const counts: number[] = [];
+    for (const where of all) counts.push(await (await opened(where)).counter('opened').add());
+    expect(counts).toEqual([1, 2, 3, 4, 5]);
+  });
+
+  test('a client that was given is left as it is', async () => {
+    const client = new Redis({ path: server.socket, keyPrefix: 'mine:' });
+    onTestFinished(() => client.disconnect());
+    const shared = await open(client, { onWarning: () => {} });
+    await shared.counter('x').add();
+    await shared.close();
+    expect(client.status).toBe('ready');
+    expect(client.options).toMatchObject({ keyPrefix: 'mine:', enableOfflineQueue: true });
+    expect(await client.get('x')).toBeNull();
+    expect(await server.client().get('{default}:counter:x')).toBe('1');
+  });
+
+  test('a password that is wrong is refused at once, and never shown', async () => {
+    const closed = await startRedisServer(['--requirepass', 'right', '--appendonly', 'yes'], 'right');
+    onTestFinished(() => closed.remove());
+    const begin = performance.now();
+    for (const password of ['wrong@', '']) {
+      const error = await failure(open(`redis://${password === '' ? '' : `:${password}`}127.0.0.1:${closed.port}`));
+      expect(error).toMatchObject({ code: 'UNAVAILABLE' });
+      expect(error.message).toMatch(/WRONGPASS|NOAUTH/);
+      expect(error.message).not.toContain('wrong');
+    }
+    expect(performance.now() - begin).toBeLessThan(4_000);
+    await opened(`redis://:right@127.0.0.1:${closed.port}`);
+  });
+
+  test('an ACL user with the rules of docs/redis.md can do everything', async () => {
+    const rules = [
+      'on',
+      '>secret',
+      '~{default}:*',
+      '~lock-*',
+      '&lockstep:*',
+      '+@connection',
+      '+@scripting',
+      '+@pubsub',
+    ];
+    const commands = ['+@read', '+@write', '+time', '+info', '-@dangerous', '+info'];
+    await server.client().call('ACL', 'SETUSER', 'ann', ...rules, ...commands);
+    const shared = await opened(`redis://ann:secret@127.0.0.1:${server.port}`);
+    await shared.lock('x').run(() => shared.counter('acl').add());
+    expect(await shared.counter('acl').get()).toBe(1);
+  });
+
+  test('there are warnings about settings that may lose what is shared, and none where all is well', async () => {
+    const heard: Error[] = [];
+    await opened(server.address, { onWarning: (warning) => heard.push(warning) });
+    expect(heard).toEqual([]);
+    const cache = await startRedisServer(['--maxmemory', '100mb', '--maxmemory-policy', 'allkeys-lru']);
+    onTestFinished(() => cache.remove());
+    await opened(cache.address, { onWarning: (warning) => heard.push(warning) });
+    expect(heard.map((warning) => (warning as Error & { setting: string }).setting)).toEqual([
+      'maxmemory-policy',
+      'appendonly',
+    ]);
+    expect(heard[0]!.message).toContain('Set maxmemory-policy noeviction');
+  });
+
+  test('a server that is not there is UNAVAILABLE within the deadline', async () => {
+    const gone = await startRedisServer();
+    await gone.remove();
+    const error = await failure(open(`redis://127.0.0.1:${gone.port}`));
+    expect(error).toMatchObject({ code: 'UNAVAILABLE', details: { applied: 'no' } });
+    expect(error.message).toContain('ECONNREFUSED');
+  });
+
+  test('a node of a cluster is refused with the reason', async () => {
+    const node = await startRedisServer(['--cluster-enabled', 'yes']);
+    onTestFinished(() => node.remove());
+    const error = await failure(open(`redis://127.0.0.1:${node.port}`));
+    expect(error).toMatchObject({ code: 'INVALID_ARGUMENT' });
+    expect(error.message).toContain('cluster');
+  });
+});
+
+test('addresses are read as documented, and shown without passwords', () => {
+  expect(parseAddress('redis://ann:p%40ss@db.example:7000/3')).toEqual({
+    name: 'redis://db.example:7000/3',
+    options: { host: 'db.example', port: 7000, db: 3, username: 'ann', password: 'p@ss' },
+  });
+  expect(parseAddress('rediss://[::1]').options).toEqual({
+    host: '::1',
+    port: 6379,
+    db: 0,
+    tls: { servername: '::1' },
+  });
+  expect(parseAddress('redis+unix:/run/redis.sock?db=2')).toEqual({
+    name: 'redis+unix:/run/redis.sock',
+    options: { path: '/run/redis.sock', db: 2 },
+  });
+  expect(parseAddress('redis+unix://ann:secret@/run/redis.sock').options).toEqual({
+    path: '/run/redis.sock',
+    db: 0,
+    username: 'ann',
+    password: 'secret',
+  });
+  expect(parseAddress('redis+sentinel://:secret@a:26379,b/main/1')).toEqual({
+    name: 'redis+sentinel://a:26379,b/main',
+    options: {
+      sentinels: [
+        { host: 'a', port: 26_379 },
+        { host: 'b', port: 26_379 },
+      ],
+      name: 'main',
+      role: 'master',
+      db: 1,
+      password: 'secret',
+    },
+  });
+  for (const wrong of [
+    'redis://a:b:c',
+    'redis://u:secret@host/x',
+    'redis+unix:',
+    'redis+sentinel://a',
+    'redis+quic://a',
+  ]) {
+    expect(() => parseAddress(wrong)).toThrow(/^where is /);
+    expect(() => parseAddress(wrong)).not.toThrow(/secret/);
+  }
+});
