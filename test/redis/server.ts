@@ -39,7 +39,7 @@ export async function startRedisServer(settings: readonly string[] = [], passwor
   const place = ['--bind', '127.0.0.1', '--port', String(port), '--unixsocket', socket, '--dir', directory];
   const plain = ['--save', '', '--appendonly', 'no', '--databases', '100'];
   const clients: Redis[] = [];
-  const options = { path: socket, enableReadyCheck: true, ...(password === undefined ? {} : { password }) };
+  const options = { path: socket, maxRetriesPerRequest: null, ...(password === undefined ? {} : { password }) };
   let server: ChildProcess | undefined;
   const atExit = (): void => void server?.kill('SIGKILL');
   process.once('exit', atExit);

@@ -63,6 +63,7 @@ function connection(client: RedisClientType, ended: (reason: Error) => void): Re
   };
   client.on('error', (error: Error) => {
     last = error;
+    if (!client.isOpen) end(); // a client that does not reconnect says no more than this
   });
   client.once('end', end);
   const up = new Promise<void>((resolve) => {

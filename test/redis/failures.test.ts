@@ -1,0 +1,224 @@
+import { createClient } from 'redis';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { keysOf } from '../../src/base/names.ts';
+import type { Engine } from '../../src/engines/engine.ts';
+import { clientsAt } from '../../src/engines/redis/clients.ts';
+import { redisEngine } from '../../src/engines/redis/redis.ts';
+import type { Lockstep } from '../../src/lockstep.ts';
+import { connect } from '../../src/open.ts';
+import * as counter from '../../src/operations/counter.ts';
+import { failure, until } from '../contract/sessions.ts';
+import { type Proxy, startProxy } from './proxy.ts';
+import { type RedisServer, hasRedisServer, startRedisServer } from './server.ts';
+
+const clients = {
+  ioredis: (proxy: Proxy) => clientsAt(proxy.address),
+  'node-redis': (proxy: Proxy) => clientsAt(createClient({ url: proxy.address })),
+};
+
+describe.skipIf(!hasRedisServer).each(Object.entries(clients))('a Redis server that fails, by %s', (_, clientsOf) => {
+  let server: RedisServer;
+  let proxy: Proxy;
+  beforeAll(async () => {
+    server = await startRedisServer([
+      '--enable-debug-command',
+      'yes',
+      '--appendonly',
+      'yes',
+      '--appendfsync',
+      'always',
+    ]);
+  });
+  afterAll(() => server.remove());
+  beforeEach(async () => {
+    await server.client().flushall();
+    proxy = await startProxy(server.socket);
+  });
+  afterEach(() => proxy.close());
+
+  const commandMs = 1_500;
+
+  async function openEngine(): Promise<Engine> {
+    const engine = await redisEngine({ clients: await clientsOf(proxy), commandMs });
+    onTestFinished(() => engine.close());
+    return engine;
+  }
+
+  async function openSession(label: string): Promise<Lockstep> {
+    const engine = await redisEngine({ clients: await clientsOf(proxy), commandMs });
+    const shared = await connect(engine, { space: 'test', label, maxStallMs: 0 });
+    onTestFinished(() => shared.close());
+    return shared;
+  }
+
+  const key = { counter: keysOf('test').counter('n') };
+  const add = (engine: Engine): Promise<unknown> => engine.run(counter.add, key, { by: 1 });
+  const total = async (): Promise<number> => Number(await server.client().get(key.counter));
+
+  test('a step whose reply is cut off is carried out once, and says that nobody knows', async () => {
+    const engine = await openEngine();
+    await add(engine);
+    let cuts = 3;
+    proxy.cutAfter = (request) => request.includes('EVALSHA') && cuts-- > 0;
+    for (let cut = 1; cut <= 3; cut++) {
+      const error = await failure(add(engine));
+      expect(error).toMatchObject({ code: 'UNAVAILABLE', details: { applied: 'unknown' } });
+      expect(await total()).toBe(cut + 1);
+    }
+    expect(await add(engine)).toEqual(['ok', '5']);
+  });
+
+  test('steps that were not sent yet wait for the next connection, in order', async () => {
+    const engine = await openEngine();
+    await add(engine);
+    proxy.cut();
+    await until('the cut is seen', async () => {
+      const outcomes = await Promise.allSettled([add(engine)]);
+      return outcomes[0]!.status === 'fulfilled';
+    });
+    const before = await total();
+    const sums = await Promise.all(Array.from({ length: 50 }, () => add(engine)));
+    expect(sums).toEqual(sums.map((__, i) => ['ok', String(before + 1 + i)]));
+  });
+
+  test('replies that never come are UNAVAILABLE at the deadline, and it goes on by itself', async () => {
+    const engine = await openEngine();
+    await add(engine);
+    proxy.swallow = true;
+    const begin = performance.now();
+    expect(await failure(add(engine))).toMatchObject({ code: 'UNAVAILABLE', details: { applied: 'unknown' } });
+    expect(performance.now() - begin).toBeLessThan(commandMs * 2);
+    proxy.swallow = false;
+    await until('it is back', async () => (await add(engine).catch(() => undefined)) !== undefined);
+  });
+
+  test('slow replies change nothing', async () => {
+    const engine = await openEngine();
+    proxy.delayMs = 50;
+    const sums = await Promise.all(Array.from({ length: 20 }, () => add(engine)));
+    expect(sums).toEqual(sums.map((__, i) => ['ok', String(i + 1)]));
+  });
+
+  test('SCRIPT FLUSH in the middle changes neither results nor order', async () => {
+    const engine = await openEngine();
+    const admin = server.client();
+    const sums: unknown[] = [];
+    for (let round = 0; round < 20; round++) {
+      const all = Array.from({ length: 20 }, () => add(engine));
+      await admin.script('FLUSH');
+      sums.push(...(await Promise.all(all)));
+    }
+    expect(sums).toEqual(sums.map((__, i) => ['ok', String(i + 1)]));
+  });
+
+  test('a server that is down is UNAVAILABLE within the deadline with the reason, then it works again', async () => {
+    const engine = await openEngine();
+    await add(engine);
+    await server.stop();
+    const begin = performance.now();
+    const error = await failure(add(engine).then(() => add(engine)));
+    expect(error).toMatchObject({ code: 'UNAVAILABLE' });
+    expect(performance.now() - begin).toBeLessThan(commandMs * 3);
+    await until('it fails at once', async () => {
+      const from = performance.now();
+      await failure(add(engine));
+      return performance.now() - from < commandMs / 2;
+    });
+    await server.start();
+    await until('it is back', async () => (await add(engine).catch(() => undefined)) !== undefined);
+    expect(await total()).toBe(2);
+  });
+
+  test('a server out of memory, or read-only, is UNAVAILABLE with its own words, and nothing is written', async () => {
+    const engine = await openEngine();
+    const admin = server.client();
+    await add(engine);
+    await admin.config('SET', 'maxmemory', '1');
+    const full = await failure(add(engine));
+    expect(full).toMatchObject({ code: 'UNAVAILABLE', details: { applied: 'no' } });
+    expect(full.message).toMatch(/OOM .*raise maxmemory/);
+    await admin.config('SET', 'maxmemory', '0');
+    await admin.replicaof('127.0.0.1', 1);
+    const readOnly = await failure(add(engine));
+    expect(readOnly).toMatchObject({ code: 'UNAVAILABLE', details: { applied: 'no' } });
+    expect(readOnly.message).toMatch(/READONLY|MASTERDOWN/);
+    await admin.replicaof('NO', 'ONE');
+    expect(await add(engine)).toEqual(['ok', '2']);
+  });
+
+  test('a server that is loading is asked again until it has loaded', async () => {
+    const slowly = ['--key-load-delay', '1000', '--loading-process-events-interval-bytes', '1024'];
+    const loader = await startRedisServer(['--appendonly', 'yes', ...slowly]);
+    onTestFinished(() => loader.remove());
+    const behind = await startProxy(loader.socket);
+    onTestFinished(() => behind.close());
+    const engine = await redisEngine({ clients: await clientsOf(behind), commandMs });
+    onTestFinished(() => engine.close());
+    await add(engine);
+    const keys = loader.client().pipeline();
+    for (let i = 0; i < 500; i++) keys.set(`k${i}`, 'x'.repeat(100));
+    await keys.exec();
+    await loader.stop();
+    await failure(add(engine)); // the connection is gone
+    const loaded = loader.start();
+    expect(await Promise.all([add(engine), add(engine)])).toEqual([
+      ['ok', '2'],
+      ['ok', '3'],
+    ]);
+    await loaded;
+  });
+
+  test('CLIENT KILL in storms: waiters are served, in turn, and nobody hangs', async () => {
+    const [a, b] = await Promise.all([openSession('a'), openSession('b')]);
+    const admin = server.client();
+    let inside = 0;
+    let done = 0;
+    const fences: number[] = [];
+    const task = async (shared: Lockstep): Promise<void> => {
+      while (done < 60) {
+        try {
+          await shared.lock('x', { ttl: 2_000 }).run(async (lease) => {
+            inside += 1;
+            expect(inside).toBe(1);
+            fences.push(lease.fence);
+            await new Promise((next) => setImmediate(next));
+            inside -= 1;
+            done += 1;
+          });
+        } catch (error) {
+          expect(error).toMatchObject({ code: expect.stringMatching(/UNAVAILABLE|LEASE_LOST/) as string });
+        }
+      }
+    };
+    const storm = setInterval(() => {
+      admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes').catch(() => {});
+      admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub').catch(() => {});
+    }, 100);
+    onTestFinished(() => clearInterval(storm));
+    await Promise.all([task(a), task(a), task(b), task(b)]);
+    expect(fences).toEqual([...new Set(fences)].sort((one, other) => one - other));
+  });
+
+  test('a waiter whose mail was lost with its connection asks again by itself', async () => {
+    const [a, b] = await Promise.all([openSession('a'), openSession('b')]);
+    const held = await a.lock('x', { ttl: '30s' }).acquire();
+    const waiting = b.lock('x', { ttl: '30s' }).acquire();
+    await until('b waits', async () => (await a.lock('x').inspect()).waiters.length === 1);
+    await server.client().call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    await held.release(); // PUBLISH counts nobody, or somebody who never gets it
+    const begin = performance.now();
+    await (await waiting).release();
+    expect(performance.now() - begin).toBeLessThan(5_000);
+  });
+
+  test('a lease is lost on time when the server hangs without closing the connection', async () => {
+    const a = await openSession('a');
+    const lease = await a.lock('x', { ttl: 500 }).acquire();
+    const begin = performance.now();
+    proxy.swallow = true;
+    await new Promise((aborted) => lease.signal.addEventListener('abort', aborted));
+    expect(performance.now() - begin).toBeLessThan(1_000);
+    expect(lease.signal.reason).toMatchObject({ code: 'LEASE_LOST', details: { cause: 'expired' } });
+    proxy.swallow = false;
+  });
+});
