@@ -25,7 +25,7 @@ type Pair = (lock: string, turn: number) => Promise<void>;
 if (import.meta.main) {
   const [way, directory, lock, tasks, page] = process.argv.slice(2) as [Way, ...string[]];
   const pair = way === 'lockstep' ? await overEngine(directory!) : overSqlite(directory!, page!);
-  for (let i = 0; i < 5_000; i++) await pair(`${lock}:0`, i); // warm
+  for (let i = 0; i < 20_000; i++) await pair(`${lock}:0`, i); // warm
   console.log('ready');
   const [told] = (await once(process.stdin, 'data')) as [Buffer];
   const [startMs, untilMs] = String(told).split(' ').map(Number);
