@@ -16,13 +16,14 @@ export interface Timer {
 
 const longestTimerMs = 2_147_483_647;
 
-/** The machine's own time. `hrtime` rather than `performance.now()`: the latter starts anew in each thread. */
+/** `performance.now()` is the faster of the two, and starts anew in each thread. */
+const [seconds, nanoseconds] = process.hrtime();
+const startMs = seconds * 1_000 + nanoseconds / 1e6 - performance.now();
+
+/** The machine's own time. */
 export const systemClock: Clock = {
   wallUs: () => Date.now() * 1_000,
-  monotonicMs: () => {
-    const [seconds, nanoseconds] = process.hrtime();
-    return seconds * 1_000 + nanoseconds / 1e6;
-  },
+  monotonicMs: () => startMs + performance.now(),
   timer(ms, callback) {
     const timeout = setTimeout(callback, Math.min(Math.max(ms, 0), longestTimerMs));
     timeout.unref();

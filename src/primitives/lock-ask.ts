@@ -187,18 +187,18 @@ export function giveBack(session: Session, keys: operations.LockKeys, owner: str
 }
 
 /** Tries until the store answers, or until what is to be ended is over by itself. */
-async function insist(session: Session, forMs: number, send: () => Promise<unknown>): Promise<void> {
-  const end = session.clock.monotonicMs() + forMs;
-  for (let attempt = 1; ; attempt++) {
-    try {
-      await send();
-      return;
-    } catch (error) {
-      if (!isPassing(error) || session.clock.monotonicMs() >= end) return;
+function insist(session: Session, forMs: number, send: () => Promise<unknown>): Promise<void> {
+  const sentMs = session.clock.monotonicMs();
+  return send().then(nothing, async (error: unknown) => {
+    let failure = error;
+    for (let attempt = 1; isPassing(failure) && session.clock.monotonicMs() < sentMs + forMs; attempt++) {
+      await new Promise<void>((resolve) => session.clock.timer(backOffMs(attempt), resolve));
+      failure = await send().then(nothing, (again: unknown) => again);
     }
-    await new Promise<void>((resolve) => session.clock.timer(backOffMs(attempt), resolve));
-  }
+  });
 }
+
+const nothing = (): void => {};
 
 /** Whether the same request may succeed later. */
 function isPassing(error: unknown): boolean {

@@ -50,6 +50,8 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
   #waiters: Waiter[] = [];
   #ask: LockAsk | undefined;
   #hold: Hold | undefined;
+  /** The first fence of what is held. */
+  #fence = 0;
   #inARow = 0;
   /** Since when another session waits: monotonic ms. */
   #wantedSince = Number.POSITIVE_INFINITY;
@@ -87,12 +89,13 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
     return true;
   }
 
-  async release(lease: HeldLease): Promise<void> {
-    if (this.lease !== lease) return;
+  release(lease: HeldLease): Promise<void> {
+    if (this.lease !== lease) return done;
     this.lease = undefined;
     this.session.exit();
-    if (this.#mayHandOn()) this.#next();
-    else await this.#giveBack();
+    if (!this.#mayHandOn()) return this.#giveBack();
+    this.#next();
+    return done;
   }
 
   leftMs(lease: HeldLease): number {
@@ -142,6 +145,7 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
       this.session.inBackground(giveBack(this.session, this.keys, owner, 0));
       return;
     }
+    this.#fence = parseOwner(owner)?.fence ?? 0;
     this.#inARow = 0;
     this.#wantedSince = waitedMs < 0 ? Number.POSITIVE_INFINITY : this.session.clock.monotonicMs() - waitedMs;
     const { ttlMs, maxHoldMs } = first;
@@ -227,7 +231,7 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
     if (this.#inARow > 0 && (waiter.ttlMs !== hold.ttlMs || waiter.maxHoldMs > 0)) {
       this.session.leases.keepOn(hold, waiter.ttlMs, waiter.maxHoldMs);
     }
-    const fence = (parseOwner(hold.owner)?.fence ?? 0) + this.#inARow;
+    const fence = this.#fence + this.#inARow;
     const since = Math.floor(this.session.clock.wallUs() / 1000);
     this.lease = new HeldLease(this, fence, since, waiter.site);
     waiter.wait?.end();
@@ -246,16 +250,16 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
   }
 
   /** Gives the lock back to the store, which hands it on; whoever waits here asks anew, behind the others. */
-  async #giveBack(): Promise<void> {
+  #giveBack(): Promise<void> {
     const hold = this.#hold;
-    if (hold === undefined) return;
+    if (hold === undefined) return done;
     const leftMs = this.session.leases.leftMs(hold);
     this.session.leases.drop(hold);
     this.#hold = undefined;
     this.lease = undefined;
-    const done = giveBack(this.session, this.keys, hold.owner, leftMs);
+    const given = giveBack(this.session, this.keys, hold.owner, leftMs);
     this.#advance();
-    await done;
+    return given;
   }
 
   #lost(hold: Hold, loss: Loss): void {
@@ -305,6 +309,8 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
     );
   }
 }
+
+const done = Promise.resolve();
 
 const reasons: Readonly<Record<Loss['cause'], string>> = {
   lost: 'the store gave it to somebody else or forgot it',

@@ -1,3 +1,4 @@
+import { limits } from '../base/limits.ts';
 import type { LockNames } from '../base/names.ts';
 import type { Session } from '../session/session.ts';
 import { leaveLine } from './lock-ask.ts';
@@ -10,12 +11,16 @@ export interface LockName {
   readonly keys: LockNames;
 }
 
-/** The one line of a session before a lock, whatever the number of handles. It is there while it has something to do. */
+/**
+ * The one line of a session before a lock, whatever the number of handles. It is there while it has something to do; the
+ * first `idleLinesMax` stay for the next time.
+ */
 export function lineOf(session: Session, where: LockName): LockLine {
   const key = where.keys.owner;
   const line = session.receivers.get(key) as LockLine | undefined;
   if (line !== undefined) return line;
   const made = new LockLine(session, where, (idle) => {
+    if (session.receivers.size <= limits.idleLinesMax) return;
     if (session.receivers.get(key) === idle) session.receivers.delete(key);
   });
   session.receivers.set(key, made);

@@ -22,8 +22,8 @@ export function tokenOf(subject: string): Token | undefined {
 
 /** The parts of an owner; nothing for what another program wrote. */
 export function parseOwner(owner: string): Owner | undefined {
-  const token = tokenOf(owner);
-  const [, , , fence = '', since = ''] = owner.split(':', 5);
-  if (token === undefined || fence === '' || since === '') return undefined;
-  return { ...token, fence: Number(fence), sinceMs: Number(since) / 1000 };
+  const [session = '', ask = '', ttl = '', fence = '', since = ''] = owner.split(':', 5);
+  const ttlMs = Number(ttl);
+  if (since === '' || !Number.isSafeInteger(ttlMs)) return undefined;
+  return { text: `${session}:${ask}:${ttl}`, session, ttlMs, fence: Number(fence), sinceMs: Number(since) / 1000 };
 }

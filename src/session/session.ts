@@ -59,6 +59,8 @@ export class Session {
   #doorbell: Doorbell | undefined;
   #asks = 0;
   #busy = 0;
+  /** About to let the process end, if nothing else begins. */
+  #letsGo = false;
   #closing: Promise<void> | undefined;
   readonly #background: Set<Promise<unknown>> = new Set();
 
@@ -109,13 +111,18 @@ export class Session {
   /** Something begins to wait or is held: the process stays alive for it. */
   enter(): void {
     this.#busy += 1;
-    if (this.#busy === 1) this.#doorbell?.ref();
+    if (this.#busy === 1 && !this.#letsGo) this.#doorbell?.ref();
   }
 
-  /** Something ended that `enter` announced. */
+  /** Something ended that `enter` announced. Seen to when the event loop turns: the next lock often follows at once. */
   exit(): void {
     this.#busy -= 1;
-    if (this.#busy === 0) this.#doorbell?.unref();
+    if (this.#busy > 0 || this.#letsGo) return;
+    this.#letsGo = true;
+    this.clock.timer(0, () => {
+      this.#letsGo = false;
+      if (this.#busy === 0) this.#doorbell?.unref();
+    });
   }
 
   /** Removes the card of a session that is dead. */
