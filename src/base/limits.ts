@@ -101,6 +101,9 @@ export const limits = {
   storeStallMsMax: 8,
   /** How long another process may keep the embedded store locked before operations are refused: ms. */
   storeWaitMsMax: 10_000,
+  /** Tries to shorten the embedded store's log between the writers of other processes, and the pause before another: ms. */
+  storeShortenTries: 50,
+  storeShortenPauseMs: 0.2,
   /** After so many commits a connection looks whether the embedded store's log has grown long. */
   storeCommitsPerLook: 64,
   /** The sweep of the embedded store looks at so many keys, and removes so many rows and gives back so many pages, a step. */

@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { limits } from '../../base/limits.ts';
-import { checkpointer } from './checkpoint.ts';
+import { type Log, openLog } from './log.ts';
 import { type Sqlite, type Statement, openSqlite } from './driver.ts';
 import { busyError, closedError, failure, isBusy, removedError } from './failure.ts';
 import { prepareSchema } from './schema.ts';
@@ -13,6 +13,8 @@ export interface DatabaseOptions {
   directory: string;
   durability: 'normal' | 'full';
   clock: Clock;
+  /** Called when the write-ahead log should be shortened by a thread that may wait for the disk. Absent: this one may. */
+  logIsLong?: (() => void) | undefined;
 }
 
 /** Something to do in a transaction. */
@@ -37,6 +39,8 @@ export interface Database {
   transact<R>(step: (tx: SqliteTx) => R): R;
   /** Finds out whether the file was removed or replaced: whoever opens the directory then does not share this one. */
   check(): void;
+  /** Moves the write-ahead log into the database, and waits for the disk meanwhile. Never throws. */
+  shortenLog(): void;
   /** Ends all work that was asked for, then lets go of the file. Idempotent. */
   close(): Promise<void>;
 }
@@ -61,12 +65,13 @@ export function openDatabaseNow(options: DatabaseOptions): Database {
 }
 
 /** Undefined if another process was in the way for longer than an event loop may stand still. */
-function tryOpen({ directory, durability, clock }: DatabaseOptions, waiting: Patience): Database | undefined {
+function tryOpen(options: DatabaseOptions, waiting: Patience): Database | undefined {
+  const { directory, durability } = options;
   let connection: Sqlite | undefined;
   try {
     const sqlite = (connection = openSqlite(join(directory, fileName)));
     if (waiting.try(() => prepareSchema(sqlite, directory, durability))) {
-      return new Connection(sqlite, directory, clock);
+      return new Connection(sqlite, options);
     }
   } catch (error) {
     connection?.close();
@@ -154,7 +159,7 @@ class Connection implements Database {
   readonly #commit: Statement;
   readonly #waiting = patience();
 
-  readonly #committed: () => void;
+  readonly #log: Log;
   readonly #inode: number | undefined;
   #removed = false;
   #queue: Asked[] = [];
@@ -166,7 +171,7 @@ class Connection implements Database {
   #closing: Promise<void> | undefined;
   #drained: (() => void) | undefined;
 
-  constructor(sqlite: Sqlite, directory: string, clock: Clock) {
+  constructor(sqlite: Sqlite, { directory, clock, logIsLong = (): void => this.shortenLog() }: DatabaseOptions) {
     this.#sqlite = sqlite;
     this.directory = directory;
     this.#clock = clock;
@@ -175,7 +180,7 @@ class Connection implements Database {
     this.#beginRead = sqlite.prepare('BEGIN');
     this.#commit = sqlite.prepare('COMMIT');
     this.#inode = inodeOf(directory);
-    this.#committed = checkpointer(sqlite, join(directory, fileName));
+    this.#log = openLog(sqlite, join(directory, fileName), logIsLong);
   }
 
   run<R>(work: Work<R>): Promise<R> {
@@ -197,13 +202,17 @@ class Connection implements Database {
       this.#tx.beginStep(this.#clock.wallUs(), nobody);
       const reply = step(this.#tx);
       this.#tx.flush();
-      this.#commit.run();
-      this.#committed();
+      this.#commit.do();
+      this.#log.committed();
       return reply;
     } catch (error) {
       this.#rollback();
       throw failure(error, this.directory);
     }
+  }
+
+  shortenLog(): void {
+    this.#log.shorten();
   }
 
   check(): void {
@@ -222,7 +231,7 @@ class Connection implements Database {
   readonly #doBeginRead = (): void => this.#begin(this.#beginRead);
 
   #begin(begin: Statement): void {
-    begin.run();
+    begin.do();
     try {
       this.#tx.begin();
     } catch (error) {
@@ -268,7 +277,7 @@ class Connection implements Database {
     try {
       for (const one of asked) this.#step(one);
       this.#tx.flush();
-      this.#commit.run();
+      this.#commit.do();
     } catch (error) {
       this.#rollback();
       if (asked.length === 1) return this.#fail(asked, error);
@@ -280,7 +289,7 @@ class Connection implements Database {
       for (const wake of one.wakes) one.work.wake(wake);
       one.resolve(one.reply);
     }
-    this.#committed();
+    this.#log.committed();
   };
 
   #step(one: Asked): void {

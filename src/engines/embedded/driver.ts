@@ -14,6 +14,8 @@ export interface Statement {
   get(...values: readonly Value[]): Row | undefined;
   all(...values: readonly Value[]): Row[];
   run(...values: readonly Value[]): { changes: number | bigint };
+  /** As `run`, where nobody asks what changed: Node's library makes no object then. Not for what gives rows. */
+  do(...values: readonly Value[]): void;
 }
 
 export type Value = string | number | null;
@@ -88,7 +90,8 @@ function nodeSqlite(): Open | undefined {
         const statement = database.prepare(sql);
         if (!hasArrays) return arraysOf(statement as unknown as ObjectStatement);
         statement.setReturnArrays(true);
-        return statement as unknown as Statement;
+        // oxlint-disable-next-line typescript/unbound-method -- bound again by being a method of the same object
+        return Object.assign(statement, { do: statement.get }) as unknown as Statement;
       },
       close: () => database.close(),
     };
@@ -109,6 +112,7 @@ function arraysOf(statement: ObjectStatement): Statement {
     },
     all: (...values) => statement.all(...values).map((row) => Object.values(row)),
     run: (...values) => statement.run(...values),
+    do: (...values) => void statement.get(...values),
   };
 }
 
@@ -150,7 +154,8 @@ function betterSqlite(): Open {
       prepare(sql) {
         const statement = database.prepare(sql);
         if (statement.reader) statement.raw(true);
-        return statement;
+        // oxlint-disable-next-line typescript/unbound-method -- bound again by being a method of the same object
+        return Object.assign(statement, { do: statement.run });
       },
       close: () => database.close(),
     };

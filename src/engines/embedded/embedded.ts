@@ -65,13 +65,12 @@ function enter(name: string | symbol, options: DatabaseOptions): Place {
 
 async function openParts(options: DatabaseOptions): Promise<Parts> {
   const { directory, durability, clock } = options;
-  const database = await openDatabase(options);
-  return {
-    database,
-    sweep: sweepOf(database),
-    doorbells: openDoorbells(directory),
-    keepers: embeddedKeepers(database, { directory, durability }, clock),
+  const logIsLong = (): void => {
+    if (!keepers.errand()) database.shortenLog();
   };
+  const database = await openDatabase({ ...options, logIsLong });
+  const keepers = embeddedKeepers(database, { directory, durability }, clock);
+  return { database, sweep: sweepOf(database), doorbells: openDoorbells(directory), keepers };
 }
 
 /** One engine less; the last one closes. */

@@ -6,5 +6,8 @@ import { openDatabaseNow } from './database.ts';
 import type { KeeperStore } from './keeper.ts';
 
 const database = openDatabaseNow({ ...threadStore<KeeperStore>(), clock: systemClock });
-await renewOnThisThread((keys, args) => database.transact((tx) => renew.step(tx, keys, args)));
+await renewOnThisThread(
+  (keys, args) => database.transact((tx) => renew.step(tx, keys, args)),
+  () => database.shortenLog(),
+);
 await database.close();

@@ -89,9 +89,9 @@ export function keysOf(sqlite: Sqlite): Keys {
       for (const key of changed) {
         key.changed = false;
         if (key.kind !== absent) {
-          replace.run(key.key, key.kind, key.expires, key.value, key.size, key.first);
+          replace.do(key.key, key.kind, key.expires, key.value, key.size, key.first);
           length += key.value === null ? 0 : key.value.length;
-        } else if (key.stored) remove.run(key.key);
+        } else if (key.stored) remove.do(key.key);
         key.stored = key.kind !== absent;
       }
       changed = [];

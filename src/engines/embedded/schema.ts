@@ -25,7 +25,7 @@ const schemaVersion = 1;
  */
 const pageBytes = 1024;
 
-/** So much of the write-ahead log stays on the disk when a new one begins. See checkpoint.ts. */
+/** So much of the write-ahead log stays on the disk when a new one begins. See log.ts. */
 export const logBytes = 1_048_576;
 
 const tables = `

@@ -25,6 +25,8 @@ export interface KeeperThread<Store> {
 /** The keepers of one engine in one thread. All share one thread that renews, begun with the first lease. */
 export interface Keepers {
   keeper(options: KeeperOptions): Keeper;
+  /** Has the thread do what its module calls its errand, soon. False if there is no thread for it. */
+  errand(): boolean;
   /** Ends all renewal and the thread. Idempotent. */
   close(): Promise<void>;
 }
@@ -90,21 +92,34 @@ class ThreadKeepers<Store> implements Keepers {
     };
   }
 
+  errand(): boolean {
+    if (this.#closing !== undefined || this.#options.thread === undefined) return false;
+    if (this.#starts === 0) this.#start();
+    if (this.#worker === undefined) return false;
+    this.#table.errand();
+    return true;
+  }
+
   close(): Promise<void> {
     return (this.#closing ??= this.#end());
   }
 
   async #end(): Promise<void> {
-    this.#own.stop();
     for (const number of this.#keepers.keys()) this.#table.dropAll(number);
     this.#keepers.clear();
     this.#table.close();
     const worker = this.#worker;
+    const isUp = !this.#own.running;
+    this.#own.stop();
     if (worker === undefined) return;
     worker.ref();
-    const late = setTimeout(() => {
-      worker.terminate().catch(() => {}); // `exit` follows all the same
-    }, limits.keeperEndMs);
+    // One that is not up yet has nothing to end.
+    const late = setTimeout(
+      () => {
+        worker.terminate().catch(() => {}); // `exit` follows all the same
+      },
+      isUp ? limits.keeperEndMs : 0,
+    );
     await new Promise((ended) => worker.once('exit', ended));
     clearTimeout(late);
   }

@@ -140,6 +140,13 @@ export class LeaseTable {
     Atomics.notify(this.control, word.bell);
   }
 
+  /** Asks the renewer for its errand, once for all calls until it begins. */
+  errand(): void {
+    if (Atomics.exchange(this.control, word.errand, 1) === 1) return;
+    Atomics.add(this.control, word.bell, 1);
+    Atomics.notify(this.control, word.bell);
+  }
+
   /** Wakes the renewer if it would sleep past `due`. One that is awake looks at the bell before it sleeps. */
   #ring(due: number): void {
     const asleep = Atomics.load(this.control, word.asleep) === 1;
@@ -211,6 +218,11 @@ export class LeaseView {
 
   add(chunk: SharedArrayBuffer): void {
     this.#chunks.push(new Chunk(chunk));
+  }
+
+  /** Whether the holder asked for the errand since the last call. */
+  takeErrand(): boolean {
+    return Atomics.exchange(this.#control, word.errand, 0) === 1;
   }
 
   get closed(): boolean {
@@ -344,8 +356,10 @@ const word = {
   /** When the holder's event loop turned last. */
   beat: 4,
   closed: 5,
+  /** 1: the holder asks for the errand. */
+  errand: 6,
 } as const;
-const words = 6;
+const words = 7;
 
 /** The longest sleep, and the due time of what is never due: ms (12 days). */
 const idleMs = 2 ** 30;

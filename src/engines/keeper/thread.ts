@@ -18,8 +18,11 @@ export function threadStore<Store>(): Store {
   return (workerData as ThreadStart<Store>).store;
 }
 
-/** The life of a thread that renews leases: returns when the holder closes. Sleeps without turning its event loop. */
-export async function renewOnThisThread(renew: Renew): Promise<void> {
+/**
+ * The life of a thread that renews leases: returns when the holder closes. Sleeps without turning its event loop. Does
+ * its errand when the holder asks for it, between renewals.
+ */
+export async function renewOnThisThread(renew: Renew, errand: () => void = () => {}): Promise<void> {
   const { control, memory } = workerData as ThreadStart<unknown>;
   const port = parentPort!;
   const say = (words: ThreadWord): void => port.postMessage(words);
@@ -33,6 +36,7 @@ export async function renewOnThisThread(renew: Renew): Promise<void> {
       view.add(grown.message as SharedArrayBuffer);
     }
     const nextMs = await renewals.turn();
+    if (view.takeErrand()) errand();
     view.sleep(bell, systemClock.monotonicMs(), nextMs);
   }
 }

@@ -4,7 +4,7 @@ import type { RedisClients } from './client.ts';
 import { Link } from './link.ts';
 
 /** The channel of a session's inbox, as `wake` in tx.lua has it. */
-export function channelOf(session: string): string {
+function channelOf(session: string): string {
   return `lockstep:${session}`;
 }
 
