@@ -8,6 +8,7 @@ import type { Lockstep } from '../../src/lockstep.ts';
 import { connect } from '../../src/open.ts';
 import * as counter from '../../src/operations/counter.ts';
 import { failure, until } from '../contract/sessions.ts';
+import { chance, sizeOf } from '../faults/chance.ts';
 import { type Proxy, startProxy } from './proxy.ts';
 import { type RedisServer, hasRedisServer, startRedisServer } from './server.ts';
 
@@ -198,6 +199,56 @@ describe.skipIf(!hasRedisServer).each(Object.entries(clients))('a Redis server t
     await Promise.all([task(a), task(a), task(b), task(b)]);
     expect(fences).toEqual([...new Set(fences)].sort((one, other) => one - other));
   });
+
+  test('at random cuts one is inside at a time, fences grow, every step is carried out once at most, nobody hangs', async () => {
+    const sessions = await Promise.all([openSession('a'), openSession('b')]);
+    const engines = await Promise.all([openEngine(), openEngine()]);
+    const seconds = sizeOf('REDIS_FAULT_SECONDS', 3);
+    const random = chance();
+    proxy.cutAfter = (request) => request.includes('EVAL') && random.between(0, 1) < 0.02;
+    const end = performance.now() + seconds * 1_000;
+    let inside = 0;
+    let holds = 0;
+    const fences: number[] = [];
+    const lockTask = async (shared: Lockstep): Promise<void> => {
+      while (performance.now() < end) {
+        try {
+          const lease = await shared.lock('x', { ttl: 1_000 }).acquire({ timeout: '5s' });
+          inside += 1;
+          expect(inside).toBe(1);
+          lease.signal.addEventListener('abort', () => {});
+          fences.push(lease.fence);
+          holds += 1;
+          await new Promise((next) => setImmediate(next));
+          inside -= 1;
+          await lease.release();
+        } catch (error) {
+          expect(error).toMatchObject({ code: 'UNAVAILABLE' });
+        }
+      }
+    };
+    let done = 0;
+    let unknown = 0;
+    const addTask = async (engine: Engine): Promise<void> => {
+      while (performance.now() < end) {
+        try {
+          await add(engine);
+          done += 1;
+        } catch (error) {
+          expect(error).toMatchObject({ code: 'UNAVAILABLE' });
+          if ((error as { details: { applied: string } }).details.applied === 'unknown') unknown += 1;
+        }
+      }
+    };
+    const [a, b] = sessions;
+    await Promise.all([lockTask(a), lockTask(a), lockTask(b), lockTask(b), ...engines.map(addTask)]);
+    proxy.cutAfter = () => false;
+    expect(fences).toEqual([...new Set(fences)].sort((one, other) => one - other));
+    expect(holds).toBeGreaterThan(10);
+    expect(unknown).toBeGreaterThan(0);
+    expect(await total()).toBeGreaterThanOrEqual(done);
+    expect(await total()).toBeLessThanOrEqual(done + unknown);
+  }, 60_000);
 
   test('a waiter whose mail was lost with its connection asks again by itself', async () => {
     const [a, b] = await Promise.all([openSession('a'), openSession('b')]);
