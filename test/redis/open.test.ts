@@ -72,7 +72,7 @@ describe.skipIf(!hasRedisServer)('open of a Redis server', () => {
       '+@scripting',
       '+@pubsub',
     ];
-    const commands = ['+@read', '+@write', '+time', '+info', '-@dangerous', '+info'];
+    const commands = ['+@read', '+@write', '+time', '-@dangerous', '+info', '+config|get'];
     await server.client().call('ACL', 'SETUSER', 'ann', ...rules, ...commands);
     const shared = await opened(`redis://ann:secret@127.0.0.1:${server.port}`);
     await shared.lock('x').run(() => shared.counter('acl').add());
