@@ -262,6 +262,31 @@ describe.skipIf(!hasRedisServer).each(Object.entries(clients))('a Redis server t
     expect(performance.now() - begin).toBeLessThan(5_000);
   });
 
+  test('a lease that the server forgot is lost at the next renewal, and the next fence is larger', async () => {
+    const a = await openSession('a');
+    const lease = await a.lock('x', { ttl: 900 }).acquire();
+    const lost = new Promise((aborted) => lease.signal.addEventListener('abort', aborted));
+    const begin = performance.now();
+    await server.client().flushall();
+    await lost;
+    expect(performance.now() - begin).toBeLessThan(900);
+    expect(lease.signal.reason).toMatchObject({ code: 'LEASE_LOST', details: { cause: 'lost' } });
+    const next = await a.lock('x').acquire();
+    expect(next.fence).toBeGreaterThan(lease.fence);
+    await next.release();
+  });
+
+  test('DEBUG SLEEP of a server for longer than the lease ends it on time, and everything goes on', async () => {
+    const a = await openSession('a');
+    const lease = await a.lock('x', { ttl: 500 }).acquire();
+    const begin = performance.now();
+    const slept = server.client().call('DEBUG', 'SLEEP', '1');
+    await new Promise((aborted) => lease.signal.addEventListener('abort', aborted));
+    expect(performance.now() - begin).toBeLessThan(1_000);
+    await slept;
+    await (await a.lock('x').acquire({ timeout: '5s' })).release();
+  });
+
   test('a lease is lost on time when the server hangs without closing the connection', async () => {
     const a = await openSession('a');
     const lease = await a.lock('x', { ttl: 500 }).acquire();

@@ -1,7 +1,7 @@
 import { systemClock } from '../../base/clock.ts';
 import { limits } from '../../base/limits.ts';
 import { LockstepError } from '../../base/errors.ts';
-import type { Engine } from '../engine.ts';
+import type { Doorbell, Engine } from '../engine.ts';
 import { type RedisClients, ReplyError } from './client.ts';
 import { unavailable } from './failure.ts';
 import { openInbox } from './inbox.ts';
@@ -39,6 +39,7 @@ export async function redisEngine(options: RedisOptions): Promise<Engine> {
   }
   const { run, runBatch } = scriptedBy(link, scripts);
   const keepers = redisKeepers(clients.recipe, runBatch);
+  const bells = new Set<Doorbell>();
   let closing: Promise<void> | undefined;
 
   return {
@@ -59,12 +60,16 @@ export async function redisEngine(options: RedisOptions): Promise<Engine> {
       return { cursor: to(next), keys };
     },
 
-    listen: (session, inbox) => openInbox(clients, session, inbox),
+    async listen(session, inbox) {
+      const bell = await openInbox(clients, session, inbox);
+      bells.add(bell);
+      return bell;
+    },
     watch: () => () => {},
     keeper: (wanted) => keepers.keeper(wanted),
 
     close() {
-      closing ??= keepers.close().then(() => link.close());
+      closing ??= Promise.all([keepers.close(), ...[...bells].map((bell) => bell.close())]).then(() => link.close());
       return closing;
     },
   };
