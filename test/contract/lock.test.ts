@@ -397,6 +397,22 @@ eachEngine((_, openStore) => {
     onTestFinished(() => {});
   });
 
+  test('a lock with the longest name is listed, and passes by a waiter that closes meanwhile', async () => {
+    const [a, b, c] = (await open('a', 'b', 'c')) as [Lockstep, Lockstep, Lockstep];
+    const name = 'n'.repeat(200);
+    const held = await a.lock(name).acquire();
+    const waits = [b, c].map((shared) => shared.lock(name).acquire());
+    const departed = failure(waits[0]!);
+    await until('both wait', async () => (await a.lock(name).inspect()).waiters.length === 2);
+    await expect(a.lock('its key', { key: `{test}:lock:${name}` }).tryAcquire()).resolves.toBeUndefined();
+    const listed: string[] = [];
+    for await (const lock of a.locks()) listed.push(lock.name);
+    expect(listed).toEqual([name]);
+    await Promise.all([held.release(), b.close()]); // the grant finds nobody: whoever sent it or took it gives it back
+    expect(await departed).toMatchObject({ code: 'CLOSED' });
+    await (await waits[1]!).release();
+  });
+
   test('spaces do not meet', async () => {
     const store = await openStore();
     const [a, b] = await Promise.all([openSession(store, 'a', 'one'), openSession(store, 'b', 'two')]);
