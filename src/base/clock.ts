@@ -1,3 +1,5 @@
+import { limits } from './limits.ts';
+
 /** Time and chance as a session sees them: injected, so that a test can hold them in its hand. */
 export interface Clock {
   /** Wall-clock time: µs since 1970. May jump. */
@@ -14,8 +16,6 @@ export interface Timer {
   cancel(): void;
 }
 
-const longestTimerMs = 2_147_483_647;
-
 /** `performance.now()` is the faster of the two, and starts anew in each thread. */
 const [seconds, nanoseconds] = process.hrtime();
 const startMs = seconds * 1_000 + nanoseconds / 1e6 - performance.now();
@@ -25,7 +25,7 @@ export const systemClock: Clock = {
   wallUs: () => Date.now() * 1_000,
   monotonicMs: () => startMs + performance.now(),
   timer(ms, callback) {
-    const timeout = setTimeout(callback, Math.min(Math.max(ms, 0), longestTimerMs));
+    const timeout = setTimeout(callback, Math.min(Math.max(ms, 0), limits.timerMsMax));
     timeout.unref();
     return { cancel: () => clearTimeout(timeout) };
   },

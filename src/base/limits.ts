@@ -1,5 +1,8 @@
 /** Every bound of lockstep, with its unit. A bound that users may meet is named in docs/limits.md. */
 export const limits = {
+  /** The longest timer of Node: ms (24.8 days). */
+  timerMsMax: 2_147_483_647,
+
   /** Longest name of a lock, counter, map, …, and longest `key` given verbatim: UTF-8 bytes. */
   nameBytesMax: 200,
   /** Longest name of a space: UTF-8 bytes. */
@@ -99,6 +102,8 @@ export const limits = {
   storeShortWaits: 20,
   /** For so long an event loop stands still meanwhile; then it turns, and the tries go on: ms. */
   storeStallMsMax: 8,
+  /** Between two tries to open an embedded store that another process is making: ms. */
+  storeOpenPauseMs: 1,
   /** How long another process may keep the embedded store locked before operations are refused: ms. */
   storeWaitMsMax: 10_000,
   /** Tries to shorten the embedded store's log between the writers of other processes, and the pause before another: ms. */

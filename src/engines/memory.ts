@@ -1,4 +1,5 @@
 import { type Clock, systemClock } from '../base/clock.ts';
+import { limits } from '../base/limits.ts';
 import { LockstepError } from '../base/errors.ts';
 import { renew } from '../operations/lock.ts';
 import type { Tx } from '../operations/tx.ts';
@@ -130,7 +131,7 @@ function doorbellOf(hangUp: () => void): Doorbell {
   };
   return {
     ref() {
-      alive ??= setInterval(() => {}, 2_147_483_647);
+      alive ??= setInterval(() => {}, limits.timerMsMax);
     },
     unref,
     async close() {

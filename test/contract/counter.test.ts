@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { keysOf } from '../../src/base/names.ts';
-import type { Engine } from '../../src/engines/engine.ts';
 import * as mapOperations from '../../src/operations/map.ts';
 import { type Counter, createCounter } from '../../src/primitives/counter.ts';
 import { failure } from '../failure.ts';

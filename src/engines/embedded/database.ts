@@ -51,7 +51,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   for (;;) {
     const database = tryOpen(options, waiting);
     if (database !== undefined) return database;
-    await new Promise((done) => setTimeout(done, 1));
+    await new Promise((done) => setTimeout(done, limits.storeOpenPauseMs));
   }
 }
 

@@ -90,7 +90,6 @@ function nodeSqlite(): Open | undefined {
         const statement = database.prepare(sql);
         if (!hasArrays) return arraysOf(statement as unknown as ObjectStatement);
         statement.setReturnArrays(true);
-        // oxlint-disable-next-line typescript/unbound-method -- bound again by being a method of the same object
         return Object.assign(statement, { do: statement.get }) as unknown as Statement;
       },
       close: () => database.close(),
@@ -154,7 +153,6 @@ function betterSqlite(): Open {
       prepare(sql) {
         const statement = database.prepare(sql);
         if (statement.reader) statement.raw(true);
-        // oxlint-disable-next-line typescript/unbound-method -- bound again by being a method of the same object
         return Object.assign(statement, { do: statement.run });
       },
       close: () => database.close(),
