@@ -5,6 +5,7 @@ import { UsageError } from './arguments.ts';
 import { exec, execHelp } from './exec.ts';
 import { exitCodes } from './exit-codes.ts';
 import { ps, psHelp } from './ps.ts';
+import { signalNumber } from './signals.ts';
 
 const help = `lockstep – locks for any program, from a directory
 
@@ -25,6 +26,7 @@ const commands: Readonly<Record<string, Command>> = {
   ps: { run: ps, help: psHelp },
 };
 
+process.stdout.on('error', unwritable);
 process.exitCode = await main(process.argv.slice(2));
 
 async function main([name = '--help', ...args]: readonly string[]): Promise<number> {
@@ -57,6 +59,12 @@ function exitCodeOf(error: unknown): number {
 function say(text: string): number {
   process.stdout.write(text);
   return 0;
+}
+
+/** Whoever reads has had enough, such as `head`; or the disk is full. */
+function unwritable(error: NodeJS.ErrnoException): never {
+  if (error.code === 'EPIPE') process.exit(exitCodes.signalled + signalNumber('SIGPIPE'));
+  process.exit(complain(`the output can't be written: ${error.message}`, exitCodes.failure));
 }
 
 function misused(message: string, seeAlso: string): number {

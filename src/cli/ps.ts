@@ -1,4 +1,6 @@
 import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { type LockInspection, open, type SessionInfo } from '../index.ts';
 import { parse, placeOptions, spaceOption, UsageError } from './arguments.ts';
 import { exitCodes } from './exit-codes.ts';
@@ -17,8 +19,9 @@ export async function ps(argv: readonly string[]): Promise<number> {
   const { values, positionals } = parse(argv, { ...placeOptions, json: { type: 'boolean', default: false } });
   if (positionals.length > 0) throw new UsageError(`${JSON.stringify(positionals[0])} is too much`);
   const { at = './.lockstep', space = 'default', json } = values;
-  if (isPath(at) && !existsSync(at)) {
-    process.stderr.write(`lockstep: there is no ${at}: name the directory with --at\n`);
+  const missing = missingAt(at);
+  if (missing !== undefined) {
+    process.stderr.write(`lockstep: there is no ${missing}: name the directory with --at\n`);
     return exitCodes.unavailable;
   }
 
@@ -28,9 +31,13 @@ export async function ps(argv: readonly string[]): Promise<number> {
   return 0;
 }
 
-/** To look must not make what is looked for: `open` would create the directory. */
-function isPath(at: string): boolean {
-  return !/^[a-z][a-z0-9+.-]+:/i.test(at);
+/** To look must not make what is looked for: `open` would create the directory, and the database in it. */
+function missingAt(at: string): string | undefined {
+  let directory = at;
+  if (at.startsWith('file:')) directory = at.startsWith('file:/') ? fileURLToPath(at) : at.slice('file:'.length);
+  else if (/^[a-z][a-z0-9+.-]+:/i.test(at)) return undefined; // a server, or for `open` to refuse
+  if (!existsSync(directory)) return at;
+  return existsSync(join(directory, 'lockstep.db')) ? undefined : `lockstep.db in ${at}`;
 }
 
 async function look(at: string, space: string): Promise<{ locks: LockInspection[]; sessions: SessionInfo[] }> {

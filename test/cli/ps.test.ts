@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { LockInspection, SessionInfo } from '../../src/index.ts';
@@ -49,6 +49,27 @@ test('to look at a directory that is not there is an error, and does not make it
   expect(await run.exit).toBe(69);
   expect(run.stderr()).toBe('lockstep: there is no ./nowhere: name the directory with --at\n');
   expect(existsSync(join(directory, 'nowhere'))).toBe(false);
+});
+
+test('to look at a directory without a database is an error, and makes none', async () => {
+  const directory = temporaryDirectory();
+  for (const at of ['.', 'file:.', `file:${directory}`]) {
+    const run = lockstep(directory, 'ps', '--at', at);
+    expect(await run.exit).toBe(69);
+    expect(run.stderr()).toBe(`lockstep: there is no lockstep.db in ${at}: name the directory with --at\n`);
+  }
+  const nowhere = lockstep(directory, 'ps', '--at', 'file:./nowhere');
+  expect(await nowhere.exit).toBe(69);
+  expect(readdirSync(directory)).toEqual([]);
+});
+
+test('a reader that has had enough ends the list without a complaint', async () => {
+  const directory = temporaryDirectory();
+  await openAt(directory);
+  const run = lockstep(directory, 'ps');
+  run.child.stdout!.destroy();
+  expect(await run.exit).toBe(141);
+  expect(run.stderr()).toBe('');
 });
 
 test('names that would move the cursor are shown as question marks', async () => {
