@@ -1,3 +1,7 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createClient } from 'redis';
 import { Redis } from 'ioredis';
 import { Redis as Redis5 } from 'ioredis5';
@@ -6,7 +10,9 @@ import { parseAddress } from '../../src/engines/redis/address.ts';
 import type { Lockstep } from '../../src/lockstep.ts';
 import { open, type OpenOptions } from '../../src/open.ts';
 import { failure } from '../contract/sessions.ts';
-import { type RedisServer, hasRedisServer, startRedisServer } from './server.ts';
+import { type RedisServer, freePort, hasRedisServer, startRedisServer } from './server.ts';
+
+const hasOpenssl: boolean = spawnSync('openssl', ['version']).status === 0;
 
 describe.skipIf(!hasRedisServer)('open of a Redis server', () => {
   let server: RedisServer;
@@ -77,6 +83,41 @@ describe.skipIf(!hasRedisServer)('open of a Redis server', () => {
     const shared = await opened(`redis://ann:secret@127.0.0.1:${server.port}`);
     await shared.lock('x').run(() => shared.counter('acl').add());
     expect(await shared.counter('acl').get()).toBe(1);
+  });
+
+  test.skipIf(!hasOpenssl)('a server is reached by TLS, and one that can not prove who it is is refused', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'lockstep-tls-'));
+    onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+    const [key, cert] = [join(directory, 'key.pem'), join(directory, 'cert.pem')];
+    const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'];
+    const made = [
+      'req',
+      '-x509',
+      '-newkey',
+      'rsa:2048',
+      '-nodes',
+      '-days',
+      '2',
+      '-keyout',
+      key,
+      '-out',
+      cert,
+      ...subject,
+    ];
+    expect(spawnSync('openssl', made).status).toBe(0);
+    const tlsPort = await freePort();
+    const files = ['--tls-cert-file', cert, '--tls-key-file', key, '--tls-ca-cert-file', cert];
+    const settings = ['--tls-port', String(tlsPort), ...files, '--tls-auth-clients', 'no', '--appendonly', 'yes'];
+    const secured = await startRedisServer(settings);
+    onTestFinished(() => secured.remove());
+    const client = new Redis({ host: 'localhost', port: tlsPort, tls: { ca: readFileSync(cert, 'utf8') } });
+    onTestFinished(() => client.disconnect());
+    const shared = await opened(client);
+    await shared.lock('x').run(() => shared.counter('tls').add());
+    expect(await shared.counter('tls').get()).toBe(1);
+    const error = await failure(open(`rediss://localhost:${tlsPort}`));
+    expect(error).toMatchObject({ code: 'UNAVAILABLE' });
+    expect(error.message).toMatch(/self.signed/);
   });
 
   test('there are warnings about settings that may lose what is shared, and none where all is well', async () => {

@@ -294,10 +294,11 @@ export class Link {
     this.#drain();
   }
 
-  /** A word of the server, such as WRONGPASS, will not change soon: nobody waits for that. */
+  /** A word of the server, such as WRONGPASS, or a certificate will not change soon: nobody waits for that. */
   #failedToConnect(reason: Error): void {
     this.#down = { reason, sinceMs: this.#down?.sinceMs ?? nowMs() };
-    if (!(reason instanceof ReplyError) && !/^(?:WRONGPASS|NOAUTH|NOPERM)\b/.test(reason.message)) return;
+    const lasts = reason instanceof ReplyError || /^(?:WRONGPASS|NOAUTH|NOPERM)\b|certificate/i.test(reason.message);
+    if (!lasts) return;
     while (this.#line.length > 0) this.#failFirst();
   }
 
