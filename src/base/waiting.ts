@@ -66,7 +66,7 @@ class Watch implements Wait {
     this.#signal = signal;
     this.#onEnd = onEnd;
     if (timeoutMs !== undefined && timeoutMs > 0) this.#timer = clock.timer(timeoutMs, () => this.#timeOut(timeoutMs));
-    signal?.addEventListener('abort', this);
+    if (signal !== undefined) waitsOf(signal).add(this);
   }
 
   get once(): boolean {
@@ -77,11 +77,11 @@ class Watch implements Wait {
     if (this.#onEnd === undefined) return;
     this.#onEnd = undefined;
     this.#timer?.cancel();
-    this.#signal?.removeEventListener('abort', this);
+    if (this.#signal !== undefined) waitsOf(this.#signal).delete(this);
   }
 
-  /** The signal's listener is the wait itself: one object less for each waiter. */
-  handleEvent(): void {
+  /** The signal aborted. */
+  abort(): void {
     const onEnd = this.#onEnd;
     this.end();
     onEnd?.(this.#signal?.reason, 'aborted');
@@ -93,6 +93,37 @@ class Watch implements Wait {
     const message = `${this.#name} took longer than ${timeoutMs} ms`;
     onEnd?.(new LockstepError('TIMEOUT', message, { details: { timeoutMs } }), 'timeout');
   }
+}
+
+/** The waits that a signal ends, by its one listener: it looks through all of them whenever one more is added. */
+class Waits {
+  readonly #signal: AbortSignal;
+  readonly #waits: Set<Watch> = new Set();
+
+  constructor(signal: AbortSignal) {
+    this.#signal = signal;
+  }
+
+  add(wait: Watch): void {
+    this.#waits.add(wait);
+    if (this.#waits.size === 1) this.#signal.addEventListener('abort', this);
+  }
+
+  delete(wait: Watch): void {
+    if (this.#waits.delete(wait) && this.#waits.size === 0) this.#signal.removeEventListener('abort', this);
+  }
+
+  handleEvent(): void {
+    for (const wait of this.#waits) wait.abort();
+  }
+}
+
+const bySignal: WeakMap<AbortSignal, Waits> = new WeakMap();
+
+function waitsOf(signal: AbortSignal): Waits {
+  let waits = bySignal.get(signal);
+  if (waits === undefined) bySignal.set(signal, (waits = new Waits(signal)));
+  return waits;
 }
 
 /** Not `instanceof`: a signal may come from another realm. */

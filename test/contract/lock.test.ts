@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { expect, onTestFinished, test } from 'vitest';
 import type { Lockstep } from '../../src/lockstep.ts';
 import type { Lease } from '../../src/primitives/lease.ts';
@@ -111,6 +112,20 @@ eachEngine((_, openStore) => {
     early.abort(reason);
     expect(await failure(b.lock('y').acquire({ signal: early.signal }))).toBe(reason);
     expect(await b.lock('y').tryAcquire()).toBeDefined();
+  });
+
+  test('one signal ends thousands of waits, by one listener', async () => {
+    const [a, b] = (await open('a', 'b')) as [Lockstep, Lockstep];
+    const held = await b.lock('x').acquire();
+    const stop = new AbortController();
+    const waits = Array.from({ length: 20_000 }, () => failure(a.lock('x').acquire({ signal: stop.signal })));
+    expect(getEventListeners(stop.signal, 'abort')).toHaveLength(1);
+    stop.abort(new Error('shutting down'));
+    const reasons = new Set(await Promise.all(waits));
+    expect([...reasons]).toEqual([stop.signal.reason]);
+    expect(getEventListeners(stop.signal, 'abort')).toHaveLength(0);
+    await held.release();
+    expect((await a.lock('x').inspect()).waiters).toEqual([]);
   });
 
   test('waits that are given up at random moments leave neither holder nor waiter behind', async () => {
