@@ -56,6 +56,18 @@ test('messages within a process and between processes come back to the sender', 
   expect(other.said).toHaveLength(1);
 });
 
+test('a message that is too long as it is sent is lost alone', async () => {
+  const directory = temporaryDirectory();
+  const got: string[] = [];
+  await open(directory).listen('a', { message: (text) => got.push(text) });
+  const bells = open(directory);
+  bells.ring('a', 'before', never);
+  bells.ring('a', '\u0001'.repeat(200_000), never);
+  bells.ring('a', 'after', never);
+  await until('the others arrived', () => got.length === 2);
+  expect(got).toEqual(['before', 'after']);
+});
+
 test('a process that is killed is gone for its watchers at once, and its socket is cleared away', async () => {
   const directory = temporaryDirectory();
   const other = await peer(directory, 'b');

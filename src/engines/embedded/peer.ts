@@ -55,12 +55,13 @@ export class Peer {
 
   /** Sends a message with all others of this turn. `undelivered` is called once if the session dies without reading it. */
   ring(text: string, undelivered: () => void): void {
-    if (this.#unsent.length + text.length > limits.bellBufferLength) {
+    const line = `${JSON.stringify(text)}\n`; // up to six times as long as the text: an inbox hangs up on what is too long
+    if (this.#unsent.length + line.length > limits.bellBufferLength) {
       this.#unread = true;
       this.#doubt(undelivered);
       return;
     }
-    this.#unsent += `${JSON.stringify(text)}\n`;
+    this.#unsent += line;
     this.#unsentCalls.push(undelivered);
     if (this.#flushes) return;
     this.#flushes = true;
