@@ -1,12 +1,15 @@
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
+import { Redis } from 'ioredis';
 import { embeddedEngine } from '../../src/engines/embedded/embedded.ts';
 import { checkOptions, connect } from '../../src/open.ts';
 
 export const lockers = ['lockstep', 'proper-lockfile', 'redis-semaphore'] as const;
+/** Its commands over a unix socket, where `new Redis()` connects over loopback. */
+export const unixPeer = 'redis-semaphore, unix socket';
 /** `no lock`: a turn of the event loop, and nothing else; what the machine can do just now. */
-export type LockerName = (typeof lockers)[number] | 'no lock';
+export type LockerName = (typeof lockers)[number] | typeof unixPeer | 'no lock';
 
 /** One process's way to the locks of one library. */
 export interface Locker {
@@ -28,6 +31,7 @@ export interface Section {
 export interface Places {
   readonly directory: string;
   readonly redisPath: string;
+  readonly redisPort: number;
 }
 
 /** What is not used is not loaded. All keep a lease of 10 s alive, which is the default of each; those that poll do so each millisecond. */
@@ -38,7 +42,9 @@ export async function openLocker(name: LockerName, places: Places): Promise<Lock
     case 'proper-lockfile':
       return openProperLockfile(places);
     case 'redis-semaphore':
-      return openRedisSemaphore(places);
+      return openRedisSemaphore(new Redis(places.redisPort));
+    case unixPeer:
+      return openRedisSemaphore(new Redis(places.redisPath));
     case 'no lock':
       return { section: () => ({ enter: () => turn(), leave: async () => {} }), sent: () => 0, close: async () => {} };
   }
@@ -108,9 +114,8 @@ async function openProperLockfile({ directory }: Places): Promise<Locker> {
   };
 }
 
-async function openRedisSemaphore({ redisPath }: Places): Promise<Locker> {
-  const [{ Redis }, { Mutex }] = await Promise.all([import('ioredis'), import('redis-semaphore')]);
-  const client = new Redis(redisPath);
+async function openRedisSemaphore(client: Redis): Promise<Locker> {
+  const { Mutex } = await import('redis-semaphore');
   let sent = 0;
   const sendCommand = client.sendCommand.bind(client);
   client.sendCommand = (...given) => {

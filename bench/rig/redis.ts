@@ -1,4 +1,6 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
@@ -6,17 +8,21 @@ import { Redis } from 'ioredis';
 export interface RedisServer {
   /** Its unix socket. */
   readonly path: string;
+  /** On 127.0.0.1. */
+  readonly port: number;
   readonly version: string;
   stop(): Promise<void>;
 }
 
 /**
- * Starts a redis-server of its own in `directory`: a unix socket, nothing written to disk, as fast as it gets.
+ * Starts a redis-server of its own in `directory`: on a unix socket and on loopback, nothing written to disk.
  * It ends with this process, however that ends. Rejects where there is no redis-server.
  */
 export async function startRedis(directory: string): Promise<RedisServer> {
   const path = join(directory, 'redis.sock');
-  const settings = ['--port', '0', '--unixsocket', path, '--dir', directory, '--save', '', '--appendonly', 'no'];
+  const port = await freePort();
+  const places = ['--bind', '127.0.0.1', '--port', String(port), '--unixsocket', path, '--dir', directory];
+  const settings = [...places, '--save', '', '--appendonly', 'no'];
   const shell = spawn('sh', ['-c', untilInputEnds, 'sh', ...settings], { stdio: ['pipe', 'ignore', 'inherit'] });
   const exited = new Promise<void>((resolve) => shell.once('exit', () => resolve()));
   const stop = async (): Promise<void> => {
@@ -26,7 +32,7 @@ export async function startRedis(directory: string): Promise<RedisServer> {
 
   for (const deadline = performance.now() + 5_000; performance.now() < deadline; await sleep(20)) {
     const version = await versionOf(path);
-    if (version !== undefined) return { path, version, stop };
+    if (version !== undefined) return { path, port, version, stop };
   }
   await stop();
   throw new Error('redis-server did not start: it must be on the PATH (apt-get install redis-server)');
@@ -46,4 +52,13 @@ async function versionOf(path: string): Promise<string | undefined> {
   } finally {
     client.disconnect();
   }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
 }
