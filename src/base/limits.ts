@@ -77,6 +77,8 @@ export const limits = {
   bellIdleMs: 60_000,
   /** The longest pause between two tries to reach a session that is neither there nor gone: ms. */
   bellRetryMsMax: 250,
+  /** A session that is neither reached nor found dead for this long may live: ms. */
+  bellProbeMs: 50,
   /** Sockets of other sessions that a new session looks at, to clear away those of the dead. */
   bellProbes: 8,
 

@@ -13,6 +13,8 @@ export type { Instant };
 export interface Engine {
   /** For messages: `memory`, `embedded /srv/app/.lockstep`. */
   readonly name: string;
+  /** Equal for all engines that are known to be on one store. */
+  readonly store: unknown;
   readonly clock: Clock;
   /** True where `clock.wallUs()` is the store's own clock. */
   readonly sharesClock: boolean;
@@ -32,6 +34,8 @@ export interface Engine {
   listen(session: string, inbox: Inbox): Promise<Doorbell>;
   /** Calls `gone` once when the session's process or thread is dead or its inbox closed. The returned function stops. */
   watch(session: string, gone: () => void): () => void;
+  /** Whether the session may live: false only if it is surely dead or closed. */
+  alive(session: string): Promise<boolean>;
 
   /** Keeps leases alive while their session's process lives, also when its event loop does not turn. */
   keeper(options: KeeperOptions): Keeper;

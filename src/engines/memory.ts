@@ -68,6 +68,7 @@ export function memoryEngine(options: { clock?: Clock } = {}): MemoryEngine {
 
   return {
     name: 'memory',
+    store: entries,
     clock,
     sharesClock: true,
 
@@ -105,6 +106,8 @@ export function memoryEngine(options: { clock?: Clock } = {}): MemoryEngine {
         watchers.get(session)?.delete(tell);
       };
     },
+
+    alive: async (session) => inboxes.has(session),
 
     keeper: keepers.keeper.bind(keepers),
 

@@ -1,9 +1,10 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { afterEach, expect, test } from 'vitest';
 import { type Doorbells, openDoorbells, socketPathError } from '../../src/engines/embedded/doorbell.ts';
 import { isLockstepError } from '../../src/base/errors.ts';
+import { limits } from '../../src/base/limits.ts';
 import { cleanUp, talker, temporaryDirectory, until } from './fixtures/processes.ts';
 
 const opened: Doorbells[] = [];
@@ -140,6 +141,42 @@ test('a stopped process is not dead, blocks nobody, and reads on when it continu
     bells.ring('b', 'after', () => {});
     return other.said.slice(before).some(([, , said]) => said === 'after');
   });
+});
+
+test('a session is alive while its process runs or is stopped, and not once it was killed or closed', async () => {
+  const directory = temporaryDirectory();
+  const other = await peer(directory, 'b', 'c');
+  const bells = open(directory);
+  const own = await bells.listen('a', { message: never });
+  expect(await bells.alive('a')).toBe(true);
+  other.child.kill('SIGSTOP');
+  expect(await bells.alive('b')).toBe(true);
+  expect(await bells.alive('never there')).toBe(false);
+  other.child.kill('SIGKILL');
+  await until('exit', () => other.child.signalCode !== null);
+  const late = open(directory);
+  expect(await Promise.all([late.alive('b'), late.alive('c'), late.alive('c')])).toEqual([false, false, false]);
+  let gone = false;
+  bells.watch('b', () => (gone = true));
+  await until('gone', () => gone);
+  expect(await bells.alive('b')).toBe(false);
+  await own.close();
+  expect(await bells.alive('a')).toBe(false);
+});
+
+test('a session that nobody can reach may be alive: the answer comes soon, and holds no process', async () => {
+  const directory = temporaryDirectory();
+  mkdirSync(join(directory, 'bells'));
+  const full = talker('full-backlog.ts', join(directory, 'bells', 'f'));
+  await until('it listens', () => full.said.length === 1);
+  full.child.kill('SIGSTOP');
+  const asks = ['1', '2', '3', '4'].map(() => talker('alive.ts', directory, 'f'));
+  await until('all ended', () => asks.every((ask) => ask.child.exitCode !== null));
+  const said = asks.map((ask) => ask.said[0]!);
+  expect(said.map(([alive]) => alive)).toEqual(['true', 'true', 'true', 'true']);
+  const longestMs = Math.max(...said.map(([, ms]) => Number(ms)));
+  expect(longestMs).toBeGreaterThanOrEqual(limits.bellProbeMs - 1); // it takes two connections, then no more
+  expect(longestMs).toBeLessThan(1_000);
 });
 
 test('terminate() of a thread is seen by other processes and by its own', async () => {

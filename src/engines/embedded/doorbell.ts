@@ -25,6 +25,8 @@ export interface Doorbells {
   ring(session: string, text: string, undelivered: () => void): void;
   /** Calls `gone` once, never before `watch` returns, when the session is dead or closed. The returned function stops that. */
   watch(session: string, gone: () => void): () => void;
+  /** False if the session is surely dead or closed; true if it listens, or nothing is known after `limits.bellProbeMs`. */
+  alive(session: string): Promise<boolean>;
   /** Closes the inboxes and hangs up. Idempotent. */
   close(): Promise<void>;
 }
@@ -126,6 +128,12 @@ class DirectoryDoorbells implements Doorbells {
     return () => {
       local.watchers.delete(watcher);
     };
+  }
+
+  async alive(session: string): Promise<boolean> {
+    if (!this.listens(session)) return false;
+    if (this.#closed || this.#locals.has(session)) return true;
+    return this.#peer(session).alive();
   }
 
   async close(): Promise<void> {

@@ -109,6 +109,7 @@ function engineOn(parts: Parts, directory: string, clock: Clock, left: () => Pro
 
   return {
     name: `embedded ${directory}`,
+    store: `embedded ${directory}`,
     clock,
     sharesClock: true,
 
@@ -131,6 +132,7 @@ function engineOn(parts: Parts, directory: string, clock: Clock, left: () => Pro
       };
     },
     watch: (session, gone) => doorbells.watch(session, gone),
+    alive: (session) => doorbells.alive(session),
 
     keeper: (options) => keepers.keeper(options),
 

@@ -19,6 +19,7 @@ export class Peer {
   readonly #path: string;
   readonly #dead: (peer: Peer, death: Death) => void;
   readonly #watchers = new Set<{ readonly gone: () => void }>();
+  readonly #probes = new Set<(alive: boolean) => void>();
   #socket: Socket | undefined;
   #open = false;
   #retry: NodeJS.Timeout | undefined;
@@ -48,9 +49,9 @@ export class Peer {
     return this.#open;
   }
 
-  /** Someone watches it, or it has something to send. */
+  /** Someone watches or asks about it, or it has something to send. */
   get busy(): boolean {
-    return this.#watchers.size > 0 || this.#unsent !== '' || this.#writes;
+    return this.#watchers.size > 0 || this.#probes.size > 0 || this.#unsent !== '' || this.#writes;
   }
 
   /** Sends a message with all others of this turn. `undelivered` is called once if the session dies without reading it. */
@@ -77,9 +78,25 @@ export class Peer {
     };
   }
 
-  /** Hangs up; nothing is called any more. */
+  /** False if the session is found dead; true once it is reached, or if nothing is known after `limits.bellProbeMs`. */
+  alive(): Promise<boolean> {
+    if (this.#open) return Promise.resolve(true);
+    return new Promise((resolve) => {
+      const settle = (alive: boolean): void => {
+        clearTimeout(limit);
+        this.#probes.delete(settle);
+        resolve(alive);
+      };
+      // What the socket has to say comes first, also after an event loop that stood still.
+      const limit = setTimeout(() => setImmediate(settle, true), limits.bellProbeMs);
+      this.#probes.add(settle);
+    });
+  }
+
+  /** Hangs up; no callback is called any more. */
   close(): void {
     this.#over = true;
+    for (const settle of this.#probes) settle(true);
     clearTimeout(this.#retry);
     clearTimeout(this.#stall);
     this.#socket?.destroy();
@@ -93,6 +110,7 @@ export class Peer {
     socket.on('connect', () => {
       this.#open = true;
       this.#openedMs = performance.now();
+      for (const settle of this.#probes) settle(true);
       this.#flush();
     });
     socket.on('error', (error: NodeJS.ErrnoException) => {
@@ -127,6 +145,7 @@ export class Peer {
   #die(death: Death): void {
     this.#over = true;
     this.#dead(this, death);
+    for (const settle of this.#probes) settle(false);
     // A microtask each: one that throws does not keep the others from being called.
     for (const watcher of this.#watchers) {
       queueMicrotask(() => this.#watchers.delete(watcher) && watcher.gone());

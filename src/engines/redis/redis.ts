@@ -23,7 +23,7 @@ export interface RedisOptions {
  * used. Operations are the generated scripts, one round trip each, on one connection: in the order in which they were
  * asked for.
  *
- * `watch` never tells of a death: a session whose connection is away looks the same for a moment, and must not lose a
+ * `watch` and `alive` never tell of a death: a session whose connection is away looks the same for a moment, and must not lose a
  * lease by that. The dead are skipped as waiters, by the count of PUBLISH, and end as holders with their leases.
  */
 export async function redisEngine(options: RedisOptions): Promise<Engine> {
@@ -66,6 +66,7 @@ export async function redisEngine(options: RedisOptions): Promise<Engine> {
       return bell;
     },
     watch: () => () => {},
+    alive: () => Promise.resolve(true),
     keeper: (wanted) => keepers.keeper(wanted),
 
     close() {
