@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, renameSync, unlinkSync } from 'node:fs';
+import { existsSync, renameSync, unlinkSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join, resolve } from 'node:path';
 import { limits } from '../../base/limits.ts';
 import { LockstepError } from '../../base/errors.ts';
 import type { Doorbell } from '../engine.ts';
+import { makeLevels } from './file-system.ts';
 import { type Death, Peer } from './peer.ts';
 
 /**
@@ -259,7 +260,7 @@ async function openInbox(directory: string, session: string, inbox: BellInbox): 
 /** A socket that is bound but does not listen yet refuses like a dead one: it gets its name afterwards. */
 async function bind(server: Server, directory: string, session: string, path: string): Promise<void> {
   const early = onWindows ? path : join(directory, 'bells', `.${session}`);
-  if (!onWindows) mkdirSync(join(directory, 'bells'), { recursive: true, mode: 0o700 });
+  if (!onWindows) makeLevels(join(directory, 'bells'));
   await new Promise<void>((done, failed) => {
     server.once('error', failed);
     // `exclusive`: in a worker of node:cluster, the primary process would own the socket.

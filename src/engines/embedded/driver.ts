@@ -173,7 +173,7 @@ function requireBetterSqlite(): BetterSqlite {
   throw new LockstepError(
     'UNAVAILABLE',
     `Node ${process.version} has no SQLite of its own, and better-sqlite3 can't be loaded. ` +
-      'Use Node 22.13 or later, or run: npm install better-sqlite3',
+      'Use Node 22.13 or later, or run: npm install better-sqlite3@12',
     { cause },
   );
 }

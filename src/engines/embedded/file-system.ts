@@ -1,16 +1,17 @@
-import { mkdirSync, realpathSync, statfsSync } from 'node:fs';
-import { resolve } from 'node:path';
-import { LockstepError } from '../../base/errors.ts';
+import { mkdirSync, realpathSync, statfsSync, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { invalidArgument, LockstepError } from '../../base/errors.ts';
 
 /**
  * Makes a directory that only this user may read, if it is absent: its real path. `INVALID_ARGUMENT` where there can't
  * be one, or on a network file system; `UNAVAILABLE` where this user may not make it.
  */
 export function makeDirectory(given: string): string {
+  if (given.includes('\0')) throw invalidArgument('directory', given, 'a path, which has no zero byte in it');
   const path = resolve(given);
   let directory: string;
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    makeLevels(path);
     directory = realpathSync(path);
   } catch (error) {
     throw directoryError(path, error as NodeJS.ErrnoException);
@@ -19,14 +20,43 @@ export function makeDirectory(given: string): string {
   return directory;
 }
 
+/**
+ * Makes a directory that only this user may read, with all above it, where they are absent. Node's own `recursive` spins
+ * for ever where the system says ENOENT below a directory that is there, as it does in /proc.
+ */
+export function makeLevels(path: string): void {
+  if (isDirectory(path)) return;
+  const parent = dirname(path);
+  if (parent !== path) makeLevels(parent);
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if (!isDirectory(path)) throw error; // else another process was faster
+  }
+}
+
+function isDirectory(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+}
+
+/** A path as errors show it: a long one without its middle. */
+export function shortened(path: string): string {
+  return path.length <= 100 ? path : `${path.slice(0, 40)}…${path.slice(-59)}`;
+}
+
 function directoryError(path: string, error: NodeJS.ErrnoException): LockstepError {
   const details = { directory: path };
   if (error.code === 'EEXIST' || error.code === 'ENOTDIR') {
-    const message = `${path} can't be opened: it, or something above it, is a file and not a directory. Open another path.`;
+    const message = `${shortened(path)} can't be opened: it, or something above it, is a file and not a directory. Open another path.`;
     return new LockstepError('INVALID_ARGUMENT', message, { cause: error, details });
   }
-  const message = `The directory ${path} can't be made (${error.message}). Make it, or open one that this user may write to.`;
+  const message = `The directory ${shortened(path)} can't be made (${reasonOf(error)}). Make it, or open one that this user may write to.`;
   return new LockstepError('UNAVAILABLE', message, { cause: error, details });
+}
+
+/** Without the path, which Node puts behind the reason. */
+function reasonOf(error: NodeJS.ErrnoException): string {
+  return error.message.replace(/, \w+ '.*/s, '');
 }
 
 /**
@@ -38,7 +68,7 @@ function refuseNetworkDisk(directory: string): void {
   if (kind === undefined) return;
   throw new LockstepError(
     'INVALID_ARGUMENT',
-    `The directory ${directory} is on a network file system (${kind}), where processes can't share a database safely. Open a ` +
+    `The directory ${shortened(directory)} is on a network file system (${kind}), where processes can't share a database safely. Open a ` +
       'directory on a local disk; to share state between machines, open a Redis server.',
     { details: { directory, fileSystem: kind } },
   );

@@ -57,6 +57,21 @@ test('a path that leaves no room for sockets is refused before anything is made'
   expect(() => statSync(directory)).toThrow('ENOENT');
 });
 
+test('a directory that the system lets nobody make is refused, and not tried for ever', async () => {
+  // In a process of its own, as what tries for ever lets no test end.
+  const other = talker('../embedded/program.ts', 'open', '/proc/no/directory');
+  await until('an answer', () => other.said.length === 1);
+  expect(other.said[0]![0]).toBe('UNAVAILABLE');
+  expect(other.said[0]![1]).toContain("The directory /proc/no/directory can't be made (ENOENT: no such file");
+});
+
+test('a path with a zero byte is refused', async () => {
+  await expect(openEngine(`${temporaryDirectory()}/a\0b`)).rejects.toMatchObject({
+    code: 'INVALID_ARGUMENT',
+    message: /zero byte/,
+  });
+});
+
 test('the directory is made for this user alone', async () => {
   const directory = join(temporaryDirectory(), 'a', 'b');
   await openEngine(directory);

@@ -44,6 +44,17 @@ async function addOnce(): Promise<void> {
   say('done');
 }
 
+/** Says how opening failed. */
+async function openOnly(): Promise<void> {
+  try {
+    const engine = await embeddedEngine({ directory });
+    await engine.close();
+    say('opened');
+  } catch (error) {
+    say((error as { code: string }).code, (error as Error).message);
+  }
+}
+
 /** Holds SQLite's write lock with something written. */
 function stay(): void {
   const sqlite = openSqlite(`${directory}/lockstep.db`);
@@ -55,4 +66,5 @@ function stay(): void {
 if (what === 'add') await addAll(Number(number));
 else if (what === 'for-ever') await addForEver();
 else if (what === 'once') await addOnce();
+else if (what === 'open') await openOnly();
 else stay();
