@@ -2,39 +2,28 @@
  * The race: 4 processes × 2 threads × 8 tasks change the same state at the same time, first as one would write it
  * without locks, then with lockstep. In the end a process is killed -9 while it holds two locks.
  *
- *   npm start                     in a new directory, removed afterwards
- *   npm start -- ./dir            there
- *   npm start -- --json           the result as JSON
- *   npm start -- --seconds 0.5    how long each line of the table takes (default 1)
- *
- * Exit code: 0 if every total of lockstep is exact.
+ * `npm start -- --help` has its options.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
-import { open, type Lockstep } from '../../src/index.ts';
+import { isLockstepError, open, type Lockstep } from '../../src/index.ts';
+import { help, read, UsageError, type CommandLine } from './command-line.ts';
 import { Crew } from './crew/crew.ts';
-import { processes, scenarios, space, tasks, threads } from './plan.ts';
-import { asData, inWords } from './result.ts';
+import { scenarios, space } from './plan.ts';
+import { asData, inAdvance, inWords } from './result.ts';
 import { isExact, type Way } from './scenario.ts';
 import { transfer } from './scenarios/transfer.ts';
 import { liveTable, noTable, plainTable, tableColumns, type Row, type Table } from './table.ts';
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { json: { type: 'boolean', default: false }, seconds: { type: 'string', default: '1' } },
-});
-const legMs = Number(values.seconds) * 1_000;
-if (!(legMs > 0)) throw new Error(`--seconds is ${values.seconds}: it must be a positive number`);
-
-const where = positionals[0] ?? mkdtempSync(join(tmpdir(), 'lockstep-race-'));
+const { directory, json, legMs } = commandLine();
+const where = directory ?? mkdtempSync(join(tmpdir(), 'lockstep-race-'));
 const crew = new Crew(where);
 
 // However the race ends, nothing of it stays behind.
 process.on('exit', () => {
   crew.kill();
-  if (positionals[0] === undefined) rmSync(where, { recursive: true, force: true, maxRetries: 5 });
+  if (directory === undefined) rmSync(where, { recursive: true, force: true, maxRetries: 5 });
 });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => process.exit(128 + constants.signals[signal]));
@@ -53,14 +42,13 @@ const legs: readonly Leg[] = [
   finale,
 ];
 
-process.exitCode = (await race()) ? 0 : 1;
+process.exitCode = (await race().catch(complain)) ? 0 : 1;
 
 async function race(): Promise<boolean> {
-  if (!values.json)
-    console.log(`${processes} processes (${crew.pids.join(', ')}) × ${threads} threads × ${tasks} tasks in ${where}\n`);
+  if (!json) console.log(`${inAdvance(crew.pids, where)}\n`);
   const rows = legs.map(({ row }) => row);
   const live = process.stdout.isTTY && process.stdout.columns >= tableColumns;
-  const table = values.json ? noTable : live ? liveTable(rows) : plainTable();
+  const table = json ? noTable : live ? liveTable(rows) : plainTable();
   const shared = await open(where, { space, label: 'race' });
   // Two races in one place would spoil each other's totals.
   await shared.lock('race').run(() => runAll(shared, table), { timeout: 0 });
@@ -68,9 +56,29 @@ async function race(): Promise<boolean> {
 
   const exact = crew.victim !== undefined && rows.every((row) => !row.safe || isExact(row.audit!));
   const { pids, victim } = crew;
-  if (values.json) console.log(JSON.stringify(asData({ exact, where, pids, rows, victim }), undefined, 2));
+  if (json) console.log(JSON.stringify(asData({ exact, where, pids, rows, victim }), undefined, 2));
   else console.log(`\n${inWords(exact, victim)}`);
   return exact;
+}
+
+function commandLine(): CommandLine {
+  try {
+    const said = read(process.argv.slice(2));
+    if (!said.help) return said;
+    process.stdout.write(help);
+    process.exit(0);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    process.stderr.write(`race: ${error.message} (see npm start -- --help)\n`);
+    process.exit(64);
+  }
+}
+
+/** What a user can do something about needs no stack. */
+function complain(error: unknown): never {
+  if (!isLockstepError(error)) throw error;
+  process.stderr.write(`race: ${error.code}: ${error.message}\n`);
+  process.exit(1);
 }
 
 async function runAll(shared: Lockstep, table: Table): Promise<void> {

@@ -1,4 +1,5 @@
 import type { Victim } from './crew/crew.ts';
+import { processes, tasks, threads } from './plan.ts';
 import { green, red, type Row } from './table.ts';
 
 export interface Result {
@@ -7,6 +8,15 @@ export interface Result {
   readonly pids: readonly number[];
   readonly rows: readonly Row[];
   readonly victim: Victim | undefined;
+}
+
+/** What comes above the table: who races, and how to read what they do. */
+export function inAdvance(pids: readonly number[], where: string): string {
+  return (
+    `${processes} processes (${pids.join(', ')}) × ${threads} threads × ${tasks} tasks in ${where}\n` +
+    'Each is done twice: read and then write, which is meant to go wrong (red), and with lockstep, which must not.\n' +
+    `Transfers under locks are the worst case on purpose: ${processes * threads * tasks} tasks want two of ten accounts each.`
+  );
 }
 
 /** What comes below the table. */

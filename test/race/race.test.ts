@@ -84,9 +84,30 @@ test('a second race in the same place is refused, and leaves the first alone', a
   const ends = [await first.exit, await second.exit];
   expect(ends).toContain(0);
   expect(ends).toContain(1);
-  expect(first.stderr() + second.stderr()).toContain('TIMEOUT');
+  const stderr = first.stderr() + second.stderr();
+  expect(stderr).toMatch(/^race: TIMEOUT: lock "race" is not free: [^\n]+\n$/);
   expect(existsSync(join(directory, 'lockstep.db'))).toBe(true);
 }, 120_000);
+
+test.each([
+  { args: ['--frob'], says: "race: Unknown option '--frob' (see npm start -- --help)\n" },
+  {
+    args: ['--seconds', 'x'],
+    says: 'race: --seconds is "x": it must be a positive number (see npm start -- --help)\n',
+  },
+  { args: ['a', 'b'], says: 'race: "b" is too much: one directory is enough (see npm start -- --help)\n' },
+])('$args is refused in one line, before anything is started', async ({ args, says }) => {
+  const race = start(...args);
+  expect([await race.exit, race.stderr(), race.stdout()]).toEqual([64, says, '']);
+  expect(readdirSync(race.temporary)).toEqual([]);
+});
+
+test('--help lists the options and starts nothing', async () => {
+  const race = start('--help');
+  expect([await race.exit, race.stderr()]).toEqual([0, '']);
+  expect(race.stdout()).toMatch(/--seconds[^]*--json[^]*Exit code/);
+  expect(readdirSync(race.temporary)).toEqual([]);
+});
 
 interface Race {
   readonly child: ChildProcess;
