@@ -9,6 +9,11 @@ export const placeOptions = {
   space: { type: 'string' },
 } as const;
 
+/** What a server should be told otherwise, in one line: Node's own form of a warning is for programmers. */
+export function warn(warning: Error): void {
+  process.stderr.write(`lockstep: warning: ${warning.message}\n`);
+}
+
 /** Those options as `open` takes them. */
 export function spaceOption(space: string | undefined): { space?: string } {
   return space === undefined ? {} : { space };

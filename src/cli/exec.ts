@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { basename } from 'node:path';
 import { type Lease, open } from '../index.ts';
-import { milliseconds, parse, placeOptions, spaceOption, UsageError } from './arguments.ts';
+import { milliseconds, parse, placeOptions, spaceOption, UsageError, warn } from './arguments.ts';
 import { exitCodes } from './exit-codes.ts';
 import { catchSignals, Interrupted, signalNumber, type Signals } from './signals.ts';
 
@@ -13,9 +13,11 @@ LOCKSTEP_LOCK and LOCKSTEP_FENCE: a number that grows with every holder, for ref
   --timeout 5s    give up when the lock is not free by then; 0 tries once (default: wait)
   --ttl 30s       how long the lock outlives a holder that is stopped or cut off (default: 10s)
   --grace 10s     how long the command has between TERM and KILL when the lock is lost
-  --at DIR        the directory of the state (default: ./.lockstep)
+  --at DIR        the directory of the state, or redis://host (default: ./.lockstep)
   --space NAME    the space in it (default: default)
   --label TEXT    what others see as the holder (default: exec and the command's name)
+
+Lengths of time have a unit: 500ms, 5s, 2m, 1.5h.
 
 Exit code: the command's own, 128+n if signal n ended it; 64 bad usage, 69 no access to the state, 70 the lock was
 lost, 75 not free in time, 126 and 127 the command can't be run or is not there.
@@ -37,7 +39,7 @@ export async function exec(argv: readonly string[]): Promise<number> {
   const job = jobOf(argv);
   const signals = catchSignals();
   try {
-    const shared = await open(job.at, job.session);
+    const shared = await open(job.at, { ...job.session, onWarning: warn });
     try {
       const lock = shared.lock(job.lock, job.lockOptions);
       const lease = await lock.acquire({ ...job.wait, signal: signals.waiting });

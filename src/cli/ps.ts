@@ -2,14 +2,14 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type LockInspection, open, type SessionInfo } from '../index.ts';
-import { parse, placeOptions, spaceOption, UsageError } from './arguments.ts';
+import { parse, placeOptions, spaceOption, UsageError, warn } from './arguments.ts';
 import { exitCodes } from './exit-codes.ts';
 
 export const psHelp = `lockstep ps [options]
 
 Lists the locks that are held, who holds them and who waits for them in order, and the sessions of a space.
 
-  --at DIR        the directory of the state (default: ./.lockstep)
+  --at DIR        the directory of the state, or redis://host (default: ./.lockstep)
   --space NAME    the space in it (default: default)
   --json          for machines: { space, locks, sessions }
 `;
@@ -41,7 +41,7 @@ function missingAt(at: string): string | undefined {
 }
 
 async function look(at: string, space: string): Promise<{ locks: LockInspection[]; sessions: SessionInfo[] }> {
-  const shared = await open(at, { ...spaceOption(space), label: 'ps' });
+  const shared = await open(at, { ...spaceOption(space), label: 'ps', onWarning: warn });
   try {
     const locks: LockInspection[] = [];
     for await (const lock of shared.locks()) locks.push(lock);
