@@ -1,9 +1,11 @@
 import { keysOf, checkName, type SpaceKeys } from './base/names.ts';
+import { checkOptions } from './base/options.ts';
 import type { ValueOptions } from './base/codec.ts';
+import { invalidArgument } from './base/errors.ts';
 import { createCounter, type Counter } from './primitives/counter.ts';
 import { Handles } from './primitives/handles.ts';
 import { inspectLock, type LockInspection } from './primitives/inspection.ts';
-import { lockAll, type LeaseSet } from './primitives/lock-all.ts';
+import { lockAll, lockAllOptions, type LeaseSet } from './primitives/lock-all.ts';
 import { handleUnexpectedMail, type LockName } from './primitives/lock-lines.ts';
 import { createLock, type AcquireOptions, type LeaseOptions, type Lock, type LockOptions } from './primitives/lock.ts';
 import { createMap, type SharedMap } from './primitives/map.ts';
@@ -48,7 +50,9 @@ export function createLockstep(session: Session, space: string): Lockstep {
     space,
     lock: (name, options = {}) => createLock(session, lockName(keys, name, options.key), options),
     async lockAll(names, options = {}) {
-      const locks = names.map((name) => lockName(keys, name, undefined));
+      if (!Array.isArray(names)) throw invalidArgument('names', names, 'an array of names');
+      checkOptions('the options of lockAll', options, lockAllOptions);
+      const locks = (names as readonly string[]).map((name) => lockName(keys, name, undefined));
       return lockAll(session, locks, options);
     },
     counter(name) {
@@ -57,6 +61,7 @@ export function createLockstep(session: Session, space: string): Lockstep {
     },
     map(name, options = {}) {
       checkName('map name', name);
+      checkOptions('the options of map', options, mapOptions);
       return createMap(session.engine, name, keys.map(name), options);
     },
     locks: () => heldLocks(session, keys),
@@ -65,6 +70,8 @@ export function createLockstep(session: Session, space: string): Lockstep {
     [Symbol.asyncDispose]: () => session.close(),
   };
 }
+
+const mapOptions: ReadonlySet<string> = new Set(['schema', 'codec']);
 
 function lockName(keys: SpaceKeys, name: string, key: string | undefined): LockName {
   checkName('lock name', name);
@@ -79,7 +86,7 @@ async function* heldLocks(session: Session, keys: SpaceKeys): AsyncGenerator<Loc
   do {
     const page = await session.engine.scanKeys(keys.locks, cursor, pageSize);
     for (const key of page.keys) {
-      const found = await inspectLock(session.engine, key.slice(keys.locks.length), keys.lockAt(key));
+      const found = await inspectLock(session, { name: key.slice(keys.locks.length), keys: keys.lockAt(key) });
       if (found.holder !== undefined) yield found;
     }
     cursor = page.cursor;
@@ -95,7 +102,7 @@ async function allSessions(session: Session, keys: SpaceKeys): Promise<SessionIn
     for (let i = 1; i < page.entries.length; i += 2) {
       const info = infoOf(page.entries[i]!);
       if (info === undefined) continue;
-      if (isGone(info, session.info.host)) session.forget(info.id);
+      if (isGone(info, session.info.host) || !(await session.engine.alive(info.id))) session.forget(info.id);
       else found.push(info);
     }
     cursor = page.cursor;

@@ -4,6 +4,7 @@ import { toMs, type Duration } from './base/duration.ts';
 import { invalidArgument } from './base/errors.ts';
 import { limits } from './base/limits.ts';
 import { checkSpace } from './base/names.ts';
+import { checkOptions as checkKnown } from './base/options.ts';
 import type { Engine } from './engines/engine.ts';
 import { memoryEngine } from './engines/memory.ts';
 import type { ReadyClient } from './engines/redis/client.ts';
@@ -34,9 +35,12 @@ export interface OpenOptions {
  * itself left alone); or `memory:`, for one process and for tests: each call a state of its own.
  * Rejects with `INVALID_ARGUMENT` or `UNAVAILABLE`; the text says what to do.
  */
-export async function open(where: string | ReadyClient = './.lockstep', options: OpenOptions = {}): Promise<Lockstep> {
+export async function open(
+  where: string | URL | ReadyClient = './.lockstep',
+  options: OpenOptions = {},
+): Promise<Lockstep> {
   const settings = checkOptions(options);
-  return connect(await engineAt(where, options), settings);
+  return connect(await engineAt(where instanceof URL ? where.href : where, options), settings);
 }
 
 /** A session on a ready engine, which it closes when it is closed itself. */
@@ -53,6 +57,7 @@ export interface Settings {
 
 /** Checks options and fills in what is absent. Throws `INVALID_ARGUMENT`. */
 export function checkOptions(options: OpenOptions): Settings {
+  checkKnown('the options of open', options, known);
   const { space = 'default', label = basename(process.argv[1] ?? ''), durability, maxStall, onWarning } = options;
   checkSpace(space);
   if (typeof label !== 'string' || label.length > limits.labelLengthMax) {
@@ -65,6 +70,8 @@ export function checkOptions(options: OpenOptions): Settings {
     throw invalidArgument('onWarning', onWarning, 'a function');
   return { space, label, maxStallMs: maxStall === undefined ? 0 : toMs('maxStall', maxStall, 1, limits.leaseMsMax) };
 }
+
+const known: ReadonlySet<string> = new Set(['space', 'label', 'durability', 'maxStall', 'onWarning']);
 
 async function openSession(engine: Engine, settings: Settings): Promise<Session> {
   try {

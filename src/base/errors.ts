@@ -37,7 +37,10 @@ export class LockstepError extends Error {
  * True for a `LockstepError` (of the given code), also of another copy of this library or another realm,
  * where `instanceof` would say no.
  */
-export function isLockstepError(error: unknown, code?: ErrorCode): error is LockstepError {
+export function isLockstepError<Code extends ErrorCode = ErrorCode>(
+  error: unknown,
+  code?: Code,
+): error is LockstepError & { readonly code: Code } {
   return (
     typeof error === 'object' &&
     error !== null &&

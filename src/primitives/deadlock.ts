@@ -1,3 +1,4 @@
+import type { Timer } from '../base/clock.ts';
 import { LockstepError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import * as sessionOperations from '../operations/session.ts';
@@ -27,7 +28,7 @@ interface WaitRecord extends CycleStep {
   readonly wantedWaits: string;
 }
 
-/** A lease that is held while waiting, and the line that granted it. */
+/** A lease that is held while waiting, perhaps through another `open`, and the line that granted it. */
 export interface HeldWhileWaiting {
   readonly lease: HeldLease;
   readonly line: LockLine;
@@ -46,23 +47,33 @@ export function watchForDeadlock(
 ): () => void {
   const wait = session.token(0);
   const since = session.clock.wallUs();
-  const records = held.map(({ lease, line }) => ({ line, record: recordOf(session, wait, since, wanted, lease) }));
+  const records = held.map(({ lease, line }) => ({ line, record: recordOf(line.session, wait, since, wanted, lease) }));
   let seen = '';
   let ended = false;
-  let timer = session.clock.timer(limits.deadlockCheckMs, () => session.inBackground(check()));
+  let timer = again();
+
+  function again(): Timer {
+    return session.clock.timer(limits.deadlockCheckMs, () => session.inBackground(look()));
+  }
+
+  async function look(): Promise<void> {
+    try {
+      await check();
+    } finally {
+      if (!ended) timer = again(); // also when the store did not answer
+    }
+  }
 
   async function check(): Promise<void> {
     const live = records.filter(({ record }) => held.some(({ lease }) => lease.fence === record.fence && lease.active));
-    await Promise.all(live.map(({ line, record }) => publish(session, line, record)));
+    await Promise.all(live.map(({ line, record }) => publish(line, record)));
     const cycle = ended || live.length === 0 ? undefined : await findCycle(session, wanted, wait);
     if (ended) return;
     const state = cycle?.map((step) => `${step.wait} ${step.held} ${step.fence}`).join('\n') ?? '';
     if (cycle !== undefined && state === seen && isYoungest(cycle, wait, since)) {
       found(deadlock(wanted.name, cycle));
-      return;
     }
     seen = state;
-    timer = session.clock.timer(limits.deadlockCheckMs, () => session.inBackground(check()));
   }
 
   return () => {
@@ -70,7 +81,8 @@ export function watchForDeadlock(
     timer.cancel();
     if (session.clock.wallUs() - since < limits.deadlockCheckMs * 1_000) return; // nothing was published yet
     for (const { line } of records) {
-      session.inBackground(session.engine.run(sessionOperations.withdrawWait, { waits: line.keys.waits }, { wait }));
+      const { engine } = line.session;
+      session.inBackground(engine.run(sessionOperations.withdrawWait, { waits: line.keys.waits }, { wait }));
     }
   };
 }
@@ -89,9 +101,9 @@ function recordOf(session: Session, wait: string, since: number, wanted: LockLin
   };
 }
 
-function publish(session: Session, line: LockLine, record: WaitRecord): Promise<number> {
+function publish(line: LockLine, record: WaitRecord): Promise<number> {
   const args = { wait: record.wait, record: JSON.stringify(record), ms: limits.waitRecordMs };
-  return session.engine.run(sessionOperations.publishWait, { waits: line.keys.waits }, args);
+  return line.session.engine.run(sessionOperations.publishWait, { waits: line.keys.waits }, args);
 }
 
 /** The chain from the wanted lock back to `wait`, if there is one. Breadth first, bounded. */

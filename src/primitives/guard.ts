@@ -26,7 +26,12 @@ export interface Guarding {
  */
 export function guardOf(lease: unknown, engine: Engine, space: string): Guard {
   if (typeof (lease as Partial<Guarding> | null | undefined)?.asGuard !== 'function') {
-    throw invalidArgument('guard', lease, "a lease, as a lock's acquire and run give it");
+    const set = Array.isArray((lease as { leases?: unknown } | null | undefined)?.leases);
+    throw invalidArgument(
+      'guard',
+      lease,
+      set ? 'one of the leases of the set' : "a lease, as a lock's acquire and run give it",
+    );
   }
   const guard = (lease as Guarding).asGuard();
   if (guard.engine !== engine || guard.space !== space) {

@@ -1,6 +1,7 @@
-import type { Engine } from '../engines/engine.ts';
 import * as operations from '../operations/lock.ts';
-import { infoOf, type SessionInfo } from '../session/session.ts';
+import { infoOf, type Session, type SessionInfo } from '../session/session.ts';
+import { leaveLine } from './lock-ask.ts';
+import type { LockName } from './lock-lines.ts';
 import { parseOwner, tokenOf } from './owner.ts';
 
 /** Who has a lock, as the store sees it. */
@@ -34,8 +35,20 @@ export interface LockInspection {
 
 const waitersMax = 1_000;
 
-export async function inspectLock(engine: Engine, name: string, keys: operations.LockKeys): Promise<LockInspection> {
-  const found = await engine.run(operations.look, keys, { from: 0, to: waitersMax - 1 });
+/** Looks at a lock. A dead session that holds it is out of it before that. */
+export async function inspectLock(session: Session, { name, keys }: LockName): Promise<LockInspection> {
+  const range = { from: 0, to: waitersMax - 1 };
+  let found = await session.engine.run(operations.look, keys, range);
+  const holder = tokenOf(String(found[0]));
+  if (holder !== undefined && !(await session.engine.alive(holder.session))) {
+    await leaveLine(session, keys, holder.text);
+    session.forget(holder.session);
+    found = await session.engine.run(operations.look, keys, range);
+  }
+  return inspectionOf(name, keys.owner, found);
+}
+
+function inspectionOf(name: string, key: string, found: readonly (string | number)[]): LockInspection {
   const [owner, leftMs, card] = [String(found[0]), Number(found[1]), String(found[2])];
   const waiters: LockWaiter[] = [];
   for (let i = 3; i + 2 < found.length; i += 3) {
@@ -44,7 +57,7 @@ export async function inspectLock(engine: Engine, name: string, keys: operations
       since: Math.floor(Number(found[i + 1]) / 1000),
     });
   }
-  if (owner === '') return { name, key: keys.owner, waiters };
+  if (owner === '') return { name, key, waiters };
   const known = parseOwner(owner);
   const holder: LockHolder = {
     session: sessionOf(owner, card),
@@ -52,7 +65,7 @@ export async function inspectLock(engine: Engine, name: string, keys: operations
     since: Math.floor(known?.sinceMs ?? 0),
     remainingMs: leftMs,
   };
-  return { name, key: keys.owner, holder, waiters };
+  return { name, key, holder, waiters };
 }
 
 function sessionOf(subject: string, card: string): SessionInfo {

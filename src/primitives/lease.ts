@@ -37,7 +37,6 @@ export interface Lease extends AsyncDisposable {
 /** What a lease needs of the line that granted it. */
 export interface LeaseSource {
   readonly session: Session;
-  readonly name: string;
   readonly keys: { readonly owner: string };
   /** The owner that the store must still have while the lease is held. */
   ownerFor(lease: HeldLease): string | undefined;
@@ -47,39 +46,33 @@ export interface LeaseSource {
 
 /** The lease as the lock that granted it sees it. */
 export class HeldLease implements Lease, Guarding {
+  readonly lock: string;
   readonly fence: number;
   /** When it was granted: ms since 1970. */
   readonly since: number;
   /** Where it was acquired, if that is known. */
   readonly site: CallSite | undefined;
-  #source: LeaseSource;
+  /** The line that granted it. */
+  readonly source: LeaseSource;
   #released: Promise<void> | undefined;
   #loss: LockstepError | undefined;
   #abort: AbortController | undefined;
   #listeners: Set<(request: ReleaseRequest) => void> | undefined;
 
-  constructor(source: LeaseSource, fence: number, since: number, site: CallSite | undefined) {
-    this.#source = source;
+  constructor(source: LeaseSource, lock: string, fence: number, since: number, site: CallSite | undefined) {
+    this.source = source;
+    this.lock = lock;
     this.fence = fence;
     this.since = since;
     this.site = site;
   }
 
-  get lock(): string {
-    return this.#source.name;
-  }
-
-  /** The store's key of the lock. */
-  get key(): string {
-    return this.#source.keys.owner;
-  }
-
   asGuard(): Guard {
-    const { session, name, keys } = this.#source;
-    const owner = this.#source.ownerFor(this);
+    const { session, keys } = this.source;
+    const owner = this.source.ownerFor(this);
     if (this.#loss !== undefined) throw this.#loss;
-    if (owner === undefined || !this.active) throw released(name, this.fence);
-    return { engine: session.engine, space: session.space, lock: name, fence: this.fence, key: keys.owner, owner };
+    if (owner === undefined || !this.active) throw released(this.lock, this.fence);
+    return { engine: session.engine, space: session.space, lock: this.lock, fence: this.fence, key: keys.owner, owner };
   }
 
   /** Made when first asked for: most leases are released before anybody does. */
@@ -102,11 +95,11 @@ export class HeldLease implements Lease, Guarding {
   }
 
   remaining(): number {
-    return this.active ? this.#source.leftMs(this) : 0;
+    return this.active ? this.source.leftMs(this) : 0;
   }
 
   release(): Promise<void> {
-    this.#released ??= this.#loss === undefined ? this.#source.release(this) : Promise.resolve();
+    this.#released ??= this.#loss === undefined ? this.source.release(this) : Promise.resolve();
     return this.#released;
   }
 

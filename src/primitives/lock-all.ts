@@ -2,6 +2,7 @@ import { toMs } from '../base/duration.ts';
 import { invalidArgument } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { instantNow, validFor } from '../base/validity.ts';
+import { startWait } from '../base/waiting.ts';
 import * as operations from '../operations/lock.ts';
 import type { Session } from '../session/session.ts';
 import type { HeldLease, Lease } from './lease.ts';
@@ -19,6 +20,16 @@ export interface LeaseSet extends AsyncDisposable {
   release(): Promise<void>;
 }
 
+/** What `lockAll` takes. */
+export const lockAllOptions: ReadonlySet<string> = new Set([
+  'timeout',
+  'signal',
+  'holding',
+  'detached',
+  'ttl',
+  'maxHold',
+]);
+
 /**
  * Takes all the locks: in one step of the store where all are free, else one after the other in the order of their
  * keys, which is the same for everybody, so that no order of names can deadlock. Rejects as `Lock.acquire` does, and
@@ -30,20 +41,20 @@ export async function lockAll(
   options: AcquireOptions & LeaseOptions,
 ): Promise<LeaseSet> {
   checkLocks(locks);
-  const terms = leaseTerms(options);
+  const { ttl, maxHold, ...waitOptions } = options;
+  const terms = leaseTerms({ ...(ttl === undefined ? {} : { ttl }), ...(maxHold === undefined ? {} : { maxHold }) });
   const deadline = deadlineOf(session, options);
-  options.signal?.throwIfAborted();
-  const atOnce = await tryAll(session, locks, terms);
+  const atOnce = await inTime(session, locks, options, () => tryAll(session, locks, terms));
   if (atOnce !== undefined) return leaseSet(atOnce);
   const leases = new Map<LockName, HeldLease>();
   try {
     for (const where of locks.toSorted((a, b) => (a.keys.owner < b.keys.owner ? -1 : 1))) {
       const holding = [...leases.values(), ...namedLeases(options)];
-      const wait = { ...options, holding, ...untilDeadline(session, deadline) };
+      const wait = { ...waitOptions, holding, ...untilDeadline(session, deadline) };
       leases.set(where, await acquire(session, where, terms, wait, undefined));
     }
   } catch (error) {
-    await Promise.all([...leases.values()].map((lease) => lease.release()));
+    await releaseAll([...leases.values()]);
     throw error;
   }
   return leaseSet(locks.map((where) => leases.get(where)!));
@@ -58,6 +69,30 @@ function checkLocks(locks: readonly LockName[]): void {
     if (names.has(keys.owner)) throw invalidArgument('locks', name, 'named once: a lock can be taken only once');
     names.add(keys.owner);
   }
+}
+
+/** The leases of the first step, unless the wait ends before the store answers: then they are given back. */
+function inTime(
+  session: Session,
+  locks: readonly LockName[],
+  options: AcquireOptions,
+  begin: () => Promise<HeldLease[] | undefined>,
+): Promise<HeldLease[] | undefined> {
+  return new Promise((resolve, reject) => {
+    const names = locks.map(({ name }) => JSON.stringify(name)).join(', ');
+    const wait = startWait(`waiting for locks ${names}`, options, session.clock, (reason) => {
+      // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- the caller's own reason, whatever it is
+      reject(reason);
+      session.inBackground(attempt.then(releaseAll));
+    });
+    const attempt = begin().finally(() => wait?.end());
+    attempt.then(resolve, reject);
+    session.inBackground(attempt); // `close` waits for it
+  });
+}
+
+async function releaseAll(leases: readonly Lease[] | undefined): Promise<void> {
+  await Promise.all((leases ?? []).map((lease) => lease.release()));
 }
 
 /** The leases of all locks in one step of the store, without waiting; nothing if one is not free. */
@@ -81,6 +116,7 @@ async function tryAll(
       for (const line of lines) line.unreserve();
       return undefined;
     }
+    session.assertOpen(); // it may have been closed meanwhile
     const until = validFor(sent, terms.ttlMs);
     const [, ...owners] = reply;
     return lines.map((line, i) => line.adopt(owners[i]!, until, terms));
@@ -101,13 +137,13 @@ function untilDeadline(session: Session, deadline: number): AcquireOptions {
 }
 
 function leaseSet(leases: readonly Lease[]): LeaseSet {
-  const release = async (): Promise<void> => {
-    await Promise.all(leases.map((lease) => lease.release()));
-  };
+  const release = (): Promise<void> => releaseAll(leases);
+  let signal: AbortSignal | undefined;
   return {
     leases,
     get signal() {
-      return AbortSignal.any(leases.map((lease) => lease.signal));
+      signal ??= AbortSignal.any(leases.map((lease) => lease.signal));
+      return signal;
     },
     release,
     [Symbol.asyncDispose]: release,

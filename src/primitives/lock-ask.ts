@@ -6,7 +6,7 @@ import { instantNow, leftMs, validFor } from '../base/validity.ts';
 import type { Instant } from '../engines/engine.ts';
 import * as operations from '../operations/lock.ts';
 import type { Session } from '../session/session.ts';
-import { parseOwner, tokenOf } from './owner.ts';
+import { parseOwner, type Token, tokenOf } from './owner.ts';
 
 /** What may come of an ask; each ends it, but `held`. */
 export interface AskOutcome {
@@ -43,6 +43,8 @@ export class LockAsk {
   #sentAt: Instant = { monotonicMs: 0, wallMs: 0 };
   #recheck: Timer | undefined;
   #ahead = '';
+  /** The token of a dead holder, after which it was tried once more. */
+  #buried = '';
   #unwatch: (() => void) | undefined;
   /** Since when the store does not answer, and how often it was asked since: monotonic ms. */
   #silentSince = 0;
@@ -116,8 +118,7 @@ export class LockAsk {
   /** Wait for mail, for the end of whoever is ahead, or until the holder's lease is over. */
   #held(sentAt: Instant, [, owner, holderLeftMs, ahead, card]: operations.Held): void {
     if (this.once) {
-      this.end();
-      this.#outcome.refused({ owner, card });
+      this.#session.inBackground(this.#refused(owner, card));
       return;
     }
     this.#sentAt = sentAt;
@@ -130,6 +131,25 @@ export class LockAsk {
     this.#sendIn(foreign ? foreignPollMs(random) : recheckMs(holderLeftMs, random));
   }
 
+  /** A dead holder is none: tried once more when it is buried. */
+  async #refused(owner: string, card: string): Promise<void> {
+    const holder = tokenOf(owner);
+    if (holder !== undefined && holder.text !== this.#buried && !(await this.#session.engine.alive(holder.session))) {
+      this.#buried = holder.text;
+      this.#bury(holder);
+      if (!this.#ended) this.send();
+    } else if (!this.#ended) {
+      this.end();
+      this.#outcome.refused({ owner, card });
+    }
+  }
+
+  /** Leaves for the dead, who can't. */
+  #bury(dead: Token): void {
+    this.#session.inBackground(leaveLine(this.#session, this.#keys, dead.text));
+    this.#session.forget(dead.session);
+  }
+
   #watch(ahead: string): void {
     if (this.#ahead === ahead) return;
     this.#unwatch?.();
@@ -139,8 +159,7 @@ export class LockAsk {
     this.#unwatch = this.#session.engine.watch(token.session, () => {
       if (this.#ended) return;
       this.#ahead = '';
-      this.#session.inBackground(leaveLine(this.#session, this.#keys, token.text)); // for the dead, who can't
-      this.#session.forget(token.session);
+      this.#bury(token);
       this.send();
     });
   }
@@ -191,10 +210,12 @@ function insist(session: Session, forMs: number, send: () => Promise<unknown>): 
   const sentMs = session.clock.monotonicMs();
   return send().then(nothing, async (error: unknown) => {
     let failure = error;
+    session.enter(); // the process stays for it
     for (let attempt = 1; isPassing(failure) && session.clock.monotonicMs() < sentMs + forMs; attempt++) {
       await new Promise<void>((resolve) => session.clock.timer(backOffMs(attempt), resolve));
       failure = await send().then(nothing, (again: unknown) => again);
     }
+    session.exit();
   });
 }
 

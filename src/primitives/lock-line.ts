@@ -4,7 +4,7 @@ import type { LockNames } from '../base/names.ts';
 import type { Wait } from '../base/waiting.ts';
 import type { Instant } from '../engines/engine.ts';
 import type { Hold, Loss } from '../session/leases.ts';
-import type { Receiver, Session } from '../session/session.ts';
+import { closedError, type Receiver, type Session } from '../session/session.ts';
 import type { CallSite } from './call-site.ts';
 import { HeldLease, type LeaseSource } from './lease.ts';
 import { type AskOutcome, type Blocker, giveBack, LockAsk, leaveLine } from './lock-ask.ts';
@@ -20,6 +20,8 @@ export interface LeaseTerms {
 
 /** One task that waits for the lock. */
 export interface Waiter extends LeaseTerms {
+  /** What the task calls the lock: two names may have one key. */
+  readonly name: string;
   readonly site: CallSite | undefined;
   /** Tries once. */
   readonly once: boolean;
@@ -49,6 +51,8 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
   readonly #idle: (line: LockLine) => void;
   #waiters: Waiter[] = [];
   #ask: LockAsk | undefined;
+  /** The ask belongs to a step of `lockAll`, which alone may end it. */
+  #reserved = false;
   #hold: Hold | undefined;
   /** The first fence of what is held. */
   #fence = 0;
@@ -111,6 +115,7 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
   /** Keeps the idle line for an ask that another step makes: its token. */
   reserve(ttlMs: number): string {
     this.#ask = new LockAsk(this.session, this.keys, { ttlMs, once: false }, this);
+    this.#reserved = true;
     return this.#ask.token;
   }
 
@@ -131,7 +136,15 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
     let lease: HeldLease | undefined;
     this.session.enter();
     const grant = (given: HeldLease): void => void (lease = given);
-    this.#waiters.unshift({ ...terms, site: undefined, once: false, grant, fail: () => {}, refuse: () => {} });
+    this.#waiters.unshift({
+      ...terms,
+      name: this.name,
+      site: undefined,
+      once: false,
+      grant,
+      fail: () => {},
+      refuse: () => {},
+    });
     this.granted(owner, until, -1);
     return lease!;
   }
@@ -163,10 +176,11 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
   refused(blocker: Blocker): void {
     this.blocker = blocker;
     this.#endAsk();
-    const waiter = this.#waiters.shift();
-    if (waiter !== undefined) {
-      this.#dismiss(waiter);
-      waiter.refuse();
+    const first = this.#waiters[0];
+    if (first?.once === true) {
+      this.#waiters.shift();
+      this.#dismiss(first);
+      first.refuse();
     }
     this.#advance();
   }
@@ -192,8 +206,8 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
     this.#ask?.resync();
   }
 
-  async close(reason: LockstepError): Promise<void> {
-    this.#failAll(reason);
+  async close(): Promise<void> {
+    this.#failAll(closedError(`waiting for lock ${JSON.stringify(this.name)}`));
     this.#leave();
     const lease = this.lease;
     if (lease !== undefined) {
@@ -228,12 +242,12 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
     const waiter = this.#waiters.shift();
     const hold = this.#hold;
     if (waiter === undefined || hold === undefined) return;
-    if (this.#inARow > 0 && (waiter.ttlMs !== hold.ttlMs || waiter.maxHoldMs > 0)) {
+    if (this.#inARow > 0 && (waiter.ttlMs !== hold.ttlMs || waiter.maxHoldMs + hold.maxHoldMs > 0)) {
       this.session.leases.keepOn(hold, waiter.ttlMs, waiter.maxHoldMs);
     }
     const fence = this.#fence + this.#inARow;
     const since = Math.floor(this.session.clock.wallUs() / 1000);
-    this.lease = new HeldLease(this, fence, since, waiter.site);
+    this.lease = new HeldLease(this, waiter.name, fence, since, waiter.site);
     waiter.wait?.end();
     waiter.grant(this.lease);
   }
@@ -284,6 +298,7 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
   }
 
   #leave(): void {
+    if (this.#reserved) return;
     this.#ask?.leave();
     this.#endAsk();
     if (this.idle) this.#idle(this);
@@ -292,6 +307,7 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
   #endAsk(): void {
     this.#ask?.end();
     this.#ask = undefined;
+    this.#reserved = false;
   }
 
   #dismiss(waiter: Waiter): void {
@@ -301,11 +317,11 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
 
   #lossOf(lease: HeldLease, loss: Loss): LockstepError {
     const lag = loss.lagMs > 50 ? ` (the event loop ran ${loss.lagMs} ms late)` : '';
-    const name = JSON.stringify(this.name);
+    const name = JSON.stringify(lease.lock);
     return new LockstepError(
       'LEASE_LOST',
       `the lease of lock ${name} (fence ${lease.fence}) is over: ${reasons[loss.cause]}${lag}; stop what it protects`,
-      { details: { lock: this.name, fence: lease.fence, ...loss } },
+      { details: { lock: lease.lock, fence: lease.fence, ...loss } },
     );
   }
 }
@@ -315,6 +331,7 @@ const done = Promise.resolve();
 const reasons: Readonly<Record<Loss['cause'], string>> = {
   lost: 'the store gave it to somebody else or forgot it',
   expired: 'its renewal was not confirmed in time',
+  maxHold: 'it was held for as long as its maxHold allows',
   forced: 'somebody released it by force',
   closed: 'its session was closed',
 };

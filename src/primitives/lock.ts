@@ -1,6 +1,7 @@
 import { toMs, type Duration } from '../base/duration.ts';
 import { LockstepError, invalidArgument } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
+import { checkOptions } from '../base/options.ts';
 import { startWait, type WaitOptions } from '../base/waiting.ts';
 import * as operations from '../operations/lock.ts';
 import { infoOf, type Session, type SessionInfo } from '../session/session.ts';
@@ -66,17 +67,18 @@ export interface Lock {
 
 /** The handle of a lock; made without I/O. Throws `INVALID_ARGUMENT` for options that can't be used. */
 export function createLock(session: Session, where: LockName, options: LockOptions): Lock {
+  checkOptions('the options of lock', options, lockOptions);
   const terms = leaseTerms(options);
   const { name, keys } = where;
 
   return {
     name,
-    acquire: (wait = {}) => acquire(session, where, terms, wait, undefined),
+    acquire: (wait = noOptions) => acquire(session, where, terms, wait, undefined),
     tryAcquire: () => tryAcquire(session, where, terms),
-    run: (body, wait = {}) => run(session, where, terms, wait, body),
+    run: (body, wait = noOptions) => run(session, where, terms, wait, body),
     async inspect() {
       session.assertOpen();
-      return inspectLock(session.engine, name, keys);
+      return inspectLock(session, where);
     },
     async forceRelease() {
       session.assertOpen();
@@ -84,11 +86,17 @@ export function createLock(session: Session, where: LockName, options: LockOptio
     },
     async requestRelease(reason = '') {
       session.assertOpen();
-      if (/[\r\n]/.test(reason)) throw invalidArgument('reason', reason, 'text of one line');
+      if (typeof reason !== 'string' || reason.length > limits.labelLengthMax || /\p{Cc}/u.test(reason)) {
+        throw invalidArgument('reason', reason, `text of one line, of at most ${limits.labelLengthMax} characters`);
+      }
       return (await session.engine.run(operations.requestRelease, keys, { reason })) !== '';
     },
   };
 }
+
+const noOptions: AcquireOptions = {};
+const lockOptions: ReadonlySet<string> = new Set(['ttl', 'maxHold', 'key']);
+const acquireOptions: ReadonlySet<string> = new Set(['timeout', 'signal', 'holding', 'detached']);
 
 /** Throws `INVALID_ARGUMENT` for a length that can't be used. */
 export function leaseTerms(options: LeaseOptions): LeaseTerms {
@@ -113,7 +121,7 @@ async function run<T>(
   } catch (error) {
     const { loss } = lease;
     await lease.release();
-    if (loss !== undefined && error instanceof Error && error !== loss) error.cause ??= loss;
+    if (loss !== undefined && error instanceof Error && error !== loss) addCause(error, loss);
     throw error;
   }
   const { loss } = lease;
@@ -132,8 +140,8 @@ export function acquire(
 ): Promise<HeldLease> {
   return new Promise((resolve, reject) => {
     session.assertOpen();
-    const held = heldWhileWaiting(session, options);
-    const line = lineOf(session, where);
+    if (options !== noOptions) checkOptions('the options of acquire', options, acquireOptions);
+    const held = heldWhileWaiting(options);
     let endSearch: (() => void) | undefined;
     const end = (settle: () => void): void => {
       endSearch?.();
@@ -146,8 +154,10 @@ export function acquire(
       if (kind === 'aborted') reject(reason);
       else session.inBackground(timedOut(session, line, wait?.timeoutMs ?? 0, reject));
     });
+    const line = lineOf(session, where);
     const waiter: Waiter = {
       ...terms,
+      name: where.name,
       site,
       wait,
       once: wait?.once ?? false,
@@ -170,6 +180,7 @@ function tryAcquire(session: Session, where: LockName, terms: LeaseTerms): Promi
     session.assertOpen();
     lineOf(session, where).join({
       ...terms,
+      name: where.name,
       site: undefined,
       once: true,
       grant: resolve,
@@ -180,14 +191,13 @@ function tryAcquire(session: Session, where: LockName, terms: LeaseTerms): Promi
 }
 
 /** What a deadlock could go through: the leases of the enclosing `run`s, and those that the caller names. */
-function heldWhileWaiting(session: Session, options: AcquireOptions): readonly HeldWhileWaiting[] {
+function heldWhileWaiting(options: AcquireOptions): readonly HeldWhileWaiting[] {
   const around = options.detached === true ? undefined : heldHere();
   if (around === undefined && options.holding === undefined) return none;
   const held: HeldWhileWaiting[] = [];
   for (const lease of new Set<Lease>([...(around ?? []), ...namedLeases(options)])) {
     if (!(lease instanceof HeldLease)) throw invalidArgument('holding', lease, 'a lease, or an array of leases');
-    const line = session.receivers.get(lease.key) as LockLine | undefined;
-    if (lease.active && line?.lease === lease) held.push({ lease, line });
+    if (lease.active) held.push({ lease, line: lease.source as LockLine });
   }
   return held;
 }
@@ -200,16 +210,20 @@ export function namedLeases({ holding = [] }: AcquireOptions): readonly Lease[] 
 }
 
 function refuseReentry(line: LockLine, held: readonly HeldWhileWaiting[], site: CallSite = callSite()): void {
-  const own = held.find((one) => one.line === line)?.lease;
+  const own = held.find((one) => isSameLock(one.line, line))?.lease;
   if (own === undefined) return;
   const name = JSON.stringify(line.name);
-  const since = own.site === undefined ? '' : `, ${own.site.describe()}`;
   throw new LockstepError(
     'DEADLOCK',
-    `lock ${name} is already held by the task that asks for it${since}; asked again ${site.describe()}: ` +
+    `lock ${name} is already held by the task that asks for it${siteText(own.site)}; asked again${siteText(site)}: ` +
       'locks are not re-entrant; pass the lease on, or say { detached: true } where the holder does not await this wait',
     { details: { lock: line.name, fence: own.fence, acquiredAt: own.site?.describe(), askedAt: site.describe() } },
   );
+}
+
+/** Also through two `open`s of one store. */
+function isSameLock(a: LockLine, b: LockLine): boolean {
+  return a === b || (a.keys.owner === b.keys.owner && a.session.engine.store === b.session.engine.store);
 }
 
 /** Rejects a wait whose time is over, with who is in the way: the store's freshest word if it comes at once. */
@@ -222,7 +236,8 @@ async function timedOut(
   const local = line.lease;
   let holder = '';
   if (local !== undefined) {
-    holder = `it is held by another task of this session since ${new Date(local.since).toISOString()} (fence ${local.fence})`;
+    const since = new Date(local.since).toISOString();
+    holder = `it is held by another task of this session${siteText(local.site)} since ${since} (fence ${local.fence})`;
   } else {
     const look = session.engine.run(operations.look, line.keys, { from: 0, to: 0 }).catch(() => undefined);
     const reply = await Promise.race([
@@ -256,4 +271,14 @@ function describeHolder(owner: string | undefined, card: string, leftMs: number 
   const info: SessionInfo | undefined = infoOf(card);
   const who = info === undefined ? `session ${known.session}` : describe(info);
   return `it is held by ${who} since ${new Date(known.sinceMs).toISOString()} (fence ${known.fence})${left}`;
+}
+
+function siteText(site: CallSite | undefined): string {
+  const at = site?.describe() ?? '';
+  return at === '' ? '' : `, ${at}`;
+}
+
+/** The body's own error wins, whatever can be done to it. */
+function addCause(error: Error, cause: Error): void {
+  if (error.cause === undefined && Object.isExtensible(error)) error.cause = cause;
 }

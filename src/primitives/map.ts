@@ -2,6 +2,7 @@ import { type ValueCodec, valueCodec, type ValueOptions } from '../base/codec.ts
 import { LockstepError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { checkName, spaceOf } from '../base/names.ts';
+import { checkOptions } from '../base/options.ts';
 import type { Engine } from '../engines/engine.ts';
 import * as operations from '../operations/map.ts';
 import { type Guard, guardOf } from './guard.ts';
@@ -45,6 +46,9 @@ export function createMap<V>(engine: Engine, name: string, key: string, options:
   return new StoredMap(engine, name, { map: key }, valueCodec(options));
 }
 
+const noOptions: WriteOptions = {};
+const writeOptions: ReadonlySet<string> = new Set(['guard']);
+
 class StoredMap<V> implements SharedMap<V> {
   readonly name: string;
   readonly #engine: Engine;
@@ -67,7 +71,7 @@ class StoredMap<V> implements SharedMap<V> {
     return (await this.#stored(key)).length > 0;
   }
 
-  async set(key: string, value: V, options: WriteOptions = {}): Promise<void> {
+  async set(key: string, value: V, options: WriteOptions = noOptions): Promise<void> {
     checkKey(key);
     let text = this.#codec.encode(this.#where(key), value);
     // No await where there is nothing to wait for: writes go out in the order of their calls.
@@ -78,7 +82,7 @@ class StoredMap<V> implements SharedMap<V> {
     if (written === -1) throw this.#lost('set', key, guard);
   }
 
-  async delete(key: string, options: WriteOptions = {}): Promise<boolean> {
+  async delete(key: string, options: WriteOptions = noOptions): Promise<boolean> {
     checkKey(key);
     const guard = this.#guard(options);
     const write = { field: key, owner: guard?.owner ?? '' };
@@ -128,6 +132,8 @@ class StoredMap<V> implements SharedMap<V> {
   }
 
   #guard(options: WriteOptions): Guard | undefined {
+    if (options === noOptions) return undefined;
+    checkOptions('the options of a write', options, writeOptions);
     return 'guard' in options ? guardOf(options.guard, this.#engine, spaceOf(this.#keys.map)) : undefined;
   }
 

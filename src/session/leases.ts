@@ -8,6 +8,8 @@ export type LossCause =
   | 'lost'
   /** It could not be confirmed before its time was over. */
   | 'expired'
+  /** It was held for as long as its `maxHold` allows. */
+  | 'maxHold'
   /** Somebody took it by force. */
   | 'forced'
   /** This session was closed. */
@@ -26,6 +28,10 @@ export interface Hold {
   readonly key: string;
   readonly owner: string;
   ttlMs: number;
+  /** 0: no bound. */
+  maxHoldMs: number;
+  /** When the bound is reached: monotonic ms. */
+  endMs: number;
   handle: number;
   /** Called once, when it is lost and not dropped before. */
   lost: (loss: Loss) => void;
@@ -49,8 +55,8 @@ export class Leases {
   }
 
   keep(key: string, owner: string, ttlMs: number, until: Instant, maxHoldMs: number, lost: Hold['lost']): Hold {
-    const hold: Hold = { key, owner, ttlMs, handle: 0, lost };
-    this.#begin(hold, until, maxHoldMs);
+    const hold: Hold = { key, owner, ttlMs, maxHoldMs, endMs: 0, handle: 0, lost };
+    this.#begin(hold, until);
     return hold;
   }
 
@@ -59,7 +65,8 @@ export class Leases {
     const until = this.validUntil(hold);
     this.drop(hold);
     hold.ttlMs = ttlMs;
-    this.#begin(hold, until, maxHoldMs);
+    hold.maxHoldMs = maxHoldMs;
+    this.#begin(hold, until);
   }
 
   drop(hold: Hold): void {
@@ -87,14 +94,17 @@ export class Leases {
     await this.#keeper?.close();
   }
 
-  #begin(hold: Hold, until: Instant, maxHoldMs: number): void {
+  #begin(hold: Hold, until: Instant): void {
     this.#keeper ??= this.#engine.keeper({
       maxStallMs: this.#maxStallMs,
       lost: (handle) => this.#end(handle, 'lost', 0),
     });
-    hold.handle = this.#keeper.keep({ key: hold.key, owner: hold.owner, ttlMs: hold.ttlMs, until, maxHoldMs });
+    const { key, owner, ttlMs, maxHoldMs } = hold;
+    const nowMs = this.#engine.clock.monotonicMs();
+    hold.endMs = maxHoldMs === 0 ? Number.POSITIVE_INFINITY : nowMs + maxHoldMs;
+    hold.handle = this.#keeper.keep({ key, owner, ttlMs, until, maxHoldMs });
     this.#held.set(hold.handle, hold);
-    const lookAt = Math.min(until.monotonicMs, this.#engine.clock.monotonicMs() + beatMs(hold.ttlMs));
+    const lookAt = Math.min(until.monotonicMs, hold.endMs, nowMs + beatMs(ttlMs));
     if (lookAt < this.#timerAt) this.#lookAt(lookAt);
   }
 
@@ -122,7 +132,7 @@ export class Leases {
     let next = Number.POSITIVE_INFINITY;
     for (const [handle, hold] of this.#held) {
       const until = this.validUntil(hold);
-      if (isOver(until, now)) this.#end(handle, 'expired', lagMs);
+      if (isOver(until, now)) this.#end(handle, now.monotonicMs < hold.endMs ? 'expired' : 'maxHold', lagMs);
       else next = Math.min(next, now.monotonicMs + Math.min(leftMs(until, now), beatMs(hold.ttlMs)));
     }
     if (next < this.#timerAt) this.#lookAt(next);

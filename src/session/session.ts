@@ -35,7 +35,7 @@ export interface Receiver {
   /** Hints may have been lost. */
   resync(): void;
   /** The session is closing: fail what waits, end what is held. */
-  close(reason: LockstepError): Promise<void>;
+  close(): Promise<void>;
 }
 
 /** What a session does about mail to another one that turned out to be dead, and about mail that nobody here expects. */
@@ -72,7 +72,12 @@ export class Session {
       resync: () => session.receivers.forEach((receiver) => receiver.resync()),
     });
     session.#doorbell.unref();
-    await engine.run(sessions.join, session.keys, { session: session.info.id, card: JSON.stringify(session.info) });
+    try {
+      await engine.run(sessions.join, session.keys, { session: session.info.id, card: JSON.stringify(session.info) });
+    } catch (error) {
+      await session.#doorbell.close();
+      throw error;
+    }
     session.inBackground(session.#forgetDead());
     return session;
   }
@@ -101,7 +106,7 @@ export class Session {
 
   /** Rejects what comes after `close`. */
   assertOpen(): void {
-    if (this.#closing !== undefined) throw closed();
+    if (this.#closing !== undefined) throw closedError('this call');
   }
 
   get closing(): boolean {
@@ -153,7 +158,7 @@ export class Session {
   }
 
   async #close(): Promise<void> {
-    await Promise.allSettled([...this.receivers.values()].map(async (receiver) => receiver.close(closed())));
+    await Promise.allSettled([...this.receivers.values()].map(async (receiver) => receiver.close()));
     await Promise.allSettled(this.#background);
     await this.leases.close();
     await this.engine.run(sessions.leave, this.keys, { session: this.info.id }).catch(() => {}); // the card is only for people
@@ -177,8 +182,12 @@ function newSessionId(): string {
   return randomBytes(12).toString('base64url');
 }
 
-function closed(): LockstepError {
-  return new LockstepError('CLOSED', 'this lockstep is closed: open another one to go on');
+/** What a call on a closed session rejects with: `subject` is what was asked for. */
+export function closedError(subject: string): LockstepError {
+  return new LockstepError(
+    'CLOSED',
+    `${subject}: the lockstep that it belongs to was closed; open another one to go on`,
+  );
 }
 
 /** The session that a card describes; nothing where there is no card, or not one of ours. */

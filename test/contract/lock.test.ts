@@ -428,6 +428,132 @@ eachEngine((_, openStore) => {
     await (await waits[1]!).release();
   });
 
+  test('a waiter that gives up does not take a lock from a lockAll that is on its way', async () => {
+    const [a, b] = (await open('a', 'b')) as [Lockstep, Lockstep];
+    const controller = new AbortController();
+    const both = a.lockAll(['p', 'q']);
+    const waits = failure(a.lock('p').acquire({ signal: controller.signal }));
+    const behind = a.lock('p').acquire();
+    controller.abort(new Error('enough'));
+    expect((await waits).message).toBe('enough');
+    const set = await both;
+    expect(await b.lock('p').tryAcquire()).toBeUndefined();
+    expect(set.leases.every((lease) => lease.remaining() > 0)).toBe(true);
+    expect(set.signal).toBe(set.signal);
+    await set.release();
+    await (await behind).release();
+    expect((await b.lock('p').inspect()).holder).toBeUndefined();
+  });
+
+  test('a lockAll that is overtaken by close holds nothing', async () => {
+    const [a, b] = (await open('a', 'b')) as [Lockstep, Lockstep];
+    const both = failure(a.lockAll(['p', 'q']));
+    await a.close();
+    expect(await both).toMatchObject({ code: 'CLOSED' });
+    await until('nobody holds p or q', async () => {
+      const seen = await Promise.all([b.lock('p').inspect(), b.lock('q').inspect()]);
+      return seen.every(({ holder }) => holder === undefined);
+    });
+  });
+
+  test('lockAll keeps its timeout and its signal, and then holds nothing', async () => {
+    const [a, b] = (await open('a', 'b')) as [Lockstep, Lockstep];
+    const held = await b.lock('q').acquire();
+    expect(await failure(a.lockAll(['p', 'q'], { timeout: 30 }))).toMatchObject({ code: 'TIMEOUT' });
+    expect(await failure(a.lockAll(['p', 'q'], { timeout: 0 }))).toMatchObject({ code: 'TIMEOUT' });
+    const reason = new Error('enough');
+    const controller = new AbortController();
+    const aborted = failure(a.lockAll(['p', 'q'], { signal: controller.signal }));
+    controller.abort(reason);
+    expect(await aborted).toBe(reason);
+    await held.release();
+    await until('p is free', async () => (await b.lock('p').inspect()).holder === undefined);
+    await (await b.lockAll(['q', 'p'])).release();
+  });
+
+  test('a patient waiter is not refused in the place of one that tried once and left', async () => {
+    const [a, b] = (await open('a', 'b')) as [Lockstep, Lockstep];
+    const held = await b.lock('x').acquire();
+    const controller = new AbortController();
+    const once = failure(a.lock('x').acquire({ timeout: 0, signal: controller.signal }));
+    const patient = a.lock('x').acquire();
+    controller.abort(new Error('enough'));
+    expect((await once).message).toBe('enough');
+    await until('a waits', async () => (await b.lock('x').inspect()).waiters.length === 1);
+    await held.release();
+    await (await patient).release();
+  });
+
+  test('maxHold ends the lease that asked for it, at its time, and no other', async () => {
+    const [a] = (await open('a')) as [Lockstep];
+    const startedMs = performance.now();
+    const capped = await a.lock('x', { maxHold: 100 }).acquire();
+    await until('it is over', () => capped.signal.aborted);
+    expect(performance.now() - startedMs).toBeLessThan(600);
+    expect((capped.signal.reason as Error).message).toContain('maxHold');
+    const first = await a.lock('y', { ttl: 300, maxHold: 400 }).acquire();
+    const second = a.lock('y', { ttl: 300 }).acquire();
+    await first.release();
+    const uncapped = await second; // handed on inside the session
+    const end = performance.now() + 700;
+    await until('the bound of the first is over', () => performance.now() > end);
+    expect(uncapped.signal.aborted).toBe(false);
+    expect(uncapped.remaining()).toBeGreaterThan(0);
+  });
+
+  test('a cycle through two sessions of one task is found by leases of both', async () => {
+    const [a, b] = (await open('a', 'b')) as [Lockstep, Lockstep];
+    const both = [gate(), gate()] as const;
+    const one = a.lock('A').run(async () => {
+      both[0].open();
+      await both[1].opened;
+      return b.lock('B').run(() => 1);
+    });
+    const two = b.lock('B').run(async () => {
+      both[1].open();
+      await both[0].opened;
+      return a.lock('A').run(() => 2);
+    });
+    const codes = (await Promise.allSettled([one, two])).map((result) =>
+      result.status === 'rejected' ? (result.reason as { code: string }).code : 'fulfilled',
+    );
+    expect(codes.sort()).toEqual(['DEADLOCK', 'fulfilled']);
+  });
+
+  test('a misspelt option is refused, as a wait without its timeout would never end', async () => {
+    const [a] = (await open('a')) as [Lockstep];
+    const lease = await a.lock('x').acquire();
+    const wrong = [
+      () => a.lock('x').acquire({ timout: 5 } as never),
+      () => a.lock('x').acquire(500 as never),
+      () => a.lock('x').run(() => 1, { timout: 5 } as never),
+      () => a.lockAll(['x'], { timout: 5 } as never),
+      () => a.lockAll('x' as never),
+      () => a.map('m').set('k', 1, { gaurd: lease } as never),
+      () => a.map('m').set('k', 1, lease as never),
+    ];
+    for (const call of wrong) expect(await failure(call())).toMatchObject({ code: 'INVALID_ARGUMENT' });
+    expect(() => a.lock('x', { tll: 5 } as never)).toThrow(/have no "tll": use ttl, maxHold, key/);
+    expect(() => a.map('m', { shema: 5 } as never)).toThrow(/have no "shema"/);
+    for (const reason of [5, null, {}, 'x'.repeat(300_000), 'two\nlines']) {
+      expect(await failure(a.lock('x').requestRelease(reason as string))).toMatchObject({ code: 'INVALID_ARGUMENT' });
+    }
+    expect(await a.map('m').get('k')).toBeUndefined();
+  });
+
+  test('an error that a body throws is passed on although it is frozen and the lease was lost', async () => {
+    const [a, b] = (await open('a', 'b')) as [Lockstep, Lockstep];
+    const frozen = Object.freeze(new Error('mine'));
+    const error = await failure(
+      a.lock('x').run(async (lease) => {
+        await b.lock('x').forceRelease();
+        await until('it is lost', () => lease.signal.aborted);
+        throw frozen;
+      }),
+    );
+    expect(error).toBe(frozen);
+  });
+
   test('spaces do not meet', async () => {
     const store = await openStore();
     const [a, b] = await Promise.all([openSession(store, 'a', 'one'), openSession(store, 'b', 'two')]);

@@ -44,6 +44,8 @@ export async function redisEngine(options: RedisOptions): Promise<Engine> {
 
   return {
     name: `redis ${link.name}`,
+    store: link, // two addresses may be one server, or one address two
+
     clock: systemClock,
     sharesClock: false,
 
