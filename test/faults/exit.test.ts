@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { until } from '../contract/sessions.ts';
 import { expectFree, look, untilWaiting } from './onlooker.ts';
+import type { Lockstep } from '../../src/lockstep.ts';
 import { leaveNobodyBehind, type Program, start, temporaryDirectory } from './processes.ts';
 import type { Leaving } from './programs/leaver.ts';
 
@@ -61,6 +62,21 @@ test.each([
   const lease = await shared.lock('held').acquire({ timeout: '10s' }); // its own lease is three times as long
   expect((await holder.exited).code).toBe(code);
   await lease.release();
+});
+
+test.each([
+  ['tryAcquire', (shared: Lockstep) => shared.lock('held').tryAcquire()],
+  ['acquire with timeout 0', (shared: Lockstep) => shared.lock('held').acquire({ timeout: 0 })],
+  ['lockAll with timeout 0', (shared: Lockstep) => shared.lockAll(['held', 'other'], { timeout: 0 })],
+] as const)('a process that was killed is not in the way of %s', async (_, take) => {
+  const directory = temporaryDirectory();
+  const shared = await look(directory);
+  const holder = leave(directory, 'holds');
+  await until('it holds', async () => (await shared.lock('held').inspect()).holder !== undefined, 30_000);
+  expect(await shared.lock('held').tryAcquire()).toBeUndefined();
+  holder.signal('SIGKILL');
+  await holder.exited;
+  expect(await take(shared)).toBeDefined();
 });
 
 async function staysAlive(program: Program): Promise<void> {

@@ -194,6 +194,7 @@ class Connection implements Database {
 
   transact<R>(step: (tx: SqliteTx) => R): R {
     if (this.#closing !== undefined) throw closedError(this.directory);
+    this.check();
     if (this.#removed) throw removedError(this.directory);
     try {
       while (!this.#waiting.try(this.#doBeginWrite)) {

@@ -50,7 +50,9 @@ export function sweepOf(database: Database): Sweep {
   return {
     used() {
       used = true;
-      if (timer === undefined && !stopped) arm(limits.sweepPauseMsMax);
+      if (timer !== undefined || stopped) return;
+      database.check(); // nobody has looked for a while
+      arm(limits.sweepPauseMsMax);
     },
     stop() {
       stopped = true;
