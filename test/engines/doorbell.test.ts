@@ -1,11 +1,10 @@
-import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readlinkSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { afterEach, expect, test } from 'vitest';
-import { type Doorbells, openDoorbells, socketPathError } from '../../src/engines/embedded/doorbell.ts';
-import { isLockstepError } from '../../src/base/errors.ts';
+import { type Doorbells, openDoorbells } from '../../src/engines/embedded/doorbell.ts';
 import { limits } from '../../src/base/limits.ts';
-import { cleanUp, talker, temporaryDirectory, until } from './fixtures/processes.ts';
+import { cleanUp, deepDirectory, talker, temporaryDirectory, until } from './fixtures/processes.ts';
 
 const opened: Doorbells[] = [];
 
@@ -26,6 +25,9 @@ async function peer(directory: string, ...sessions: string[]): Promise<ReturnTyp
   return other;
 }
 
+const directories: [string, () => string][] = [['a directory', temporaryDirectory]];
+if (process.platform === 'linux') directories.push(['one with a path of 300 bytes', () => deepDirectory(300)]);
+
 const never = (): void => {
   throw new Error('called back without reason');
 };
@@ -43,19 +45,22 @@ test('a thousand messages of any text arrive in another process in order', async
   expect(other.said.slice(1).map(([, , text]) => text)).toEqual(texts);
 });
 
-test('messages within a process and between processes come back to the sender', async () => {
-  const directory = temporaryDirectory();
-  const other = await peer(directory, 'b');
-  const bells = open(directory);
-  const got: string[] = [];
-  await bells.listen('a', { message: (text) => got.push(text) });
-  bells.ring('b', 'echo a one', never);
-  bells.ring('a', 'own', never);
-  expect(got).toEqual([]);
-  await until('both arrived', () => got.length === 2);
-  expect(got).toEqual(['own', 'one']);
-  expect(other.said).toHaveLength(1);
-});
+test.each(directories)(
+  'messages within a process and between processes come back to the sender, in %s',
+  async (_, newDirectory) => {
+    const directory = newDirectory();
+    const other = await peer(directory, 'b');
+    const bells = open(directory);
+    const got: string[] = [];
+    await bells.listen('a', { message: (text) => got.push(text) });
+    bells.ring('b', 'echo a one', never);
+    bells.ring('a', 'own', never);
+    expect(got).toEqual([]);
+    await until('both arrived', () => got.length === 2);
+    expect(got).toEqual(['own', 'one']);
+    expect(other.said).toHaveLength(1);
+  },
+);
 
 test('a message that is too long as it is sent is lost alone', async () => {
   const directory = temporaryDirectory();
@@ -69,37 +74,43 @@ test('a message that is too long as it is sent is lost alone', async () => {
   expect(got).toEqual(['before', 'after']);
 });
 
-test('a process that is killed is gone for its watchers at once, and its socket is cleared away', async () => {
-  const directory = temporaryDirectory();
-  const other = await peer(directory, 'b');
-  const dead: string[] = [];
-  const bells = open(directory, (session) => dead.push(session));
-  let gone = 0;
-  let stopped = 0;
-  bells.watch('b', () => gone++);
-  bells.watch('b', () => gone++);
-  bells.watch('b', () => stopped++)();
-  await new Promise(setImmediate);
-  other.child.kill('SIGKILL');
-  await until('gone', () => gone === 2);
-  expect(stopped).toBe(0);
-  expect(dead).toEqual(['b']);
-  expect(existsSync(join(directory, 'bells', 'b'))).toBe(false);
-});
+test.each(directories)(
+  'a process that is killed is gone for its watchers at once, and its socket is cleared away, in %s',
+  async (_, newDirectory) => {
+    const directory = newDirectory();
+    const other = await peer(directory, 'b');
+    const dead: string[] = [];
+    const bells = open(directory, (session) => dead.push(session));
+    let gone = 0;
+    let stopped = 0;
+    bells.watch('b', () => gone++);
+    bells.watch('b', () => gone++);
+    bells.watch('b', () => stopped++)();
+    await new Promise(setImmediate);
+    other.child.kill('SIGKILL');
+    await until('gone', () => gone === 2);
+    expect(stopped).toBe(0);
+    expect(dead).toEqual(['b']);
+    expect(existsSync(join(directory, 'bells', 'b'))).toBe(false);
+  },
+);
 
-test('a message to a session that is dead is undelivered, exactly once', async () => {
-  const directory = temporaryDirectory();
-  const other = await peer(directory, 'b');
-  other.child.kill('SIGKILL');
-  await until('exit', () => other.child.signalCode !== null);
-  const bells = open(directory);
-  let undelivered = 0;
-  for (let i = 0; i < 5; i++) bells.ring('b', `${i}`, () => undelivered++);
-  bells.ring('never there', 'x', () => undelivered++);
-  await until('all called back', () => undelivered >= 6);
-  await new Promise((done) => setTimeout(done, 20));
-  expect(undelivered).toBe(6);
-});
+test.each(directories)(
+  'a message to a session that is dead is undelivered, exactly once, in %s',
+  async (_, newDirectory) => {
+    const directory = newDirectory();
+    const other = await peer(directory, 'b');
+    other.child.kill('SIGKILL');
+    await until('exit', () => other.child.signalCode !== null);
+    const bells = open(directory);
+    let undelivered = 0;
+    for (let i = 0; i < 5; i++) bells.ring('b', `${i}`, () => undelivered++);
+    bells.ring('never there', 'x', () => undelivered++);
+    await until('all called back', () => undelivered >= 6);
+    await new Promise((done) => setTimeout(done, 20));
+    expect(undelivered).toBe(6);
+  },
+);
 
 test('messages that a stopped process never read are undelivered when it is killed', async () => {
   const directory = temporaryDirectory();
@@ -143,26 +154,29 @@ test('a stopped process is not dead, blocks nobody, and reads on when it continu
   });
 });
 
-test('a session is alive while its process runs or is stopped, and not once it was killed or closed', async () => {
-  const directory = temporaryDirectory();
-  const other = await peer(directory, 'b', 'c');
-  const bells = open(directory);
-  const own = await bells.listen('a', { message: never });
-  expect(await bells.alive('a')).toBe(true);
-  other.child.kill('SIGSTOP');
-  expect(await bells.alive('b')).toBe(true);
-  expect(await bells.alive('never there')).toBe(false);
-  other.child.kill('SIGKILL');
-  await until('exit', () => other.child.signalCode !== null);
-  const late = open(directory);
-  expect(await Promise.all([late.alive('b'), late.alive('c'), late.alive('c')])).toEqual([false, false, false]);
-  let gone = false;
-  bells.watch('b', () => (gone = true));
-  await until('gone', () => gone);
-  expect(await bells.alive('b')).toBe(false);
-  await own.close();
-  expect(await bells.alive('a')).toBe(false);
-});
+test.each(directories)(
+  'a session is alive while its process runs or is stopped, and not once it was killed or closed, in %s',
+  async (_, newDirectory) => {
+    const directory = newDirectory();
+    const other = await peer(directory, 'b', 'c');
+    const bells = open(directory);
+    const own = await bells.listen('a', { message: never });
+    expect(await bells.alive('a')).toBe(true);
+    other.child.kill('SIGSTOP');
+    expect(await bells.alive('b')).toBe(true);
+    expect(await bells.alive('never there')).toBe(false);
+    other.child.kill('SIGKILL');
+    await until('exit', () => other.child.signalCode !== null);
+    const late = open(directory);
+    expect(await Promise.all([late.alive('b'), late.alive('c'), late.alive('c')])).toEqual([false, false, false]);
+    let gone = false;
+    bells.watch('b', () => (gone = true));
+    await until('gone', () => gone);
+    expect(await bells.alive('b')).toBe(false);
+    await own.close();
+    expect(await bells.alive('a')).toBe(false);
+  },
+);
 
 test('a session that nobody can reach may be alive: the answer comes soon, and holds no process', async () => {
   const directory = temporaryDirectory();
@@ -179,42 +193,48 @@ test('a session that nobody can reach may be alive: the answer comes soon, and h
   expect(longestMs).toBeLessThan(1_000);
 });
 
-test('terminate() of a thread is seen by other processes and by its own', async () => {
-  const directory = temporaryDirectory();
-  const worker = new Worker(new URL('./fixtures/bell.ts', import.meta.url), { workerData: [directory, 't'] });
-  await new Promise((done) => worker.once('message', done));
-  const bells = open(directory);
-  let gone = false;
-  bells.watch('t', () => {
-    gone = true;
-  });
-  let got = '';
-  worker.on('message', ([, , text]: string[]) => (got = text!));
-  bells.ring('t', 'hello', never);
-  await until('delivered', () => got === 'hello');
-  expect(gone).toBe(false);
-  await worker.terminate();
-  await until('gone', () => gone);
-});
+test.each(directories)(
+  'terminate() of a thread is seen by other processes and by its own, in %s',
+  async (_, newDirectory) => {
+    const directory = newDirectory();
+    const worker = new Worker(new URL('./fixtures/bell.ts', import.meta.url), { workerData: [directory, 't'] });
+    await new Promise((done) => worker.once('message', done));
+    const bells = open(directory);
+    let gone = false;
+    bells.watch('t', () => {
+      gone = true;
+    });
+    let got = '';
+    worker.on('message', ([, , text]: string[]) => (got = text!));
+    bells.ring('t', 'hello', never);
+    await until('delivered', () => got === 'hello');
+    expect(gone).toBe(false);
+    await worker.terminate();
+    await until('gone', () => gone);
+  },
+);
 
-test('a closed inbox is gone for watchers in its own process and in others, and leaves no socket', async () => {
-  const directory = temporaryDirectory();
-  const other = await peer(directory, 'b');
-  const bells = open(directory);
-  const own = await bells.listen('a', { message: never });
-  const gone: string[] = [];
-  bells.watch('a', () => gone.push('a'));
-  bells.watch('b', () => gone.push('b'));
-  await own.close();
-  await own.close();
-  await until('own is gone', () => gone.length === 1);
-  other.child.stdin!.write('close\n');
-  await until('other is gone', () => gone.length === 2);
-  expect(gone).toEqual(['a', 'b']);
-  bells.watch('a', () => gone.push('again'));
-  await until('gone for late watchers too', () => gone.length === 3);
-  expect(readdirSync(join(directory, 'bells'))).toEqual([]);
-});
+test.each(directories)(
+  'a closed inbox is gone for watchers in its own process and in others, and leaves no socket, in %s',
+  async (_, newDirectory) => {
+    const directory = newDirectory();
+    const other = await peer(directory, 'b');
+    const bells = open(directory);
+    const own = await bells.listen('a', { message: never });
+    const gone: string[] = [];
+    bells.watch('a', () => gone.push('a'));
+    bells.watch('b', () => gone.push('b'));
+    await own.close();
+    await own.close();
+    await until('own is gone', () => gone.length === 1);
+    other.child.stdin!.write('close\n');
+    await until('other is gone', () => gone.length === 2);
+    expect(gone).toEqual(['a', 'b']);
+    bells.watch('a', () => gone.push('again'));
+    await until('gone for late watchers too', () => gone.length === 3);
+    expect(readdirSync(join(directory, 'bells'))).toEqual([]);
+  },
+);
 
 test('two hundred sessions ring one another and see all of a killed process go', async () => {
   const directory = temporaryDirectory();
@@ -253,12 +273,40 @@ test('a new session clears away sockets that the dead left and nobody asks about
   expect(readdirSync(join(directory, 'bells'))).toEqual(['a']);
 });
 
-test('a directory whose path is too long for a socket is refused with the way out', async () => {
-  const directory = join(temporaryDirectory(), 'd'.repeat(80));
-  const error = socketPathError(directory);
-  expect(isLockstepError(error, 'INVALID_ARGUMENT')).toBe(true);
-  expect(error!.message).toContain(directory);
-  expect(error!.message).toContain('shorter path');
-  await expect(open(directory).listen('a', { message: never })).rejects.toThrow(error!.message);
-  expect(socketPathError(temporaryDirectory())).toBeUndefined();
+test.runIf(process.platform === 'linux')('sessions whose paths to one directory are long and short meet', async () => {
+  const deep = deepDirectory(300);
+  const short = join(temporaryDirectory(), 'short');
+  symlinkSync(deep, short);
+  const [far, near] = await Promise.all([peer(deep, 'f'), peer(short, 'n')]);
+  far.child.stdin!.write('ring n hello\n');
+  near.child.stdin!.write('ring f hello\n');
+  await until('both arrived', () => [far, near].every(({ said }) => said.length === 2));
+  expect([far, near].map(({ said }) => said[1])).toEqual(['f', 'n'].map((session) => ['message', session, 'hello']));
+  for (const directory of [deep, short]) {
+    const gone: string[] = [];
+    const bells = open(directory);
+    for (const session of ['f', 'n']) bells.watch(session, () => gone.push(session));
+    const other = directory === deep ? near : far;
+    other.child.kill('SIGKILL');
+    await until('gone', () => gone.includes(other === near ? 'n' : 'f'));
+  }
+  await until('sockets cleared away', () => readdirSync(join(deep, 'bells')).length === 0);
+});
+
+test.runIf(process.platform === 'linux')('a long path takes one file descriptor, which is given back', async () => {
+  const directory = deepDirectory(300);
+  const descriptors = (): number =>
+    readdirSync('/proc/self/fd').filter((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`) === join(directory, 'bells');
+      } catch {
+        return false; // that of reading the list
+      }
+    }).length;
+  const bells = open(directory);
+  expect(descriptors()).toBe(0);
+  for (const session of ['a', 'b', 'c']) await bells.listen(session, { message: never });
+  expect(descriptors()).toBe(1);
+  await bells.close();
+  expect(descriptors()).toBe(0);
 });

@@ -1,13 +1,13 @@
-import { createHash } from 'node:crypto';
 import { existsSync, renameSync, unlinkSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { limits } from '../../base/limits.ts';
 import { LockstepError } from '../../base/errors.ts';
 import type { Doorbell } from '../engine.ts';
-import { makeLevels } from './file-system.ts';
+import { makeLevels, shortened } from './file-system.ts';
 import { type Death, Peer } from './peer.ts';
+import { onWindows, type SocketPaths, socketPathError, socketPaths } from './socket-paths.ts';
 
 /**
  * How the sessions that share a directory wake each other and see each other die: a unix domain socket a session,
@@ -46,25 +46,6 @@ export function openDoorbells(directory: string, options: DoorbellsOptions = {})
   return new DirectoryDoorbells(resolve(directory), options);
 }
 
-/** `INVALID_ARGUMENT` for a directory whose path is too long for a socket; undefined for one that is not. */
-export function socketPathError(directory: string): LockstepError | undefined {
-  if (onWindows) return undefined;
-  const path = resolve(directory);
-  const bytes = Buffer.byteLength(path);
-  const bytesMax = socketPathBytes - 1 - '/bells/'.length - '.'.length - limits.sessionBytesMax;
-  if (bytes <= bytesMax) return undefined;
-  return new LockstepError(
-    'INVALID_ARGUMENT',
-    `The path of the directory ${path} is too long: it has ${bytes} bytes, and the sockets in it leave room for ` +
-      `${bytesMax} on this system. Open a directory with a shorter path, such as one in /var/tmp.`,
-    { details: { directory: path, bytes, bytesMax } },
-  );
-}
-
-const onWindows = process.platform === 'win32';
-/** The size of `sun_path`, with its closing zero. */
-const socketPathBytes = process.platform === 'linux' ? 108 : 104;
-
 interface Local {
   readonly inbox: BellInbox;
   readonly watchers: Set<{ readonly gone: () => void }>;
@@ -72,6 +53,7 @@ interface Local {
 
 class DirectoryDoorbells implements Doorbells {
   readonly #directory: string;
+  readonly #paths: SocketPaths;
   readonly #options: DoorbellsOptions;
   readonly #locals = new Map<string, Local>();
   readonly #bells = new Set<Doorbell>();
@@ -83,12 +65,13 @@ class DirectoryDoorbells implements Doorbells {
 
   constructor(directory: string, options: DoorbellsOptions) {
     this.#directory = directory;
+    this.#paths = socketPaths(directory);
     this.#options = options;
   }
 
   async listen(session: string, inbox: BellInbox): Promise<Doorbell> {
     if (this.#closed) throw closedError(this.#directory);
-    const server = await openInbox(this.#directory, session, inbox);
+    const server = await openInbox(this.#directory, this.#paths, session, inbox);
     const local: Local = { inbox, watchers: new Set() };
     this.#locals.set(session, local);
     const bell: Doorbell = {
@@ -117,7 +100,7 @@ class DirectoryDoorbells implements Doorbells {
 
   listens(session: string): boolean {
     if (this.#locals.has(session) || this.#peers.get(session)?.connected === true) return true;
-    return onWindows || existsSync(socketPath(this.#directory, session));
+    return onWindows || existsSync(this.#paths.file(session));
   }
 
   watch(session: string, gone: () => void): () => void {
@@ -143,6 +126,7 @@ class DirectoryDoorbells implements Doorbells {
     for (const peer of this.#peers.values()) peer.close();
     this.#peers.clear();
     await Promise.all([...this.#bells].map((bell) => bell.close()));
+    this.#paths.close();
   }
 
   #deliver(session: string, text: string, undelivered: () => void): void {
@@ -157,7 +141,7 @@ class DirectoryDoorbells implements Doorbells {
     let peer = this.#peers.get(session);
     if (peer === undefined) {
       this.#makeRoom();
-      peer = new Peer(session, socketPath(this.#directory, session), this.#dead);
+      peer = new Peer(session, () => this.#paths.address(session), this.#dead);
       this.#peers.set(session, peer);
       this.#sweep ??= setInterval(this.#closeIdle, limits.bellIdleMs).unref();
     }
@@ -175,7 +159,7 @@ class DirectoryDoorbells implements Doorbells {
     this.#options.dead?.(session);
     if (onWindows) return;
     try {
-      unlinkSync(socketPath(this.#directory, session));
+      unlinkSync(this.#paths.file(session));
     } catch {
       // Another session was faster, or the directory is read-only for us: nothing depends on it.
     }
@@ -227,7 +211,7 @@ interface OpenInbox {
   close(): Promise<void>;
 }
 
-async function openInbox(directory: string, session: string, inbox: BellInbox): Promise<OpenInbox> {
+async function openInbox(directory: string, paths: SocketPaths, session: string, inbox: BellInbox): Promise<OpenInbox> {
   const tooLong = socketPathError(directory);
   if (tooLong !== undefined) throw tooLong;
   const connections = new Set<Socket>();
@@ -237,9 +221,8 @@ async function openInbox(directory: string, session: string, inbox: BellInbox): 
     read(connection, inbox);
   });
   server.unref();
-  const path = socketPath(directory, session);
   try {
-    await bind(server, directory, session, path);
+    await bind(server, paths, session);
   } catch (error) {
     server.close();
     throw new LockstepError('UNAVAILABLE', unavailableText(directory, error), { cause: error, details: { directory } });
@@ -250,7 +233,7 @@ async function openInbox(directory: string, session: string, inbox: BellInbox): 
     unref: () => void server.unref(),
     close: () =>
       new Promise((done) => {
-        unlink(path);
+        unlink(paths.file(session));
         server.close(() => done());
         for (const connection of connections) connection.destroy();
       }),
@@ -258,18 +241,20 @@ async function openInbox(directory: string, session: string, inbox: BellInbox): 
 }
 
 /** A socket that is bound but does not listen yet refuses like a dead one: it gets its name afterwards. */
-async function bind(server: Server, directory: string, session: string, path: string): Promise<void> {
-  const early = onWindows ? path : join(directory, 'bells', `.${session}`);
-  if (!onWindows) makeLevels(join(directory, 'bells'));
+async function bind(server: Server, paths: SocketPaths, session: string): Promise<void> {
+  const early = onWindows ? session : `.${session}`;
+  const file = paths.file(session);
+  if (!onWindows) makeLevels(dirname(file));
+  const path = paths.address(early);
   await new Promise<void>((done, failed) => {
     server.once('error', failed);
     // `exclusive`: in a worker of node:cluster, the primary process would own the socket.
-    server.listen({ path: early, exclusive: true, backlog: 511 }, () => {
+    server.listen({ path, exclusive: true, backlog: 511 }, () => {
       server.off('error', failed);
       done();
     });
   });
-  if (!onWindows) renameSync(early, path);
+  if (!onWindows) renameSync(paths.file(early), file);
 }
 
 function read(connection: Socket, inbox: BellInbox): void {
@@ -301,12 +286,6 @@ function parse(line: string): string | undefined {
   }
 }
 
-function socketPath(directory: string, session: string): string {
-  if (!onWindows) return join(directory, 'bells', session);
-  const place = createHash('sha256').update(directory.toLowerCase()).digest('hex').slice(0, 32);
-  return `\\\\.\\pipe\\lockstep-${place}-${session}`;
-}
-
 function unlink(path: string): void {
   if (onWindows) return;
   try {
@@ -319,11 +298,11 @@ function unlink(path: string): void {
 function unavailableText(directory: string, error: unknown): string {
   const reason = error instanceof Error ? error.message : String(error);
   return (
-    `No socket can be made in ${join(directory, 'bells')}, which is how the sessions of this directory wake each other ` +
+    `No socket can be made in ${shortened(join(directory, 'bells'))}, which is how the sessions of this directory wake each other ` +
     `(${reason}). Check that the directory is on a local disk and that this user may write to it.`
   );
 }
 
 function closedError(directory: string): LockstepError {
-  return new LockstepError('CLOSED', `The directory ${directory} was closed. Open it again.`);
+  return new LockstepError('CLOSED', `The directory ${shortened(directory)} was closed. Open it again.`);
 }

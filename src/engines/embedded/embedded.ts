@@ -3,10 +3,11 @@ import { type Clock, systemClock } from '../../base/clock.ts';
 import type { Engine, Inbox } from '../engine.ts';
 import type { Keepers } from '../keeper/keepers.ts';
 import { type Database, type DatabaseOptions, openDatabase } from './database.ts';
-import { type Doorbells, openDoorbells, socketPathError } from './doorbell.ts';
+import { type Doorbells, openDoorbells } from './doorbell.ts';
 import { closedError } from './failure.ts';
 import { makeDirectory } from './file-system.ts';
 import { embeddedKeepers } from './keeper.ts';
+import { socketPathError } from './socket-paths.ts';
 import { type Sweep, sweepOf } from './sweep.ts';
 import type { SqliteTx, Wake } from './tx.ts';
 

@@ -9,6 +9,7 @@ import { invalidArgument, LockstepError } from '../../base/errors.ts';
 export function makeDirectory(given: string): string {
   if (given.includes('\0')) throw invalidArgument('directory', given, 'a path, which has no zero byte in it');
   const path = resolve(given);
+  refuseLongPath(path);
   let directory: string;
   try {
     makeLevels(path);
@@ -16,6 +17,7 @@ export function makeDirectory(given: string): string {
   } catch (error) {
     throw directoryError(path, error as NodeJS.ErrnoException);
   }
+  refuseLongPath(directory);
   refuseNetworkDisk(directory);
   return directory;
 }
@@ -52,6 +54,20 @@ function directoryError(path: string, error: NodeJS.ErrnoException): LockstepErr
   }
   const message = `The directory ${shortened(path)} can't be made (${reasonOf(error)}). Make it, or open one that this user may write to.`;
   return new LockstepError('UNAVAILABLE', message, { cause: error, details });
+}
+
+/** What SQLite takes for a path (MAX_PATHNAME), less the longest name that it makes in the directory: bytes. */
+const directoryBytesMax = 512 - '/lockstep.db-journal'.length;
+
+function refuseLongPath(path: string): void {
+  const bytes = Buffer.byteLength(path);
+  if (process.platform === 'win32' || bytes <= directoryBytesMax) return;
+  throw new LockstepError(
+    'INVALID_ARGUMENT',
+    `The path of the directory ${shortened(path)} is too long: it has ${bytes} bytes, and SQLite takes ${directoryBytesMax}. ` +
+      'Open a directory with a shorter path, such as one in /var/tmp.',
+    { details: { directory: path, bytes, bytesMax: directoryBytesMax } },
+  );
 }
 
 /** Without the path, which Node puts behind the reason. */

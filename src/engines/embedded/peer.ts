@@ -16,7 +16,7 @@ export class Peer {
   /** When it was last rung or watched, counted by whoever owns it. */
   lastUse = 0;
 
-  readonly #path: string;
+  readonly #address: () => string;
   readonly #dead: (peer: Peer, death: Death) => void;
   readonly #watchers = new Set<{ readonly gone: () => void }>();
   readonly #probes = new Set<(alive: boolean) => void>();
@@ -37,10 +37,10 @@ export class Peer {
   #flushes = false;
   #writes = false;
 
-  /** Dials `path`. `dead` is called once, before the watchers and the callbacks of undelivered messages. */
-  constructor(session: string, path: string, dead: (peer: Peer, death: Death) => void) {
+  /** Dials `address`, which may throw as system calls do. `dead` is called once, before the watchers and the callbacks of undelivered messages. */
+  constructor(session: string, address: () => string, dead: (peer: Peer, death: Death) => void) {
     this.session = session;
-    this.#path = path;
+    this.#address = address;
     this.#dead = dead;
     this.#dial();
   }
@@ -103,7 +103,15 @@ export class Peer {
   }
 
   #dial(): void {
-    const socket = connect({ path: this.#path });
+    let path: string;
+    try {
+      path = this.#address();
+    } catch (error) {
+      // Later, as what a socket says comes later.
+      process.nextTick(() => this.#closed((error as NodeJS.ErrnoException).code));
+      return;
+    }
+    const socket = connect({ path });
     this.#socket = socket;
     let code: string | undefined;
     socket.unref();

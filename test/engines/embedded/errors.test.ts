@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
@@ -8,7 +8,7 @@ import { embeddedEngine } from '../../../src/engines/embedded/embedded.ts';
 import type { Engine } from '../../../src/engines/engine.ts';
 import { add, get } from '../../../src/operations/counter.ts';
 import { set } from '../../../src/operations/map.ts';
-import { cleanUp, talker, temporaryDirectory, until } from '../fixtures/processes.ts';
+import { cleanUp, deepDirectory, node, talker, temporaryDirectory, until } from '../fixtures/processes.ts';
 
 const keys = { counter: 'n' };
 const engines: Engine[] = [];
@@ -50,12 +50,49 @@ test('a file in the place of the directory is refused', async () => {
   }
 });
 
-test('a path that leaves no room for sockets is refused before anything is made', async () => {
-  const parent = temporaryDirectory();
-  const directory = join(parent, 'x'.repeat(100));
-  await expect(openEngine(directory)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT', message: /too long/ });
-  expect(() => statSync(directory)).toThrow('ENOENT');
+test('a path that is too long for the database is refused before anything is made', async () => {
+  const parent = deepDirectory(400);
+  const directory = join(parent, 'x'.repeat(92));
+  const error = await openEngine(directory).catch((reason: unknown) => reason as Error);
+  expect(error).toMatchObject({ code: 'INVALID_ARGUMENT', message: /has 493 bytes, and SQLite takes 492/ });
+  expect((error as Error).message.length).toBeLessThan(300);
+  expect(readdirSync(parent)).toEqual([]);
+  const engine = await openEngine(directory.slice(0, -1));
+  expect(await engine.run(add, keys, { by: 1 })).toEqual(['ok', '1']);
 });
+
+test.runIf(process.platform === 'linux')(
+  'a path that is too long for sockets is refused where no descriptor leads round it',
+  async () => {
+    const parent = temporaryDirectory();
+    const directory = join(parent, 'x'.repeat(100));
+    const { status, stdout } = spawnSync(
+      'unshare',
+      [
+        '--mount',
+        'sh',
+        '-c',
+        'mount -t tmpfs none /proc && exec "$@"',
+        '--',
+        node,
+        join(import.meta.dirname, 'program.ts'),
+        'open',
+        directory,
+      ],
+      { encoding: 'utf8' },
+    );
+    if (status !== 0) {
+      console.warn('SKIPPED: this user may not mount file systems');
+      return;
+    }
+    const [code, message] = JSON.parse(stdout) as string[];
+    expect(code).toBe('INVALID_ARGUMENT');
+    expect(message).toMatch(
+      /…x+ is too long: it has \d+ bytes.* room for 75 on this system\. Open a directory with a shorter/,
+    );
+    expect(readdirSync(parent)).toEqual([]);
+  },
+);
 
 test('a directory that the system lets nobody make is refused, and not tried for ever', async () => {
   // In a process of its own, as what tries for ever lets no test end.
