@@ -95,7 +95,7 @@ function verbatim(key: string, sessions: string): LockNames {
   const own = typeof key === 'string' ? ownLock.exec(key) : null;
   if (own !== null) {
     checkName('key', own[2]); // its name, as the key of a long one is longer than a key may be
-    return keysOf(own[1]!).lock(own[2]!);
+    return keysOf(own[1]!).lock(own[2]);
   }
   checkName('key', key);
   if (taken.test(key)) throw invalidArgument('key', key, 'a key that lockstep itself does not use for something else');
