@@ -3,17 +3,20 @@ import { StatementSync } from 'node:sqlite';
 import { open } from '../../../src/index.ts';
 import { hear, say, task } from './voice.ts';
 
+let dies = false;
+const statements: { get(this: StatementSync, ...values: unknown[]): unknown } = StatementSync.prototype;
+const { get } = statements;
+// Before anything is prepared: the driver commits by the `get` that a statement has then.
+statements.get = function dying(...values) {
+  const result = get.apply(this, values);
+  if (dies && this.sourceSQL === 'COMMIT') process.kill(process.pid, 'SIGKILL');
+  return result;
+};
+
 const { directory, ttl } = task<{ directory: string; ttl: number }>();
 const shared = await open(directory, { label: 'mute' });
 const lease = await shared.lock('held', { ttl }).acquire();
 say('holds', { session: shared.session.id });
 await hear('release');
-
-const statements: { run(this: StatementSync, ...values: unknown[]): unknown } = StatementSync.prototype;
-const { run } = statements;
-statements.run = function dying(...values) {
-  const result = run.apply(this, values);
-  if (this.sourceSQL === 'COMMIT') process.kill(process.pid, 'SIGKILL');
-  return result;
-};
+dies = true;
 await lease.release();
