@@ -5,7 +5,7 @@
  * Rounds are interleaved, so that what else the machine does meets all alike: read the ratios.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { lockers, type LockerName, type Places, unixPeer } from './rig/lockers.ts';
+import { lockers, type LockerName, type Places, keeping, unixPeer } from './rig/lockers.ts';
 import { nowMs } from './rig/clock.ts';
 import { startCrew, type Worker } from './rig/crew.ts';
 import type { Hammered, Plan } from './rig/hammering.ts';
@@ -16,7 +16,7 @@ import { cell, digits } from './rig/table.ts';
 
 const processes = 4;
 const tasks = 8;
-const withUnix: readonly LockerName[] = [...lockers, unixPeer];
+const alsoAlone: readonly LockerName[] = [keeping, ...lockers, unixPeer];
 
 await bench('locks-embedded', 100_000, async (stage) => {
   const redis = await startRedis(stage.directory);
@@ -25,16 +25,16 @@ await bench('locks-embedded', 100_000, async (stage) => {
   const places: Places = { directory: stage.directory, redisPath: redis.path, redisPort: redis.port };
   const crew = startCrew(processes);
   stage.atEnd(() => Promise.all(crew.map((worker) => worker.stop())));
-  await Promise.all(crew.map((worker) => worker.ask('open', [...lockers, unixPeer], places)));
+  await Promise.all(crew.map((worker) => worker.ask('open', alsoAlone, places)));
 
   const alone = crew.slice(0, 1);
   const one = { tasks: 1, ownLocks: true, sectionMs: 0, windowMs: 250 };
   if (stage.wants('sequence')) {
-    const sequence = await rounds(8, 'sequence', alone, places, one, withUnix);
+    const sequence = await rounds(8, 'sequence', alone, places, one, alsoAlone);
     stage.show(uncontended('one task takes and releases one lock, again and again', sequence, 'one task'));
   }
   if (stage.wants('sixteen')) {
-    const sixteen = await rounds(8, 'sixteen', alone, places, { ...one, tasks: 16 }, withUnix);
+    const sixteen = await rounds(8, 'sixteen', alone, places, { ...one, tasks: 16 }, alsoAlone);
     stage.show(uncontended('16 tasks of one process, each on a lock of its own', sixteen, '16 tasks'));
   }
 
@@ -140,9 +140,9 @@ function times(all: All, peer: LockerName, figure: Figure): Spread {
 
 function uncontended(title: string, all: All, who: string): Section {
   const targets: Partial<Record<LockerName, number>> = { 'proper-lockfile': 4, 'redis-semaphore': 3 };
-  const lines = withUnix.map((name) => {
+  const lines = alsoAlone.map((name) => {
     const { perSecond, sentEach, cpuUsEach, p99Ms } = all[name]!;
-    const ratio = name === 'lockstep' ? '' : `${cell(times(all, name, 'perSecond'))} ×`;
+    const ratio = name.startsWith('lockstep') ? '' : `${cell(times(all, name, 'perSecond'))} ×`;
     return [
       name,
       cell(spread(perSecond)),

@@ -8,8 +8,10 @@ import { checkOptions, connect } from '../../src/open.ts';
 export const lockers = ['lockstep', 'proper-lockfile', 'redis-semaphore'] as const;
 /** Its commands over a unix socket, where `new Redis()` connects over loopback. */
 export const unixPeer = 'redis-semaphore, unix socket';
+/** The lock stays with its session after a release, until another one wants it. */
+export const keeping = 'lockstep, keep: 250ms';
 /** `no lock`: a turn of the event loop, and nothing else; what the machine can do just now. */
-export type LockerName = (typeof lockers)[number] | typeof unixPeer | 'no lock';
+export type LockerName = (typeof lockers)[number] | typeof unixPeer | typeof keeping | 'no lock';
 
 /** One process's way to the locks of one library. */
 export interface Locker {
@@ -38,7 +40,9 @@ export interface Places {
 export async function openLocker(name: LockerName, places: Places): Promise<Locker> {
   switch (name) {
     case 'lockstep':
-      return openLockstep(places);
+      return openLockstep(places, 0);
+    case keeping:
+      return openLockstep(places, 250);
     case 'proper-lockfile':
       return openProperLockfile(places);
     case 'redis-semaphore':
@@ -53,7 +57,7 @@ export async function openLocker(name: LockerName, places: Places): Promise<Lock
 const leaseMs = 10_000;
 const pollMs = 1;
 
-async function openLockstep({ directory }: Places): Promise<Locker> {
+async function openLockstep({ directory }: Places, keep: number): Promise<Locker> {
   let sent = 0;
   const engine = await embeddedEngine({ directory: join(directory, 'lockstep'), durability: 'normal' });
   const { run } = engine;
@@ -64,7 +68,7 @@ async function openLockstep({ directory }: Places): Promise<Locker> {
   const shared = await connect(engine, checkOptions({})); // what `open` does
   return {
     section(name) {
-      const lock = shared.lock(name, { ttl: leaseMs });
+      const lock = shared.lock(name, { ttl: leaseMs, keep });
       let lease: Awaited<ReturnType<typeof lock.acquire>>;
       return {
         async enter() {

@@ -21,6 +21,9 @@ export const limits = {
   /** The longest timeout: ms (24.8 days, the longest timer of Node). */
   waitMsMax: 2_147_483_647,
 
+  /** What the wall clock and the monotonic one may differ by over a short time, as they tick: ms. */
+  clockGrainMs: 5,
+
   /** How long a lease lives without renewal, where nothing is said: ms. */
   leaseMsDefault: 10_000,
   /** The shortest lease that survives scheduling noise on one machine: ms. */

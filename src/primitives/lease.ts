@@ -44,12 +44,21 @@ export interface LeaseSource {
   release(lease: HeldLease): Promise<void>;
 }
 
+/** What was granted. */
+interface Grant {
+  readonly fence: number;
+  /** ms since 1970. */
+  readonly since: number;
+  readonly ttlMs: number;
+}
+
 /** The lease as the lock that granted it sees it. */
 export class HeldLease implements Lease, Guarding {
   readonly lock: string;
   readonly fence: number;
   /** When it was granted: ms since 1970. */
   readonly since: number;
+  readonly ttlMs: number;
   /** Where it was acquired, if that is known. */
   readonly site: CallSite | undefined;
   /** The line that granted it. */
@@ -59,11 +68,12 @@ export class HeldLease implements Lease, Guarding {
   #abort: AbortController | undefined;
   #listeners: Set<(request: ReleaseRequest) => void> | undefined;
 
-  constructor(source: LeaseSource, lock: string, fence: number, since: number, site: CallSite | undefined) {
+  constructor(source: LeaseSource, lock: string, grant: Grant, site: CallSite | undefined) {
     this.source = source;
     this.lock = lock;
-    this.fence = fence;
-    this.since = since;
+    this.fence = grant.fence;
+    this.since = grant.since;
+    this.ttlMs = grant.ttlMs;
     this.site = site;
   }
 

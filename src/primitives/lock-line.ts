@@ -1,3 +1,4 @@
+import type { Timer } from '../base/clock.ts';
 import { LockstepError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { LockNames } from '../base/names.ts';
@@ -16,6 +17,8 @@ export interface LeaseTerms {
   readonly ttlMs: number;
   /** 0: no bound. */
   readonly maxHoldMs: number;
+  /** How long the session keeps the lock after a release that nobody waits for; 0: not at all. */
+  readonly keepMs: number;
 }
 
 /** One task that waits for the lock. */
@@ -39,7 +42,7 @@ export interface Waiter extends LeaseTerms {
  * gets a lease; on release the next task may get the lock without a round trip, as long as no other session has to
  * wait for that: at most `handOversInARow` times, and not once another session has waited `handOverWaitMsMax`.
  *
- * Held by a task, asked for, or idle; tasks that wait are in one of the first two.
+ * Held by a task, kept for the next one, asked for, or idle; tasks wait while it is held or asked for.
  */
 export class LockLine implements Receiver, LeaseSource, AskOutcome {
   readonly name: string;
@@ -57,6 +60,9 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
   /** The first fence of what is held. */
   #fence = 0;
   #inARow = 0;
+  #keepMs = 0;
+  /** Ends the time for which the lock is kept without a task that holds it. */
+  #kept: Timer | undefined;
   /** Since when another session waits: monotonic ms. */
   #wantedSince = Number.POSITIVE_INFINITY;
 
@@ -73,6 +79,7 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
   }
 
   join(waiter: Waiter): void {
+    if (this.#kept !== undefined) return this.#takeKept(waiter);
     if (waiter.once && !this.idle) {
       waiter.wait?.end();
       waiter.refuse();
@@ -97,8 +104,11 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
     if (this.lease !== lease) return done;
     this.lease = undefined;
     this.session.exit();
-    if (!this.#mayHandOn()) return this.#giveBack();
-    this.#next();
+    const next = this.#waiters[0];
+    const isKept = next === undefined && this.#keepMs > 0 && this.#wantedSince === Number.POSITIVE_INFINITY;
+    if ((next === undefined && !isKept) || !this.#mayHandOn(next?.ttlMs ?? lease.ttlMs)) return this.#giveBack();
+    if (isKept) this.#keep();
+    else this.#next();
     return done;
   }
 
@@ -197,7 +207,7 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
     if (verb === 'granted') this.#pushed(subject, waitedMs);
     else if (verb === 'moved' && this.#ask?.token === subject) this.#ask.send();
     else if (this.#hold?.owner !== subject) return;
-    else if (verb === 'wanted') this.#wantedSince = Math.min(this.#wantedSince, this.session.clock.monotonicMs());
+    else if (verb === 'wanted') this.#wanted();
     else if (verb === 'revoke') this.lease?.requested(note);
     else if (verb === 'lost') this.session.leases.end(this.#hold, 'forced');
   }
@@ -237,6 +247,30 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
     if (token !== undefined) this.session.inBackground(leaveLine(this.session, this.keys, token.text));
   }
 
+  #wanted(): void {
+    this.#wantedSince = Math.min(this.#wantedSince, this.session.clock.monotonicMs());
+    if (this.#kept !== undefined) this.session.inBackground(this.#giveBack());
+  }
+
+  /** Keeps the lock for the next task of this session, until another session wants it or the time is over. */
+  #keep(): void {
+    this.#kept = this.session.clock.timer(this.#keepMs, () => this.session.inBackground(this.#giveBack()));
+  }
+
+  #takeKept(waiter: Waiter): void {
+    this.#endKept();
+    this.session.enter();
+    this.#waiters.push(waiter);
+    const isGood = this.#hold !== undefined && this.session.leases.leftMs(this.#hold) > waiter.ttlMs / 2;
+    if (isGood) this.#next();
+    else this.session.inBackground(this.#giveBack()); // and asks anew
+  }
+
+  #endKept(): void {
+    this.#kept?.cancel();
+    this.#kept = undefined;
+  }
+
   /** Gives what is held to the first task. */
   #next(): void {
     const waiter = this.#waiters.shift();
@@ -247,20 +281,20 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
     }
     const fence = this.#fence + this.#inARow;
     const since = Math.floor(this.session.clock.wallUs() / 1000);
-    this.lease = new HeldLease(this, waiter.name, fence, since, waiter.site);
+    this.#keepMs = waiter.keepMs;
+    this.lease = new HeldLease(this, waiter.name, { fence, since, ttlMs: waiter.ttlMs }, waiter.site);
     waiter.wait?.end();
     waiter.grant(this.lease);
   }
 
   /** Whether the next task of this session may have the lock without asking the store. */
-  #mayHandOn(): boolean {
-    const next = this.#waiters[0];
+  #mayHandOn(ttlMs: number): boolean {
     const hold = this.#hold;
-    if (next === undefined || hold === undefined || this.session.closing) return false;
+    if (hold === undefined || this.session.closing) return false;
     this.#inARow += 1;
     if (this.#inARow >= limits.handOversInARow) return false;
     if (this.session.clock.monotonicMs() - this.#wantedSince > limits.handOverWaitMsMax) return false;
-    return this.session.leases.leftMs(hold) > next.ttlMs / 2;
+    return this.session.leases.leftMs(hold) > ttlMs / 2;
   }
 
   /** Gives the lock back to the store, which hands it on; whoever waits here asks anew, behind the others. */
@@ -269,6 +303,7 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
     if (hold === undefined) return done;
     const leftMs = this.session.leases.leftMs(hold);
     this.session.leases.drop(hold);
+    this.#endKept();
     this.#hold = undefined;
     this.lease = undefined;
     const given = giveBack(this.session, this.keys, hold.owner, leftMs);
@@ -279,6 +314,7 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
   #lost(hold: Hold, loss: Loss): void {
     if (this.#hold !== hold) return;
     const lease = this.lease;
+    this.#endKept();
     this.#hold = undefined;
     this.lease = undefined;
     if (lease !== undefined) {

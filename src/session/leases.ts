@@ -1,4 +1,5 @@
 import type { Timer } from '../base/clock.ts';
+import { limits } from '../base/limits.ts';
 import { instantNow, isOver, leftMs } from '../base/validity.ts';
 import type { Engine, Instant, Keeper } from '../engines/engine.ts';
 
@@ -132,11 +133,15 @@ export class Leases {
     let next = Number.POSITIVE_INFINITY;
     for (const [handle, hold] of this.#held) {
       const until = this.validUntil(hold);
-      if (isOver(until, now)) this.#end(handle, now.monotonicMs < hold.endMs ? 'expired' : 'maxHold', lagMs);
+      if (isOver(until, now)) this.#end(handle, isAtItsEnd(hold, now) ? 'maxHold' : 'expired', lagMs);
       else next = Math.min(next, now.monotonicMs + Math.min(leftMs(until, now), beatMs(hold.ttlMs)));
     }
     if (next < this.#timerAt) this.#lookAt(next);
   }
+}
+
+function isAtItsEnd(hold: Hold, now: Instant): boolean {
+  return hold.endMs - now.monotonicMs < limits.clockGrainMs;
 }
 
 /** How often the keeper hears that this event loop turns. */

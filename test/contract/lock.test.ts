@@ -354,7 +354,7 @@ eachEngine((_, openStore) => {
       () => a.map('m').set('k', 1, lease as never),
     ];
     for (const call of wrong) expect(await failure(call())).toMatchObject({ code: 'INVALID_ARGUMENT' });
-    expect(() => a.lock('x', { tll: 5 } as never)).toThrow(/have no "tll": use ttl, maxHold, key/);
+    expect(() => a.lock('x', { tll: 5 } as never)).toThrow(/have no "tll": use ttl, maxHold, keep, key/);
     expect(() => a.map('m', { shema: 5 } as never)).toThrow(/have no "shema"/);
     for (const reason of [5, null, {}, 'x'.repeat(300_000), 'two\nlines']) {
       expect(await failure(a.lock('x').requestRelease(reason as string))).toMatchObject({ code: 'INVALID_ARGUMENT' });
@@ -373,6 +373,41 @@ eachEngine((_, openStore) => {
       }),
     );
     expect(error).toBe(frozen);
+  });
+
+  test('a kept lock is taken again without the store, and given up when another session wants it', async () => {
+    const [a, b] = (await open('a', 'b')) as [Lockstep, Lockstep];
+    const lock = a.lock('x', { keep: '1m' });
+    const fences: number[] = [];
+    for (let i = 0; i < 200; i++) {
+      const lease = await lock.acquire();
+      fences.push(lease.fence);
+      await lease.release();
+    }
+    expect(fences).toEqual([...new Set(fences)].sort((one, other) => one - other));
+    expect((await b.lock('x').inspect()).holder?.session.label).toBe('a'); // kept
+    const again = await lock.tryAcquire();
+    expect(again?.fence).toBeGreaterThan(fences.at(-1)!);
+    const wanted = b.lock('x').acquire();
+    await until('b waits', async () => (await a.lock('x').inspect()).waiters.length === 1);
+    await again?.release(); // somebody waits now
+    const taken = await wanted;
+    expect(taken.fence).toBeGreaterThan(again!.fence);
+    const next = lock.acquire();
+    await taken.release();
+    await (await next).release();
+    await (await b.lock('x').acquire()).release(); // a gives up what it keeps
+    expect((await a.lock('x').inspect()).holder).toBeUndefined();
+  });
+
+  test('a kept lock is free when its time is over, and when its session is closed', async () => {
+    const [a, b] = (await open('a', 'b')) as [Lockstep, Lockstep];
+    await a.lock('x', { keep: 100 }).run(() => 1);
+    expect(await b.lock('x').tryAcquire()).toBeUndefined();
+    await until('its time is over', async () => (await b.lock('x').inspect()).holder === undefined);
+    await a.lock('y', { keep: '1m' }).run(() => 1);
+    await a.close();
+    expect((await b.lock('y').inspect()).holder).toBeUndefined();
   });
 
   test('spaces do not meet', async () => {
