@@ -27,6 +27,7 @@ export class Peer {
   #openedMs = 0;
   #failures = 0;
   #over = false;
+  #died = false;
 
   #unsent = '';
   #unsentCalls: (() => void)[] = [];
@@ -79,8 +80,10 @@ export class Peer {
   }
 
   /** False if the session is found dead; true once it is reached, or if nothing is known after `limits.bellProbeMs`. */
-  alive(): Promise<boolean> {
-    if (this.#open) return Promise.resolve(true);
+  async alive(): Promise<boolean> {
+    if (this.#open) await aTurn(); // its end may be there to be read
+    if (this.#open) return true;
+    if (this.#died) return false;
     return new Promise((resolve) => {
       const settle = (alive: boolean): void => {
         clearTimeout(limit);
@@ -152,6 +155,7 @@ export class Peer {
 
   #die(death: Death): void {
     this.#over = true;
+    this.#died = true;
     this.#dead(this, death);
     for (const settle of this.#probes) settle(false);
     // A microtask each: one that throws does not keep the others from being called.
@@ -196,4 +200,9 @@ export class Peer {
     this.#inDoubt.push(undelivered);
     if (this.#inDoubt.length >= 2 * limits.bellDoubtMax) this.#inDoubt = this.#inDoubt.slice(-limits.bellDoubtMax);
   }
+}
+
+/** Until the event loop has looked at all sockets once. */
+function aTurn(): Promise<void> {
+  return new Promise((turned) => setImmediate(() => setImmediate(turned)));
 }
