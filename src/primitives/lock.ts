@@ -171,8 +171,12 @@ export function acquire(
       fail: (error) => end(() => reject(error)),
       refuse: () => session.inBackground(timedOut(session, line, 0, reject)),
     };
-    if (!waiter.once && held.length > 0) refuseReentry(line, held, site);
     if (held.length > 0 && !waiter.once) {
+      const refusal = reentry(line, held, site);
+      if (refusal !== undefined) {
+        wait?.end();
+        throw refusal;
+      }
       endSearch = watchForDeadlock(session, line, held, (error) => {
         if (line.cancel(waiter)) waiter.fail(error);
       });
@@ -215,11 +219,16 @@ export function namedLeases({ holding = [] }: AcquireOptions): readonly Lease[] 
   return Array.isArray(holding) ? (holding as readonly Lease[]) : [holding as Lease];
 }
 
-function refuseReentry(line: LockLine, held: readonly HeldWhileWaiting[], site: CallSite = callSite()): void {
+/** The error of a task that waits for what it holds itself. */
+function reentry(
+  line: LockLine,
+  held: readonly HeldWhileWaiting[],
+  site: CallSite = callSite(),
+): LockstepError | undefined {
   const own = held.find((one) => isSameLock(one.line, line))?.lease;
-  if (own === undefined) return;
+  if (own === undefined) return undefined;
   const name = JSON.stringify(line.name);
-  throw new LockstepError(
+  return new LockstepError(
     'DEADLOCK',
     `lock ${name} is already held by the task that asks for it${siteText(own.site)}; asked again${siteText(site)}: ` +
       'locks are not re-entrant; pass the lease on, or say { detached: true } where the holder does not await this wait',

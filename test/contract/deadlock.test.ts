@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { expect, test } from 'vitest';
 import type { Lockstep } from '../../src/lockstep.ts';
 import type { Lease } from '../../src/primitives/lease.ts';
@@ -20,6 +21,9 @@ eachEngine((_, openStore) => {
       .run(() => a.lock('x').run(() => 1))
       .catch((e: Error) => e.message);
     expect(String(inner).match(/lock\.test\.ts:\d+/g)).toHaveLength(2);
+    const { signal } = new AbortController();
+    await failure(a.lock('x').run(() => a.lock('x').acquire({ timeout: '1m', signal })));
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
     let detached: Promise<Lease> | undefined;
     await a.lock('x').run(() => {
       detached = a.lock('x').acquire({ detached: true });
