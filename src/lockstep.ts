@@ -1,4 +1,4 @@
-import { keysOf, checkName, type SpaceKeys } from './base/names.ts';
+import { checkName, type SpaceKeys } from './base/names.ts';
 import { checkOptions } from './base/options.ts';
 import type { ValueOptions } from './base/codec.ts';
 import { invalidArgument } from './base/errors.ts';
@@ -40,8 +40,8 @@ export interface Lockstep extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-export function createLockstep(session: Session, space: string): Lockstep {
-  const keys = keysOf(space);
+export function createLockstep(session: Session): Lockstep {
+  const { keys, space } = session;
   const counters = new Handles<Counter>();
   handleUnexpectedMail(session);
 

@@ -45,7 +45,7 @@ export async function open(
 
 /** A session on a ready engine, which it closes when it is closed itself. */
 export async function connect(engine: Engine, settings: Settings): Promise<Lockstep> {
-  return createLockstep(await openSession(engine, settings), settings.space);
+  return createLockstep(await openSession(engine, settings));
 }
 
 /** The settings of a session, as `OpenOptions` give them. */

@@ -47,7 +47,11 @@ export function watchForDeadlock(
 ): () => void {
   const wait = session.token(0);
   const since = session.clock.wallUs();
-  const records = held.map(({ lease, line }) => ({ line, record: recordOf(line.session, wait, since, wanted, lease) }));
+  const records = held.map(({ lease, line }) => ({
+    lease,
+    line,
+    record: recordOf(line.session, wait, since, wanted, lease),
+  }));
   let seen = '';
   let ended = false;
   let timer = again();
@@ -65,7 +69,7 @@ export function watchForDeadlock(
   }
 
   async function check(): Promise<void> {
-    const live = records.filter(({ record }) => held.some(({ lease }) => lease.fence === record.fence && lease.active));
+    const live = records.filter(({ lease }) => lease.active);
     await Promise.all(live.map(({ line, record }) => publish(line, record)));
     const cycle = ended || live.length === 0 ? undefined : await findCycle(session, wanted, wait);
     if (ended) return;

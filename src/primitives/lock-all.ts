@@ -41,8 +41,8 @@ export async function lockAll(
   options: AcquireOptions & LeaseOptions,
 ): Promise<LeaseSet> {
   checkLocks(locks);
-  const { ttl, maxHold, ...waitOptions } = options;
-  const terms = leaseTerms({ ...(ttl === undefined ? {} : { ttl }), ...(maxHold === undefined ? {} : { maxHold }) });
+  const { ttl: _ttl, maxHold: _maxHold, ...waitOptions } = options;
+  const terms = leaseTerms(options);
   const deadline = deadlineOf(session, options);
   const atOnce = await inTime(session, locks, options, () => tryAll(session, locks, terms));
   if (atOnce !== undefined) return leaseSet(atOnce);

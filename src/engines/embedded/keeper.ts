@@ -1,6 +1,6 @@
 import { type Clock, systemClock } from '../../base/clock.ts';
 import { renew } from '../../operations/lock.ts';
-import { type Keepers, openKeepers } from '../keeper/keepers.ts';
+import { type Keepers, openKeepers, threadModule } from '../keeper/keepers.ts';
 import type { Database } from './database.ts';
 
 /** What the thread needs to open a connection of its own. */
@@ -14,12 +14,8 @@ export function embeddedKeepers(database: Pick<Database, 'run'>, store: KeeperSt
   const silent = { readOnly: false, listens: () => false, wake: () => {} };
   return openKeepers<KeeperStore>({
     // The thread's clock is the machine's.
-    thread:
-      clock === systemClock ? { module: new URL(`./keeper-thread${extension}`, import.meta.url), store } : undefined,
+    thread: clock === systemClock ? { module: threadModule(import.meta.url), store } : undefined,
     clock,
     renew: (keys, args) => database.run({ ...silent, step: (tx) => renew.step(tx, keys, args) }),
   });
 }
-
-/** TypeScript from the sources, JavaScript from the package. */
-const extension = import.meta.url.slice(import.meta.url.lastIndexOf('.'));

@@ -14,7 +14,6 @@ import type { Sqlite } from './driver.ts';
 
 /** Numbers in the database: they stay what they are. */
 export const kinds = ['string', 'hash', 'list', 'set', 'zset'] as const;
-export type Kind = (typeof kinds)[number];
 
 const applicationId = 0x4c4f434b; // 'LOCK'
 const schemaVersion = 1;

@@ -1,9 +1,11 @@
 /** The verbs of `Tx` as prepared statements over the tables of schema.ts. */
-import { LockstepError, invalidArgument } from '../../base/errors.ts';
+import { invalidArgument } from '../../base/errors.ts';
 import type { Tx } from '../../operations/tx.ts';
+import { textVerbs } from '../text.ts';
+import { wrongKind } from '../wrong-kind.ts';
 import type { Row, Sqlite, Statement, Value } from './driver.ts';
 import { type Key, absent, keysOf } from './keys.ts';
-import { type Kind, kinds } from './schema.ts';
+import { kinds } from './schema.ts';
 
 export interface Wake {
   session: string;
@@ -81,7 +83,7 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
   function read(key: string, kind: number): Key | undefined {
     const found = keys.find(key);
     if (!isLive(found)) return undefined;
-    if (found.kind !== kind) throw wrongKind(key, found.kind, kind);
+    if (found.kind !== kind) throw wrongKind(key, kinds[found.kind]!, kinds[kind]!);
     return found;
   }
 
@@ -303,13 +305,7 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
       return true;
     },
 
-    text: (integer) => String(integer),
-    integer(text) {
-      const value = /^-?\d+$/.test(text) ? Number(text) : Number.NaN;
-      return Number.isSafeInteger(value) && String(value) === text ? value : undefined;
-    },
-    part,
-    startsWith: (text, prefix) => text.startsWith(prefix),
+    ...textVerbs,
 
     hpage(key, cursor, count) {
       if (read(key, hash) === undefined) return { cursor: '', entries: [] };
@@ -363,16 +359,6 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
   };
 }
 
-function part(text: string, index: number): string {
-  let from = 0;
-  for (let i = 0; i < index; i++) {
-    from = text.indexOf(':', from) + 1;
-    if (from === 0) return '';
-  }
-  const end = text.indexOf(':', from);
-  return end === -1 ? text.slice(from) : text.slice(from, end);
-}
-
 /** Where the members of a collection are, by kind. */
 const membersOf: readonly ({ table: string; column: string } | undefined)[] = [
   undefined,
@@ -394,14 +380,4 @@ function rangeOf(size: number, from: number, to: number): [number, number] | und
 
 function texts(rows: readonly Row[]): string[] {
   return rows.map((row) => row[0] as string);
-}
-
-function wrongKind(key: string, found: number, wanted: number): LockstepError {
-  const [foundKind, wantedKind]: [Kind, Kind] = [kinds[found]!, kinds[wanted]!];
-  return new LockstepError(
-    'WRONG_KIND',
-    `The key ${JSON.stringify(key)} holds a ${foundKind}, where a ${wantedKind} is wanted: another kind of thing, or another ` +
-      'program, uses it. Choose another name, or delete the key.',
-    { details: { key, found: foundKind, wanted: wantedKind } },
-  );
 }

@@ -195,14 +195,8 @@ export class LeaseTable {
 }
 
 /** A lease as the renewer takes it out of the table. */
-export interface TakenLease {
+export interface TakenLease extends Omit<Lease, 'dueMs' | 'keeper'> {
   readonly handle: number;
-  readonly key: string;
-  readonly owner: string;
-  readonly ttlMs: number;
-  readonly until: Instant;
-  readonly end: Instant;
-  readonly stallMs: number;
 }
 
 /** The renewer's side of the table. */

@@ -2,8 +2,10 @@
  * The model of a store: Redis's data types as Maps, the verbs of `Tx` over them, and an undo log.
  * What the other engines do is right if it is what this file does.
  */
-import { LockstepError, invalidArgument } from '../../base/errors.ts';
+import { invalidArgument } from '../../base/errors.ts';
 import type { Tx } from '../../operations/tx.ts';
+import { textVerbs } from '../text.ts';
+import { wrongKind } from '../wrong-kind.ts';
 import { SortedSet } from './sorted-set.ts';
 
 export interface Values {
@@ -220,13 +222,7 @@ export function memoryTx(entries: Map<string, Entry>, listens: (session: string)
       return true;
     },
 
-    text: (integer) => String(integer),
-    integer(text) {
-      const value = /^-?\d+$/.test(text) ? Number(text) : Number.NaN;
-      return Number.isSafeInteger(value) && String(value) === text ? value : undefined;
-    },
-    part: (text, index) => text.split(':')[index] ?? '',
-    startsWith: (text, prefix) => text.startsWith(prefix),
+    ...textVerbs,
   };
 }
 
@@ -247,13 +243,4 @@ function slice(elements: readonly string[], from: number, to: number): string[] 
   const first = from < 0 ? Math.max(0, elements.length + from) : from;
   const last = to < 0 ? elements.length + to : to;
   return elements.slice(first, Math.max(0, last + 1)); // below 0, slice would count from the end again
-}
-
-function wrongKind(key: string, found: Kind, wanted: Kind): LockstepError {
-  return new LockstepError(
-    'WRONG_KIND',
-    `The key ${JSON.stringify(key)} holds a ${found}, where a ${wanted} is wanted: another kind of thing, or another ` +
-      'program, uses it. Choose another name, or delete the key.',
-    { details: { key, found, wanted } },
-  );
 }
