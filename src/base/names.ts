@@ -7,7 +7,6 @@ export interface LockNames {
   queue: string;
   waits: string;
   fences: string;
-  sessions: string;
 }
 
 /** The keys of one space: the public layout, as docs/keys.md states it. */
@@ -43,9 +42,8 @@ export function keysOf(space: string): SpaceKeys {
       queue: `${at}lock-queue:${name}`,
       waits: `${at}lock-waits:${name}`,
       fences: keys.fences,
-      sessions: keys.sessions,
     }),
-    lockAt: (key) => verbatim(key, keys.sessions),
+    lockAt: verbatim,
     counter: (name) => `${at}counter:${name}`,
     map: (name) => `${at}map:${name}`,
   };
@@ -91,7 +89,7 @@ const ownLock = /^\{([^{}]+)\}:lock:(.+)$/s;
 const taken =
   /^(?:\{[^{}]+\}:(?:lock-queue:|lock-waits:|counter:|map:|(?:fence|sessions)$)|lock-(?:queue|waits|fence):)/;
 
-function verbatim(key: string, sessions: string): LockNames {
+function verbatim(key: string): LockNames {
   const own = typeof key === 'string' ? ownLock.exec(key) : null;
   if (own !== null) {
     checkName('key', own[2]); // its name, as the key of a long one is longer than a key may be
@@ -105,7 +103,6 @@ function verbatim(key: string, sessions: string): LockNames {
     queue: `lock-queue:${tagged}`,
     waits: `lock-waits:${tagged}`,
     fences: `lock-fence:${tagged}`,
-    sessions,
   };
 }
 

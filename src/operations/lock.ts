@@ -4,7 +4,6 @@
  *   owner     string      who holds the lock, PX the lease; absent = free
  *   queue     sorted set  the tokens of those who wait, by arrival (store µs)
  *   fences    string      the last fencing token given out in the space; never expires
- *   sessions  hash        session → card, to name a holder
  *
  * A waiter's token is `session:ask:ttlMs`, made before its first send and unique for ever.
  * An owner is `token:fence:sinceUs`.
@@ -20,13 +19,12 @@ export interface LockKeys {
   owner: string;
   queue: string;
   fences: string;
-  sessions: string;
 }
 
 /** `waitedMs`: how long the first of those who still wait has done so; -1 if nobody waits. */
 export type Granted = readonly ['granted', owner: string, leftMs: number, waitedMs: number];
 /** `ahead`: the token or owner directly before the asker in the line, whose end it should watch for. */
-export type Held = readonly ['held', owner: string, leftMs: number, ahead: string, card: string];
+export type Held = readonly ['held', owner: string, leftMs: number, ahead: string];
 
 export interface Ask {
   token: string;
@@ -38,7 +36,7 @@ export interface Ask {
 
 export const acquire: Operation<LockKeys, Ask, Granted | Held> = {
   name: 'lock.acquire',
-  keys: ['owner', 'queue', 'fences', 'sessions'],
+  keys: ['owner', 'queue', 'fences'],
   args: { token: 'text', wait: 'integer', fences: 'integer', queueMs: 'integer' },
   step(tx, lock, ask) {
     let owner = tx.get(lock.owner);
@@ -46,7 +44,7 @@ export const acquire: Operation<LockKeys, Ask, Granted | Held> = {
     if (owner === undefined) owner = grant(tx, lock, ask.fences, ask.token); // free, and nobody waits
     if (isOwner(tx, owner, ask.token)) return granted(tx, lock, owner);
     const ahead = ask.wait === 1 ? enqueue(tx, lock, ask, owner) : owner;
-    return ['held', owner, tx.pttl(lock.owner), ahead, cardOf(tx, lock, owner)];
+    return ['held', owner, tx.pttl(lock.owner), ahead];
   },
 };
 
@@ -58,7 +56,7 @@ export interface Release {
 /** Frees the lock if `owner` still holds it, and hands it to the first waiter. 1 if it did hold it. */
 export const release: Operation<LockKeys, Release, number> = {
   name: 'lock.release',
-  keys: ['owner', 'queue', 'fences', 'sessions'],
+  keys: ['owner', 'queue', 'fences'],
   args: { owner: 'text', fences: 'integer' },
   step(tx, lock, ask) {
     if (tx.get(lock.owner) !== ask.owner) return 0;
@@ -75,7 +73,7 @@ export interface Leave {
 /** Takes a token out of the line, or frees the lock if the token was granted meanwhile. 1 if it did either. */
 export const leave: Operation<LockKeys, Leave, number> = {
   name: 'lock.leave',
-  keys: ['owner', 'queue', 'fences', 'sessions'],
+  keys: ['owner', 'queue', 'fences'],
   args: { token: 'text', fences: 'integer' },
   step(tx, lock, ask) {
     const owner = tx.get(lock.owner);
@@ -185,16 +183,12 @@ function isOwner(tx: Tx, owner: string, token: string): boolean {
   return tx.startsWith(owner, token + ':');
 }
 
-function cardOf(tx: Tx, lock: LockKeys, subject: string): string {
-  return tx.hget(lock.sessions, tx.part(subject, 0)) ?? '';
-}
-
 // For several locks at once, for inspection, and for emergencies
 
 /** Frees the lock whoever holds it; the old holder is told. Its owner, or '' if it was free. */
 export const forceRelease: Operation<LockKeys, { fences: number }, string> = {
   name: 'lock.forceRelease',
-  keys: ['owner', 'queue', 'fences', 'sessions'],
+  keys: ['owner', 'queue', 'fences'],
   args: { fences: 'integer' },
   step(tx, lock, ask) {
     const owner = tx.get(lock.owner);
@@ -208,7 +202,7 @@ export const forceRelease: Operation<LockKeys, { fences: number }, string> = {
 /** Asks the holder to give up. Its owner, or '' if the lock is free. */
 export const requestRelease: Operation<LockKeys, { reason: string }, string> = {
   name: 'lock.requestRelease',
-  keys: ['owner', 'queue', 'fences', 'sessions'],
+  keys: ['owner', 'queue', 'fences'],
   args: { reason: 'text' },
   step(tx, lock, ask) {
     const owner = tx.get(lock.owner);
@@ -218,20 +212,18 @@ export const requestRelease: Operation<LockKeys, { reason: string }, string> = {
   },
 };
 
-/** The owner with what is left of its lease and its card, then a page of waiters with their cards, in order. */
+/** The owner with what is left of its lease, then a page of waiters with their arrivals, in order. */
 export const look: Operation<LockKeys, { from: number; to: number }, readonly (string | number)[]> = {
   name: 'lock.look',
-  keys: ['owner', 'queue', 'fences', 'sessions'],
+  keys: ['owner', 'queue', 'fences'],
   args: { from: 'integer', to: 'integer' },
   readOnly: true,
   step(tx, lock, ask) {
     const owner = tx.get(lock.owner);
-    const found: (string | number)[] =
-      owner === undefined ? ['', 0, ''] : [owner, tx.pttl(lock.owner), cardOf(tx, lock, owner)];
+    const found: (string | number)[] = owner === undefined ? ['', 0] : [owner, tx.pttl(lock.owner)];
     for (const token of tx.zrange(lock.queue, ask.from, ask.to)) {
       found.push(token);
       found.push(tx.zscore(lock.queue, token) ?? 0);
-      found.push(cardOf(tx, lock, token));
     }
     return found;
   },
@@ -241,7 +233,7 @@ export const look: Operation<LockKeys, { from: number; to: number }, readonly (s
 export const acquireAll: BatchOperation<readonly ['granted', ...string[]] | readonly ['held', number]> = {
   name: 'lock.acquireAll',
   batch: true,
-  // keys: fences, sessions, then owner and queue of each lock; args: fences, then a token for each lock
+  // keys: fences, then owner and queue of each lock; args: fences, then a token for each lock
   step(tx, keys, args) {
     const fences = tx.integer(args[0]!) ?? 1;
     for (let i = 1; i < args.length; i++) {
@@ -260,5 +252,5 @@ export const acquireAll: BatchOperation<readonly ['granted', ...string[]] | read
 };
 
 function lockAt(keys: readonly string[], i: number): LockKeys {
-  return { fences: keys[0]!, sessions: keys[1]!, owner: keys[i * 2]!, queue: keys[i * 2 + 1]! };
+  return { fences: keys[0]!, owner: keys[i * 2 - 1]!, queue: keys[i * 2]! };
 }

@@ -7,7 +7,7 @@
  *
  *   waits     hash  of one held lock: wait → record (JSON); PX, renewed while the wait lasts
  */
-import type { Operation } from './tx.ts';
+import type { BatchOperation, Operation } from './tx.ts';
 
 export interface SessionKeys {
   sessions: string;
@@ -28,6 +28,18 @@ export const leave: Operation<SessionKeys, { session: string }, number> = {
   args: { session: 'text' },
   step(tx, keys, ask) {
     return tx.hdel(keys.sessions, ask.session);
+  },
+};
+
+/** The cards of sessions, '' for one without. keys: sessions; args: the sessions. */
+export const cards: BatchOperation<readonly string[]> = {
+  name: 'session.cards',
+  batch: true,
+  readOnly: true,
+  step(tx, keys, args) {
+    const found: string[] = [];
+    for (const session of args) found.push(tx.hget(keys[0]!, session) ?? '');
+    return found;
   },
 };
 

@@ -1,4 +1,5 @@
 import * as operations from '../operations/lock.ts';
+import { cards } from '../operations/session.ts';
 import { infoOf, type Session, type SessionInfo } from '../session/session.ts';
 import { leaveLine } from './lock-ask.ts';
 import type { LockName } from './lock-lines.ts';
@@ -45,22 +46,32 @@ export async function inspectLock(session: Session, { name, keys }: LockName): P
     session.forget(holder.session);
     found = await session.engine.run(operations.look, keys, range);
   }
-  return inspectionOf(name, keys.owner, found);
+  const subjects = found.filter((one, i) => i % 2 === 0 && one !== '').map(String);
+  return inspectionOf(name, keys.owner, found, await infosOf(session, subjects));
 }
 
-function inspectionOf(name: string, key: string, found: readonly (string | number)[]): LockInspection {
-  const [owner, leftMs, card] = [String(found[0]), Number(found[1]), String(found[2])];
+/** Who the sessions of tokens and owners are, as far as they left cards: a step of its own, as a lock may lie elsewhere. */
+export async function infosOf(session: Session, subjects: readonly string[]): Promise<Map<string, SessionInfo>> {
+  const ids = [...new Set(subjects.flatMap((subject) => tokenOf(subject)?.session ?? []))];
+  const found = ids.length === 0 ? [] : await session.engine.runBatch(cards, [session.keys.sessions], ids);
+  return new Map(found.flatMap((card, i) => (infoOf(card) === undefined ? [] : [[ids[i]!, infoOf(card)!]])));
+}
+
+function inspectionOf(
+  name: string,
+  key: string,
+  found: readonly (string | number)[],
+  infos: ReadonlyMap<string, SessionInfo>,
+): LockInspection {
+  const [owner, leftMs] = [String(found[0]), Number(found[1])];
   const waiters: LockWaiter[] = [];
-  for (let i = 3; i + 2 < found.length; i += 3) {
-    waiters.push({
-      session: sessionOf(String(found[i]), String(found[i + 2])),
-      since: Math.floor(Number(found[i + 1]) / 1000),
-    });
+  for (let i = 2; i + 1 < found.length; i += 2) {
+    waiters.push({ session: sessionOf(String(found[i]), infos), since: Math.floor(Number(found[i + 1]) / 1000) });
   }
   if (owner === '') return { name, key, waiters };
   const known = parseOwner(owner);
   const holder: LockHolder = {
-    session: sessionOf(owner, card),
+    session: sessionOf(owner, infos),
     fence: known?.fence ?? 0,
     since: Math.floor(known?.sinceMs ?? 0),
     remainingMs: leftMs,
@@ -68,7 +79,7 @@ function inspectionOf(name: string, key: string, found: readonly (string | numbe
   return { name, key, holder, waiters };
 }
 
-function sessionOf(subject: string, card: string): SessionInfo {
+function sessionOf(subject: string, infos: ReadonlyMap<string, SessionInfo>): SessionInfo {
   const id = tokenOf(subject)?.session ?? subject;
-  return infoOf(card) ?? { id, host: '', pid: 0, thread: 0, label: '', since: 0 };
+  return infos.get(id) ?? { id, host: '', pid: 0, thread: 0, label: '', since: 0 };
 }

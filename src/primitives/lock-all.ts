@@ -109,7 +109,7 @@ async function tryAll(
   try {
     const reply = await session.engine.runBatch(
       operations.acquireAll,
-      [session.keys.fences, session.keys.sessions, ...lines.flatMap(({ keys }) => [keys.owner, keys.queue])],
+      [session.keys.fences, ...lines.flatMap(({ keys }) => [keys.owner, keys.queue])],
       [String(limits.handOversInARow), ...asks.map(({ token }) => token)],
     );
     if (reply[0] === 'held') {

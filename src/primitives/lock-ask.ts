@@ -22,7 +22,6 @@ export interface AskOutcome {
 /** Who is in the way, as the store last said. */
 export interface Blocker {
   readonly owner: string;
-  readonly card: string;
 }
 
 /**
@@ -116,15 +115,15 @@ export class LockAsk {
   }
 
   /** Wait for mail, for the end of whoever is ahead, or until the holder's lease is over. */
-  #held(sentAt: Instant, [, owner, holderLeftMs, ahead, card]: operations.Held): void {
+  #held(sentAt: Instant, [, owner, holderLeftMs, ahead]: operations.Held): void {
     if (this.once) {
-      this.#session.inBackground(this.#refused(owner, card));
+      this.#session.inBackground(this.#refused(owner));
       return;
     }
     this.#sentAt = sentAt;
     this.#queued = true;
     this.#attempts = 0;
-    this.#outcome.held({ owner, card });
+    this.#outcome.held({ owner });
     this.#watch(ahead);
     const random = this.#session.clock.random();
     const foreign = parseOwner(owner) === undefined; // it sends no mail
@@ -132,7 +131,7 @@ export class LockAsk {
   }
 
   /** A dead holder is none: tried once more when it is buried. */
-  async #refused(owner: string, card: string): Promise<void> {
+  async #refused(owner: string): Promise<void> {
     const holder = tokenOf(owner);
     if (holder !== undefined && holder.text !== this.#buried && !(await this.#session.engine.alive(holder.session))) {
       this.#buried = holder.text;
@@ -140,7 +139,7 @@ export class LockAsk {
       if (!this.#ended) this.send();
     } else if (!this.#ended) {
       this.end();
-      this.#outcome.refused({ owner, card });
+      this.#outcome.refused({ owner });
     }
   }
 

@@ -4,15 +4,15 @@ import { limits } from '../base/limits.ts';
 import { checkOptions } from '../base/options.ts';
 import { startWait, type WaitOptions } from '../base/waiting.ts';
 import * as operations from '../operations/lock.ts';
-import { infoOf, type Session, type SessionInfo } from '../session/session.ts';
+import type { Session, SessionInfo } from '../session/session.ts';
 import { callSite, type CallSite } from './call-site.ts';
 import { describe, watchForDeadlock, type HeldWhileWaiting } from './deadlock.ts';
 import { heldHere, whileHolding } from './holding.ts';
-import { inspectLock, type LockInspection } from './inspection.ts';
+import { infosOf, inspectLock, type LockInspection } from './inspection.ts';
 import { HeldLease, type Lease } from './lease.ts';
 import type { LeaseTerms, LockLine, Waiter } from './lock-line.ts';
 import { lineOf, type LockName } from './lock-lines.ts';
-import { parseOwner } from './owner.ts';
+import { parseOwner, tokenOf } from './owner.ts';
 
 /** How long a lease lasts. */
 export interface LeaseOptions {
@@ -250,40 +250,52 @@ async function timedOut(
 ): Promise<void> {
   const local = line.lease;
   let holder = '';
+  let info: SessionInfo | undefined = session.info;
   if (local !== undefined) {
     const since = new Date(local.since).toISOString();
     holder = `it is held by another task of this session${siteText(local.site)} since ${since} (fence ${local.fence})`;
   } else {
-    const look = session.engine.run(operations.look, line.keys, { from: 0, to: 0 }).catch(() => undefined);
-    const reply = await Promise.race([
-      look,
+    const seen = await Promise.race([
+      lookUp(session, line).catch(() => undefined),
       new Promise<undefined>((done) => session.clock.timer(limits.lookMsMax, () => done(undefined))),
     ]);
-    const owner = reply === undefined ? line.blocker?.owner : String(reply[0]);
-    const card = reply === undefined ? line.blocker?.card : String(reply[2]);
-    holder = describeHolder(owner, card ?? '', reply === undefined ? undefined : Number(reply[1]));
+    info = seen?.info;
+    holder = describeHolder(seen?.owner ?? line.blocker?.owner, info, seen?.leftMs);
   }
   const name = JSON.stringify(line.name);
   const waited = afterMs === 0 ? `lock ${name} is not free` : `lock ${name} was not free within ${afterMs} ms`;
   reject(
     new LockstepError('TIMEOUT', `${waited}: ${holder}`, {
-      details: {
-        lock: line.name,
-        timeoutMs: afterMs,
-        holder: local === undefined ? infoOf(line.blocker?.card ?? '') : session.info,
-      },
+      details: { lock: line.name, timeoutMs: afterMs, holder: info },
     }),
   );
 }
 
-function describeHolder(owner: string | undefined, card: string, leftMs: number | undefined): string {
+interface Seen {
+  readonly owner: string;
+  readonly leftMs: number;
+  readonly info: SessionInfo | undefined;
+}
+
+/** Who has the lock: in one round trip, if it is still who was in the way last. */
+async function lookUp(session: Session, line: LockLine): Promise<Seen> {
+  const last = infosOf(session, line.blocker === undefined ? [] : [line.blocker.owner]);
+  const [[found = '', leftMs], infos] = await Promise.all([
+    session.engine.run(operations.look, line.keys, { from: 0, to: 0 }),
+    last,
+  ]);
+  const owner = String(found);
+  const id = tokenOf(owner)?.session ?? '';
+  return { owner, leftMs: Number(leftMs), info: infos.get(id) ?? (await infosOf(session, [owner])).get(id) };
+}
+
+function describeHolder(owner: string | undefined, info: SessionInfo | undefined, leftMs: number | undefined): string {
   if (owner === undefined) return 'the store did not say in time who holds it';
   if (owner === '') return 'it was given back just now, and others came first';
   const known = parseOwner(owner);
   const left =
     leftMs === undefined ? '' : leftMs < 0 ? '; it has no time to live' : `; its lease has ${leftMs} ms left`;
   if (known === undefined) return `it is held by another program, as ${JSON.stringify(owner)}${left}`;
-  const info: SessionInfo | undefined = infoOf(card);
   const who = info === undefined ? `session ${known.session}` : describe(info);
   return `it is held by ${who} since ${new Date(known.sinceMs).toISOString()} (fence ${known.fence})${left}`;
 }

@@ -35,7 +35,6 @@ describe('the key layout', () => {
       queue: '{shop}:lock-queue:invoice:42',
       waits: '{shop}:lock-waits:invoice:42',
       fences: '{shop}:fence',
-      sessions: '{shop}:sessions',
     });
     expect([shop.counter('visits'), shop.map('stock')]).toEqual(['{shop}:counter:visits', '{shop}:map:stock']);
     expect([shop.fences, shop.sessions, shop.locks]).toEqual(['{shop}:fence', '{shop}:sessions', '{shop}:lock:']);
@@ -43,20 +42,17 @@ describe('the key layout', () => {
   });
 
   it('keeps the companions of a verbatim key in the slot of that key', () => {
-    const sessions = '{shop}:sessions';
     expect(shop.lockAt('jobs')).toEqual({
       owner: 'jobs',
       queue: 'lock-queue:{jobs}',
       waits: 'lock-waits:{jobs}',
       fences: 'lock-fence:{jobs}',
-      sessions,
     });
     expect(shop.lockAt('job:{42}:lock')).toEqual({
       owner: 'job:{42}:lock',
       queue: 'lock-queue:job:{42}:lock',
       waits: 'lock-waits:job:{42}:lock',
       fences: 'lock-fence:job:{42}:lock',
-      sessions,
     });
   });
 

@@ -48,6 +48,7 @@ export type Command =
   | { on: 'session'; do: 'quit'; place: number }
   | { on: 'session'; do: 'publishWait'; lock: number; field: string; record: string; ms: number }
   | { on: 'session'; do: 'withdrawWait'; lock: number; field: string }
+  | { on: 'session'; do: 'cards' }
   | { on: 'session'; do: 'holderWaits'; lock: number };
 
 type On<Room extends Command['on']> = Extract<Command, { on: Room }>;
@@ -173,6 +174,7 @@ const sessionCommand = fc.oneof(
   kind('world', 'disconnect', { place }),
   kind('session', 'join', { place, card: text }),
   kind('session', 'quit', { place }),
+  kind('session', 'cards', {}),
   kind('session', 'publishWait', { lock: lockPlace, field, record: text, ms: fc.constantFrom(1, 50, 2_000) }),
   kind('session', 'withdrawWait', { lock: lockPlace, field }),
   kind('session', 'holderWaits', { lock: lockPlace }),
@@ -263,7 +265,7 @@ export class Meaning {
         const locks = command.locks.map((i) => this.#lock(i));
         return batch(
           lock.acquireAll,
-          [this.#space.fences, this.#space.sessions, ...locks.flatMap(({ owner, queue }) => [owner, queue])],
+          [this.#space.fences, ...locks.flatMap(({ owner, queue }) => [owner, queue])],
           [String(command.fences), ...locks.map(() => this.#token(command.token))],
         );
       }
@@ -307,6 +309,10 @@ export class Meaning {
         return single(session.join, sessions, { session: this.session(command.place), card: command.card });
       case 'quit':
         return single(session.leave, sessions, { session: this.session(command.place) });
+      case 'cards': {
+        const all = [0, 1, 2].map((at) => this.session(at));
+        return batch(session.cards, [this.#space.sessions], [...all, 'nobody']);
+      }
       case 'publishWait': {
         const ask = { wait: command.field, record: command.record, ms: command.ms };
         return single(session.publishWait, { waits: this.#lock(command.lock).waits }, ask);

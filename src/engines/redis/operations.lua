@@ -148,10 +148,6 @@ function tx:setPx(key, value, ms)
   redis.call('SET', key, value, 'PX', lifetime(ms))
 end
 
-function tx:hget(key, field)
-  return found(redis.call('HGET', key, field))
-end
-
 function tx:zadd(key, score, member)
   return redis.call('ZADD', key, decimal(score), member)
 end
@@ -216,7 +212,7 @@ function tx:startsWith(text, prefix)
   return string.sub(text, 1, #prefix) == prefix
 end
 
-local granted, grant, raiseFence, free, handOn, enqueue, wakeBehind, waitedMs, tell, isOwner, cardOf, lockAt
+local granted, grant, raiseFence, free, handOn, enqueue, wakeBehind, waitedMs, tell, isOwner, lockAt
 function granted(tx, lock, owner)
     return {
         "granted",
@@ -323,15 +319,8 @@ function isOwner(tx, owner, token)
     return tx:startsWith(owner, token .. ":")
 end
 
-function cardOf(tx, lock, subject)
-    return tx:hget(
-        lock.sessions,
-        tx:part(subject, 0)
-    ) or ""
-end
-
 function lockAt(keys, i)
-    return {fences = keys[1], sessions = keys[2], owner = keys[i * 2 + 1], queue = keys[i * 2 + 1 + 1]}
+    return {fences = keys[1], owner = keys[i * 2], queue = keys[i * 2 + 1]}
 end
 
 local function acquire(tx, lock, ask)
@@ -350,8 +339,7 @@ local function acquire(tx, lock, ask)
         "held",
         owner,
         tx:pttl(lock.owner),
-        ahead,
-        cardOf(tx, lock, owner)
+        ahead
     }
 end
 
@@ -423,18 +411,16 @@ local function requestRelease(tx, lock, ask)
     return owner
 end
 
---- The owner with what is left of its lease and its card, then a page of waiters with their cards, in order.
+--- The owner with what is left of its lease, then a page of waiters with their arrivals, in order.
 local function look(tx, lock, ask)
     local owner = tx:get(lock.owner)
-    local found = owner == nil and ({"", 0, ""}) or ({
+    local found = owner == nil and ({"", 0}) or ({
         owner,
-        tx:pttl(lock.owner),
-        cardOf(tx, lock, owner)
+        tx:pttl(lock.owner)
     })
     for ____, token in ipairs(tx:zrange(lock.queue, ask.from, ask.to)) do
         found[#found + 1] = token
         found[#found + 1] = tx:zscore(lock.queue, token) or 0
-        found[#found + 1] = cardOf(tx, lock, token)
     end
     return found
 end
@@ -470,17 +456,17 @@ end
 
 local operation = table.remove(ARGV, 1)
 if operation == 'acquire' then
-  local keys = {owner = KEYS[1], queue = KEYS[2], fences = KEYS[3], sessions = KEYS[4]}
+  local keys = {owner = KEYS[1], queue = KEYS[2], fences = KEYS[3]}
   local ask = {token = ARGV[1], wait = tonumber(ARGV[2]), fences = tonumber(ARGV[3]), queueMs = tonumber(ARGV[4])}
   return acquire(tx, keys, ask)
 end
 if operation == 'release' then
-  local keys = {owner = KEYS[1], queue = KEYS[2], fences = KEYS[3], sessions = KEYS[4]}
+  local keys = {owner = KEYS[1], queue = KEYS[2], fences = KEYS[3]}
   local ask = {owner = ARGV[1], fences = tonumber(ARGV[2])}
   return release(tx, keys, ask)
 end
 if operation == 'leave' then
-  local keys = {owner = KEYS[1], queue = KEYS[2], fences = KEYS[3], sessions = KEYS[4]}
+  local keys = {owner = KEYS[1], queue = KEYS[2], fences = KEYS[3]}
   local ask = {token = ARGV[1], fences = tonumber(ARGV[2])}
   return leave(tx, keys, ask)
 end
@@ -488,17 +474,17 @@ if operation == 'renew' then
   return renew(tx, KEYS, ARGV)
 end
 if operation == 'forceRelease' then
-  local keys = {owner = KEYS[1], queue = KEYS[2], fences = KEYS[3], sessions = KEYS[4]}
+  local keys = {owner = KEYS[1], queue = KEYS[2], fences = KEYS[3]}
   local ask = {fences = tonumber(ARGV[1])}
   return forceRelease(tx, keys, ask)
 end
 if operation == 'requestRelease' then
-  local keys = {owner = KEYS[1], queue = KEYS[2], fences = KEYS[3], sessions = KEYS[4]}
+  local keys = {owner = KEYS[1], queue = KEYS[2], fences = KEYS[3]}
   local ask = {reason = ARGV[1]}
   return requestRelease(tx, keys, ask)
 end
 if operation == 'look' then
-  local keys = {owner = KEYS[1], queue = KEYS[2], fences = KEYS[3], sessions = KEYS[4]}
+  local keys = {owner = KEYS[1], queue = KEYS[2], fences = KEYS[3]}
   local ask = {from = tonumber(ARGV[1]), to = tonumber(ARGV[2])}
   return look(tx, keys, ask)
 end
@@ -621,6 +607,10 @@ function tx:get(key)
   return found(redis.call('GET', key))
 end
 
+function tx:hget(key, field)
+  return found(redis.call('HGET', key, field))
+end
+
 function tx:hset(key, field, value)
   return redis.call('HSET', key, field, value)
 end
@@ -639,6 +629,15 @@ end
 
 local function leave(tx, keys, ask)
     return tx:hdel(keys.sessions, ask.session)
+end
+
+--- The cards of sessions, '' for one without. keys: sessions; args: the sessions.
+local function cards(tx, keys, args)
+    local found = {}
+    for ____, session in ipairs(args) do
+        found[#found + 1] = tx:hget(keys[1], session) or ""
+    end
+    return found
 end
 
 local function publishWait(tx, keys, ask)
@@ -669,6 +668,9 @@ if operation == 'leave' then
   local keys = {sessions = KEYS[1]}
   local ask = {session = ARGV[1]}
   return leave(tx, keys, ask)
+end
+if operation == 'cards' then
+  return cards(tx, KEYS, ARGV)
 end
 if operation == 'publishWait' then
   local keys = {waits = KEYS[1]}
