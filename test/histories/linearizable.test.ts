@@ -23,90 +23,31 @@ const read = { do: 'read' } as const;
 const write = (value: number): RegisterInput => ({ do: 'write', value });
 const cas = (from: number, to: number): RegisterInput => ({ do: 'cas', from, to });
 
+/** `a 0-1 write 1`, `b 2-3 read nil`, `c 2-5 cas 1 2 false`; `a 0- write 1`: no reply. */
+function registerCall(text: string): Row<RegisterInput, RegisterOutput> {
+  const [client = '', times = '', verb = '', ...values] = text.split(' ');
+  const [start = '', end = ''] = times.split('-');
+  const [first, second] = values.map((value) => (value === 'nil' ? null : Number(value)));
+  const span = [client, Number(start), end === '' ? never : Number(end)] as const;
+  if (verb === 'write') return [...span, write(first!), end === '' ? undefined : 'ok'];
+  if (verb === 'cas') return [...span, cas(first!, second!), end === '' ? undefined : values[2] === 'true'];
+  return [...span, read, first];
+}
+
 describe('a register', () => {
-  test.each<[string, string, Row<RegisterInput, RegisterOutput>[]]>([
+  test.each<[string, string, string[]]>([
     ['an empty history is fine', yes, []],
-    [
-      'a read sees what was written before',
-      yes,
-      [
-        ['a', 0, 1, write(1), 'ok'],
-        ['b', 2, 3, read, 1],
-      ],
-    ],
-    [
-      'a read may see a write under way',
-      yes,
-      [
-        ['a', 0, 9, write(1), 'ok'],
-        ['b', 1, 2, read, 1],
-      ],
-    ],
-    [
-      'a read may not see it yet',
-      yes,
-      [
-        ['a', 0, 9, write(1), 'ok'],
-        ['b', 1, 2, read, null],
-      ],
-    ],
-    [
-      'what two readers saw does not go back',
-      no,
-      [
-        ['a', 0, 9, write(1), 'ok'],
-        ['b', 1, 2, read, 1],
-        ['c', 3, 4, read, null],
-      ],
-    ],
-    [
-      'a stale read is none',
-      no,
-      [
-        ['a', 0, 1, write(1), 'ok'],
-        ['a', 2, 3, write(2), 'ok'],
-        ['b', 4, 5, read, 1],
-      ],
-    ],
-    [
-      'a write without a reply may show up late',
-      yes,
-      [
-        ['a', 0, never, write(1)],
-        ['b', 5, 6, read, null],
-        ['b', 7, 8, read, 1],
-      ],
-    ],
-    [
-      'a write without a reply does not happen twice',
-      no,
-      [
-        ['a', 0, never, write(1)],
-        ['b', 1, 2, read, 1],
-        ['b', 3, 4, write(2), 'ok'],
-        ['b', 5, 6, read, 1],
-      ],
-    ],
-    [
-      'only one of two exchanges finds the value',
-      no,
-      [
-        ['a', 0, 1, write(1), 'ok'],
-        ['b', 2, 5, cas(1, 2), true],
-        ['c', 2, 5, cas(1, 3), true],
-      ],
-    ],
-    [
-      'an exchange may find it gone',
-      yes,
-      [
-        ['a', 0, 1, write(1), 'ok'],
-        ['b', 2, 5, cas(1, 2), true],
-        ['c', 2, 5, cas(1, 3), false],
-      ],
-    ],
-  ])('%s', (_, wanted, rows) => {
-    expect(verdict(register, rows)).toBe(wanted);
+    ['a read sees what was written before', yes, ['a 0-1 write 1', 'b 2-3 read 1']],
+    ['a read may see a write under way', yes, ['a 0-9 write 1', 'b 1-2 read 1']],
+    ['a read may not see it yet', yes, ['a 0-9 write 1', 'b 1-2 read nil']],
+    ['what two readers saw does not go back', no, ['a 0-9 write 1', 'b 1-2 read 1', 'c 3-4 read nil']],
+    ['a stale read is none', no, ['a 0-1 write 1', 'a 2-3 write 2', 'b 4-5 read 1']],
+    ['a write without a reply may show up late', yes, ['a 0- write 1', 'b 5-6 read nil', 'b 7-8 read 1']],
+    ['it does not happen twice', no, ['a 0- write 1', 'b 1-2 read 1', 'b 3-4 write 2', 'b 5-6 read 1']],
+    ['one of two exchanges finds the value', no, ['a 0-1 write 1', 'b 2-5 cas 1 2 true', 'c 2-5 cas 1 3 true']],
+    ['the other finds it gone', yes, ['a 0-1 write 1', 'b 2-5 cas 1 2 true', 'c 2-5 cas 1 3 false']],
+  ])('%s', (_, wanted, calls) => {
+    expect(verdict(register, calls.map(registerCall))).toBe(wanted);
   });
 });
 
