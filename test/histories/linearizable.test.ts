@@ -6,7 +6,13 @@ import { checkLinearizable } from './linearizable.ts';
 import { counter, map, mutex, queue, register, type RegisterInput, type RegisterOutput } from './models.ts';
 
 /** `[client, start, end, input, output]`; no output: not known. */
-type Row<Input, Output> = readonly [client: string, start: number, end: number, input: Input, output?: Output];
+type Row<Input, Output> = readonly [
+  client: string,
+  start: number,
+  end: number,
+  input: Input,
+  output?: Output | undefined,
+];
 
 function verdict<State, Input, Output>(
   model: Model<State, Input, Output>,
