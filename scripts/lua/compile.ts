@@ -2,11 +2,14 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { resolve } from 'node:path';
 import ts from 'typescript';
 import * as tstl from 'typescript-to-lua';
-import { type OperationSource, readOperations } from './source.ts';
+import { linked, type OperationSource, type OperationsFile, readOperations } from './source.ts';
 
 const preludePath = resolve(import.meta.dirname, '../../src/engines/redis/tx.lua');
 
-/** The script of each file of operations in a directory, by the file's name. Throws on what can't be compiled. */
+/**
+ * The script of each file with operations in a directory, by the file's name: with what it takes from the others in it.
+ * Throws on what can't be compiled.
+ */
 export function compileOperations(directory: string): Map<string, string> {
   const files = readdirSync(directory).filter((file) => file.endsWith('.ts') && file !== 'tx.ts');
   const sources = new Map(
@@ -15,10 +18,12 @@ export function compileOperations(directory: string): Map<string, string> {
       return [path, readOperations(file.slice(0, -'.ts'.length), readFileSync(path, 'utf8'))];
     }),
   );
-  const modules = transpile(new Map([...sources].map(([path, source]) => [path, source.functions])));
+  const fileOf = (file: string): OperationsFile | undefined => sources.get(resolve(directory, `${file}.ts`));
+  const runs = [...sources].filter(([, source]) => source.operations.length > 0);
+  const modules = transpile(new Map(runs.map(([path, source]) => [path, linked(source, fileOf)])));
   const prelude = preludeChunks(readFileSync(preludePath, 'utf8'));
   return new Map(
-    [...sources].map(([path, { file, operations }]) => {
+    runs.map(([path, { file, operations }]) => {
       const body = moduleBody(file, modules.get(path.replace(/\.ts$/, '.lua'))!);
       return [file, `${verbsUsed(prelude, body)}\n${body}\n${dispatch(operations)}`];
     }),

@@ -9,6 +9,34 @@ export interface LockNames {
   fences: string;
 }
 
+/** Where a value lives, and who watches it: see operations/watch.ts. */
+export interface ValueNames {
+  value: string;
+  watchers: string;
+}
+
+/** Where a map lives, the ends of those of its entries that expire, and who watches it. */
+export interface MapNames {
+  map: string;
+  expiry: string;
+  watchers: string;
+}
+
+export interface SetNames {
+  set: string;
+  watchers: string;
+}
+
+export interface SortedNames {
+  sorted: string;
+  watchers: string;
+}
+
+export interface ListNames {
+  list: string;
+  watchers: string;
+}
+
 /** The keys of one space: the public layout, as docs/keys.md states it. */
 export interface SpaceKeys {
   readonly fences: string;
@@ -23,7 +51,11 @@ export interface SpaceKeys {
    */
   lockAt(key: string): LockNames;
   counter(name: string): string;
-  map(name: string): string;
+  value(name: string): ValueNames;
+  map(name: string): MapNames;
+  set(name: string): SetNames;
+  sorted(name: string): SortedNames;
+  list(name: string): ListNames;
 }
 
 /**
@@ -45,7 +77,15 @@ export function keysOf(space: string): SpaceKeys {
     }),
     lockAt: verbatim,
     counter: (name) => `${at}counter:${name}`,
-    map: (name) => `${at}map:${name}`,
+    value: (name) => ({ value: `${at}value:${name}`, watchers: `${at}watchers:value:${name}` }),
+    map: (name) => ({
+      map: `${at}map:${name}`,
+      expiry: `${at}map-expiry:${name}`,
+      watchers: `${at}watchers:map:${name}`,
+    }),
+    set: (name) => ({ set: `${at}set:${name}`, watchers: `${at}watchers:set:${name}` }),
+    sorted: (name) => ({ sorted: `${at}sorted:${name}`, watchers: `${at}watchers:sorted:${name}` }),
+    list: (name) => ({ list: `${at}list:${name}`, watchers: `${at}watchers:list:${name}` }),
   };
   return keys;
 }
@@ -87,7 +127,7 @@ const unfit = /[\p{Cc}\p{Cs}]/u;
 const ownLock = /^\{([^{}]+)\}:lock:(.+)$/s;
 /** What the layout has for something else than an owner. */
 const taken =
-  /^(?:\{[^{}]+\}:(?:lock-queue:|lock-waits:|counter:|map:|(?:fence|sessions)$)|lock-(?:queue|waits|fence):)/;
+  /^(?:\{[^{}]+\}:(?:lock-queue:|lock-waits:|counter:|value:|map:|map-expiry:|set:|sorted:|list:|watchers:|(?:fence|sessions)$)|lock-(?:queue|waits|fence):)/;
 
 function verbatim(key: string): LockNames {
   const own = typeof key === 'string' ? ownLock.exec(key) : null;

@@ -1,7 +1,8 @@
+import { createHash } from 'node:crypto';
 import type { Tx } from '../operations/tx.ts';
 
 /** The verbs of `Tx` for text and numbers, for the engines that run operations in the process. */
-export const textVerbs: Pick<Tx, 'text' | 'integer' | 'part' | 'startsWith'> = {
+export const textVerbs: Pick<Tx, 'text' | 'integer' | 'part' | 'rest' | 'startsWith' | 'sha1hex'> = {
   text: (integer) => String(integer),
   integer(text) {
     const value = /^-?\d+$/.test(text) ? Number(text) : Number.NaN;
@@ -16,5 +17,14 @@ export const textVerbs: Pick<Tx, 'text' | 'integer' | 'part' | 'startsWith'> = {
     const end = text.indexOf(':', from);
     return end === -1 ? text.slice(from) : text.slice(from, end);
   },
+  rest(text, index) {
+    let from = 0;
+    for (let i = 0; i < index; i++) {
+      from = text.indexOf(':', from) + 1;
+      if (from === 0) return '';
+    }
+    return text.slice(from);
+  },
   startsWith: (text, prefix) => text.startsWith(prefix),
+  sha1hex: (text) => createHash('sha1').update(text).digest('hex'),
 };

@@ -2,11 +2,12 @@
  * A map: fields to encoded values.
  *
  *   map    hash    field → value
- *   guard  string  the owner key of the lock that a guarded write was made under
  *
  * - A guarded write changes the map only while `owner` is still what the guard says, in the same step.
  */
-import type { Operation, Tx } from './tx.ts';
+import { guarded } from './guard.ts';
+import type { Operation } from './tx.ts';
+import { changed } from './watch.ts';
 
 export interface MapKeys {
   map: string;
@@ -16,6 +17,7 @@ export interface GuardedMapKeys {
   map: string;
   /** Any key of the space where there is no guard. */
   guard: string;
+  watchers: string;
 }
 
 /** `owner`: '' for an unguarded write. */
@@ -40,11 +42,12 @@ export const get: Operation<MapKeys, { field: string }, readonly string[]> = {
 /** 1: set; -1: the guard's lease is over, nothing was written. */
 export const set: Operation<GuardedMapKeys, MapWrite, number> = {
   name: 'map.set',
-  keys: ['map', 'guard'],
+  keys: ['map', 'guard', 'watchers'],
   args: { field: 'text', value: 'text', owner: 'text' },
   step(tx, keys, ask) {
     if (!guarded(tx, keys.guard, ask.owner)) return -1;
     tx.hset(keys.map, ask.field, ask.value);
+    changed(tx, keys.watchers, ask.field);
     return 1;
   },
 };
@@ -52,11 +55,13 @@ export const set: Operation<GuardedMapKeys, MapWrite, number> = {
 /** 1: deleted; 0: there was none; -1: the guard's lease is over, nothing was written. */
 export const remove: Operation<GuardedMapKeys, { field: string; owner: string }, number> = {
   name: 'map.remove',
-  keys: ['map', 'guard'],
+  keys: ['map', 'guard', 'watchers'],
   args: { field: 'text', owner: 'text' },
   step(tx, keys, ask) {
     if (!guarded(tx, keys.guard, ask.owner)) return -1;
-    return tx.hdel(keys.map, ask.field);
+    if (tx.hdel(keys.map, ask.field) === 0) return 0;
+    changed(tx, keys.watchers, ask.field);
+    return 1;
   },
 };
 
@@ -69,7 +74,3 @@ export const size: Operation<MapKeys, Record<never, never>, number> = {
     return tx.hlen(keys.map);
   },
 };
-
-function guarded(tx: Tx, guard: string, owner: string): boolean {
-  return owner === '' || tx.get(guard) === owner;
-}

@@ -36,6 +36,7 @@ export interface Tx {
 
   // Hashes
   hget(key: string, field: string): string | undefined;
+  hexists(key: string, field: string): boolean;
   /** HSET of one field: 1 if it is new. */
   hset(key: string, field: string, value: string): number;
   /** HDEL of one field: 1 if it was there. */
@@ -70,6 +71,8 @@ export interface Tx {
   zrem(key: string, member: string): number;
   zscore(key: string, member: string): number | undefined;
   zcard(key: string): number;
+  /** ZCOUNT: members with `from` <= score <= `to`. */
+  zcount(key: string, from: number, to: number): number;
   /** ZRANGE by rank: members, both ends inclusive, negative from the end. */
   zrange(key: string, from: number, to: number): string[];
   /** ZRANGE … BYSCORE LIMIT 0 `limit`: members with `from` <= score <= `to`. */
@@ -91,7 +94,11 @@ export interface Tx {
   integer(text: string): number | undefined;
   /** Part `index` (from 0) of a text whose parts are separated by `:`; '' past the end. */
   part(text: string, index: number): string;
+  /** What follows part `index` - 1: all parts from `index` on, with the `:` between them; '' past the end. */
+  rest(text: string, index: number): string;
   startsWith(text: string, prefix: string): boolean;
+  /** The SHA-1 of a text, as 40 hexadecimal digits. */
+  sha1hex(text: string): string;
 }
 
 /** What comes out of an operation. */

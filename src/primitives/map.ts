@@ -1,21 +1,10 @@
 import { type ValueCodec, valueCodec, type ValueOptions } from '../base/codec.ts';
-import { LockstepError } from '../base/errors.ts';
+import type { LockstepError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
-import { checkName, spaceOf } from '../base/names.ts';
-import { checkOptions } from '../base/options.ts';
+import { checkName, type MapNames } from '../base/names.ts';
 import type { Engine } from '../engines/engine.ts';
 import * as operations from '../operations/map.ts';
-import { type Guard, guardOf } from './guard.ts';
-import type { Lease } from './lease.ts';
-
-/** Under which condition a map is written. */
-export interface WriteOptions {
-  /**
-   * The write happens only while this lease is the lock's owner, in the same step of the store; else it rejects with
-   * `LEASE_LOST` and nothing is written. `undefined` is refused, not taken for none: `tryAcquire` may have given it.
-   */
-  guard?: Lease;
-}
+import { type Condition, conditionOf, type WriteOptions } from './guard.ts';
 
 /**
  * A map that everybody shares, by keys of text: each call one atomic step. Keys are 1 to 1,024 bytes of UTF-8 without
@@ -42,20 +31,22 @@ export interface SharedMap<V> extends AsyncIterable<[key: string, value: V]> {
 }
 
 /** The handle of a map; made without I/O. Throws `INVALID_ARGUMENT` for a schema or codec that is none. */
-export function createMap<V>(engine: Engine, name: string, key: string, options: ValueOptions<V> = {}): SharedMap<V> {
-  return new StoredMap(engine, name, { map: key }, valueCodec(options));
+export function createMap<V>(
+  engine: Engine,
+  name: string,
+  keys: MapNames,
+  options: ValueOptions<V> = {},
+): SharedMap<V> {
+  return new StoredMap(engine, name, keys, valueCodec(options));
 }
-
-const noOptions: WriteOptions = {};
-const writeOptions: ReadonlySet<string> = new Set(['guard']);
 
 class StoredMap<V> implements SharedMap<V> {
   readonly name: string;
   readonly #engine: Engine;
-  readonly #keys: operations.MapKeys;
+  readonly #keys: MapNames;
   readonly #codec: ValueCodec<V>;
 
-  constructor(engine: Engine, name: string, keys: operations.MapKeys, codec: ValueCodec<V>) {
+  constructor(engine: Engine, name: string, keys: MapNames, codec: ValueCodec<V>) {
     this.name = name;
     this.#engine = engine;
     this.#keys = keys;
@@ -71,23 +62,23 @@ class StoredMap<V> implements SharedMap<V> {
     return (await this.#stored(key)).length > 0;
   }
 
-  async set(key: string, value: V, options: WriteOptions = noOptions): Promise<void> {
+  async set(key: string, value: V, options?: WriteOptions): Promise<void> {
     checkKey(key);
     let text = this.#codec.encode(this.#where(key), value);
     // No await where there is nothing to wait for: writes go out in the order of their calls.
     if (typeof text !== 'string') text = await text;
-    const guard = this.#guard(options);
-    const write = { field: key, value: text, owner: guard?.owner ?? '' };
-    const written = await this.#engine.run(operations.set, this.#guarded(guard), write);
-    if (written === -1) throw this.#lost('set', key, guard);
+    const condition = conditionOf(options, this.#engine, this.#keys.map);
+    const write = { field: key, value: text, owner: condition.owner };
+    const written = await this.#engine.run(operations.set, this.#guarded(condition), write);
+    if (written === -1) throw this.#lost('set', key, condition);
   }
 
-  async delete(key: string, options: WriteOptions = noOptions): Promise<boolean> {
+  async delete(key: string, options?: WriteOptions): Promise<boolean> {
     checkKey(key);
-    const guard = this.#guard(options);
-    const write = { field: key, owner: guard?.owner ?? '' };
-    const removed = await this.#engine.run(operations.remove, this.#guarded(guard), write);
-    if (removed === -1) throw this.#lost('deleted', key, guard);
+    const condition = conditionOf(options, this.#engine, this.#keys.map);
+    const write = { field: key, owner: condition.owner };
+    const removed = await this.#engine.run(operations.remove, this.#guarded(condition), write);
+    if (removed === -1) throw this.#lost('deleted', key, condition);
     return removed === 1;
   }
 
@@ -131,27 +122,16 @@ class StoredMap<V> implements SharedMap<V> {
     return this.#engine.run(operations.get, this.#keys, { field: key });
   }
 
-  #guard(options: WriteOptions): Guard | undefined {
-    if (options === noOptions) return undefined;
-    checkOptions('the options of a write', options, writeOptions);
-    return 'guard' in options ? guardOf(options.guard, this.#engine, spaceOf(this.#keys.map)) : undefined;
-  }
-
-  #guarded(guard: Guard | undefined): operations.GuardedMapKeys {
-    return { map: this.#keys.map, guard: guard?.key ?? this.#keys.map };
+  #guarded({ guard }: Condition): operations.GuardedMapKeys {
+    return { map: this.#keys.map, guard, watchers: this.#keys.watchers };
   }
 
   #where(key: string): string {
     return `map ${JSON.stringify(this.name)}, key ${JSON.stringify(key)}`;
   }
 
-  #lost(done: string, key: string, guard: Guard | undefined): LockstepError {
-    const { lock, fence } = guard!;
-    return new LockstepError(
-      'LEASE_LOST',
-      `${this.#where(key)} was not ${done}: its guard, the lease of lock ${JSON.stringify(lock)} (fence ${fence}), is over; acquire the lock again and read anew`,
-      { details: { lock, fence, map: this.name, key } },
-    );
+  #lost(done: string, key: string, condition: Condition): LockstepError {
+    return condition.lost(`${this.#where(key)} was not ${done}`, { map: this.name, key });
   }
 }
 

@@ -36,9 +36,18 @@ describe('the key layout', () => {
       waits: '{shop}:lock-waits:invoice:42',
       fences: '{shop}:fence',
     });
-    expect([shop.counter('visits'), shop.map('stock')]).toEqual(['{shop}:counter:visits', '{shop}:map:stock']);
+    expect(shop.counter('visits')).toBe('{shop}:counter:visits');
+    expect(shop.value('x')).toEqual({ value: '{shop}:value:x', watchers: '{shop}:watchers:value:x' });
+    expect(shop.map('x')).toEqual({
+      map: '{shop}:map:x',
+      expiry: '{shop}:map-expiry:x',
+      watchers: '{shop}:watchers:map:x',
+    });
+    expect(shop.set('x')).toEqual({ set: '{shop}:set:x', watchers: '{shop}:watchers:set:x' });
+    expect(shop.sorted('x')).toEqual({ sorted: '{shop}:sorted:x', watchers: '{shop}:watchers:sorted:x' });
+    expect(shop.list('x')).toEqual({ list: '{shop}:list:x', watchers: '{shop}:watchers:list:x' });
     expect([shop.fences, shop.sessions, shop.locks]).toEqual(['{shop}:fence', '{shop}:sessions', '{shop}:lock:']);
-    expect(spaceOf(shop.map('{x}'))).toBe('shop');
+    expect(spaceOf(shop.map('{x}').map)).toBe('shop');
   });
 
   it('keeps the companions of a verbatim key in the slot of that key', () => {
@@ -61,7 +70,16 @@ describe('the key layout', () => {
   });
 
   it('refuses verbatim keys that it has for something else or that can have no companions', () => {
-    const keys = ['{shop}:lock-queue:x', '{shop}:map:x', '{a}:counter:x', '{shop}:fence', '{shop}:sessions'];
+    const keys = [
+      '{shop}:lock-queue:x',
+      '{shop}:map:x',
+      '{a}:counter:x',
+      '{a}:value:x',
+      '{a}:map-expiry:x',
+      '{a}:watchers:set:x',
+      '{shop}:fence',
+      '{shop}:sessions',
+    ];
     const companions = ['lock-queue:{jobs}', 'lock-fence:x', 'lock-waits:a:{b}'];
     for (const key of [...keys, ...companions, 'a}b', '{}a', '{}', '{jobs}', '', 'a\n', 'k'.repeat(201)]) {
       expect(() => shop.lockAt(key)).toThrow(invalid('key'));
@@ -84,7 +102,11 @@ describe('the key layout', () => {
       fc.property(name, (text) => {
         for (const keys of [shop, keysOf('a')]) {
           claim(keys.counter(text), `counter ${text} at ${keys.fences}`);
-          claim(keys.map(text), `map ${text} at ${keys.fences}`);
+          for (const kind of ['value', 'map', 'set', 'sorted', 'list'] as const) {
+            for (const [part, key] of Object.entries(keys[kind](text))) {
+              claim(key as string, `${part} of ${kind} ${text} at ${keys.fences}`);
+            }
+          }
           claimLock(keys.lock(text), claim);
           claim(keys.fences, `fences ${keys.fences}`);
           claim(keys.sessions, `sessions ${keys.fences}`);

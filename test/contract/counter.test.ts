@@ -95,10 +95,10 @@ describe('a counter', () => {
 
       await engine.run(
         mapOperations.set,
-        { map: keys.map('m'), guard: keys.map('m') },
+        { ...keys.map('m'), guard: keys.map('m').map },
         { field: 'a', value: '1', owner: '' },
       );
-      const other = createCounter(engine, 'm', keys.map('m'));
+      const other = createCounter(engine, 'm', keys.map('m').map);
       await expect(other.add()).rejects.toEqual(failure('WRONG_KIND'));
       await expect(other.get()).rejects.toEqual(failure('WRONG_KIND'));
     });

@@ -13,13 +13,13 @@ import { eachEngine } from './each-engine.ts';
 import { randomly } from './seed.ts';
 
 const keys = keysOf('shop');
-const stockKey = keys.map('stock');
+const stockKeys = keys.map('stock');
 
 describe('a map', () => {
   eachEngine((_, openStore) => {
     const engineOf = async (): Promise<Engine> => (await openStore()).engine();
     const open = async <V = unknown>(options?: Parameters<typeof createMap<V>>[3]): Promise<SharedMap<V>> =>
-      createMap<V>(await engineOf(), 'stock', stockKey, options);
+      createMap<V>(await engineOf(), 'stock', stockKeys, options);
 
     it('gives back what was set, and nothing where nothing was', async () => {
       const stock = await open();
@@ -36,8 +36,8 @@ describe('a map', () => {
 
     it('is one map for all who open it', async () => {
       const store = await openStore();
-      const here = createMap<number>(await store.engine(), 'stock', stockKey);
-      const there = createMap<number>(await store.engine(), 'stock', stockKey);
+      const here = createMap<number>(await store.engine(), 'stock', stockKeys);
+      const there = createMap<number>(await store.engine(), 'stock', stockKeys);
       await here.set('apple', 3);
       expect(await there.get('apple')).toBe(3);
       await there.delete('apple');
@@ -89,9 +89,9 @@ describe('a map', () => {
 
     it('validates by its schema on write and on read, also where the schema is asynchronous', async () => {
       const engine = await engineOf();
-      const loose = createMap(engine, 'stock', stockKey);
+      const loose = createMap(engine, 'stock', stockKeys);
       for (const schema of [amount, later(amount)]) {
-        const stock = createMap<number>(engine, 'stock', stockKey, { schema });
+        const stock = createMap<number>(engine, 'stock', stockKeys, { schema });
         await stock.set('apple', 3);
         expect(await stock.get('apple')).toBe(3);
         await expect(stock.set('apple', -1)).rejects.toEqual(
@@ -114,14 +114,14 @@ describe('a map', () => {
           return new Date(text);
         },
       };
-      const due = createMap(engine, 'stock', stockKey, { codec: dates });
+      const due = createMap(engine, 'stock', stockKeys, { codec: dates });
       await due.set('rent', new Date(0));
       expect(await due.get('rent')).toEqual(new Date(0));
-      const raw = createMap<string>(engine, 'stock', stockKey, { codec: { encode: String, decode: String } });
+      const raw = createMap<string>(engine, 'stock', stockKeys, { codec: { encode: String, decode: String } });
       expect(await raw.get('rent')).toBe('1970-01-01T00:00:00.000Z');
       await raw.set('rent', 'soon');
       await expect(due.get('rent')).rejects.toEqual(failure('INVALID_VALUE', '"rent"'));
-      await expect(createMap(engine, 'stock', stockKey).get('rent')).rejects.toEqual(failure('INVALID_VALUE'));
+      await expect(createMap(engine, 'stock', stockKeys).get('rent')).rejects.toEqual(failure('INVALID_VALUE'));
     });
 
     it('iterates over all entries, of as many pages as there are', async () => {
@@ -138,8 +138,8 @@ describe('a map', () => {
 
     it('gives what stays exactly once while others write and delete', async () => {
       const store = await openStore();
-      const stock = createMap<number>(await store.engine(), 'stock', stockKey);
-      const other = createMap<number>(await store.engine(), 'stock', stockKey);
+      const stock = createMap<number>(await store.engine(), 'stock', stockKeys);
+      const other = createMap<number>(await store.engine(), 'stock', stockKeys);
       const staying = Array.from({ length: 600 }, (_value, i) => `stays ${i}`);
       await Promise.all([...staying, ...staying.map((key) => `goes ${key}`)].map((key) => stock.set(key, 1)));
       const seen: string[] = [];
@@ -163,7 +163,7 @@ describe('a map', () => {
     it('writes under a guard while its lease is the owner, and not after', async () => {
       const store = await openStore();
       const engine = await store.engine();
-      const stock = createMap<number>(engine, 'stock', stockKey);
+      const stock = createMap<number>(engine, 'stock', stockKeys);
       const first = await hold(engine, 'stocktaking');
       await stock.set('apple', 1, { guard: first.lease });
       expect(await stock.delete('pear', { guard: first.lease })).toBe(false);
@@ -180,7 +180,7 @@ describe('a map', () => {
 
     it('refuses a guard that is over, none, or of another store or space, before it asks the store', async () => {
       const engine = await engineOf();
-      const stock = createMap<number>(engine, 'stock', stockKey);
+      const stock = createMap<number>(engine, 'stock', stockKeys);
       const { lease, place } = await hold(engine, 'stocktaking');
       const over = new LockstepError('LEASE_LOST', 'over');
       const released = guarding(() => {

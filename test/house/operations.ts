@@ -118,6 +118,7 @@ const reading: ReadonlySet<string> = new Set([
   'pttl',
   'get',
   'hget',
+  'hexists',
   'hlen',
   'hvals',
   'llen',
@@ -126,13 +127,16 @@ const reading: ReadonlySet<string> = new Set([
   'scard',
   'zscore',
   'zcard',
+  'zcount',
   'zrange',
   'zrangeByScore',
   'zbefore',
   'text',
   'integer',
   'part',
+  'rest',
   'startsWith',
+  'sha1hex',
 ]);
 
 type Find = ReturnType<typeof finder>;
@@ -173,8 +177,13 @@ function checkFile(file: ts.SourceFile, checker: ts.TypeChecker, find: Find): vo
 
 function checkImport(node: ts.ImportDeclaration, find: Find): void {
   const from = ts.isStringLiteral(node.moduleSpecifier) ? node.moduleSpecifier.text : '';
-  if (from !== './tx.ts' || node.importClause?.phaseModifier !== K.TypeKeyword) {
-    find(node, `imports ${from}: an operation imports types of ./tx.ts and nothing else (import type)`);
+  const typeOnly = node.importClause?.phaseModifier === K.TypeKeyword;
+  if (from === './tx.ts' ? !typeOnly : !/^\.\/[\w-]+\.ts$/.test(from)) {
+    find(node, `imports ${from}: an operation imports types of ./tx.ts (import type), and steps of files beside it`);
+  }
+  const names = node.importClause?.namedBindings;
+  if (names === undefined || !ts.isNamedImports(names) || names.elements.some((each) => each.propertyName)) {
+    find(node, `imports ${from}: by the names that its parts have there, as a script is one scope`);
   }
 }
 

@@ -76,6 +76,7 @@ const operationFiles: readonly Slip[] = [
     /imports \.\.\/base\/limits\.ts: an operation imports types/,
   ],
   ['an import that runs', `import { x } from './tx.ts';`, /imports \.\/tx\.ts: an operation imports types/],
+  ['another name for what is imported', `import { guarded as may } from './guard.ts';`, /by the names/],
   ['state', 'let count = 0;', /state outside of the store/],
   ['a table of constants', 'const names = new Map();', /a constant is a number or a text/],
   ['a class', 'class Held {}', /a class: an operation is a function/],

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { compileOperations, operationsLua } from '../../scripts/lua/compile.ts';
-import { readOperations } from '../../scripts/lua/source.ts';
+import { linked, readOperations } from '../../scripts/lua/source.ts';
 import { add, get } from '../../src/operations/counter.ts';
 import { redisRunner, scriptsOf } from '../../src/engines/redis/runner.ts';
 import { hasRedisServer, type RedisServer, startRedisServer } from './redis-server.ts';
@@ -23,7 +23,21 @@ test('operations.lua calls no library code', () => {
 test('a script has the verbs that it uses, and no others', () => {
   const script = scriptsOf(lua).get('map')!;
   expect(script).toContain('function tx:hset');
-  expect(script).not.toContain('function tx:zadd');
+  expect(script).not.toContain('function tx:rpush');
+});
+
+test('a script holds what its file takes from others, once, and nothing else of them', () => {
+  const script = scriptsOf(lua).get('map')!;
+  expect(script.split(/^(?:local )?function guarded\b/m)).toHaveLength(2);
+  expect(script).toContain('function changed');
+  expect(script).not.toMatch(/function (?:look|forget)\b/);
+  expect(scriptsOf(lua).has('guard')).toBe(false);
+});
+
+test('the compiler refuses two things of one name in a script', () => {
+  const guard = readOperations('guard', 'export function set(): void {}');
+  const map = readOperations('map', "import { set } from './guard.ts'; function set(): void {}");
+  expect(() => linked(map, () => guard)).toThrow(/map.ts: set of guard.ts meets that of map.ts/);
 });
 
 test.for([

@@ -9,6 +9,7 @@ import * as counter from '../../src/operations/counter.ts';
 import * as lock from '../../src/operations/lock.ts';
 import * as map from '../../src/operations/map.ts';
 import * as session from '../../src/operations/session.ts';
+import * as watch from '../../src/operations/watch.ts';
 import type { BatchOperation, Operation, Reply } from '../../src/operations/tx.ts';
 import { call, state } from './verbs/verbs.ts';
 
@@ -44,6 +45,8 @@ export type Command =
   | { on: 'map'; do: 'set'; field: string; value: string; lock: number; who: Who }
   | { on: 'map'; do: 'remove'; field: string; lock: number; who: Who }
   | { on: 'map'; do: 'get'; field: string }
+  | { on: 'watch'; do: 'look'; place: number; seen: number; ms: number }
+  | { on: 'watch'; do: 'forget'; place: number }
   | { on: 'session'; do: 'join'; place: number; card: string }
   | { on: 'session'; do: 'quit'; place: number }
   | { on: 'session'; do: 'publishWait'; lock: number; field: string; record: string; ms: number }
@@ -167,6 +170,12 @@ const dataCommand = fc.oneof(
   kind('map', 'remove', { field, lock: lockPlace, who: guard }),
   kind('map', 'get', { field }),
   kind('map', 'size', {}),
+  kind('watch', 'look', {
+    place,
+    seen: fc.constantFrom(0, 1_700_000_000_123_456, 1_700_000_000_200_000, largest),
+    ms: fc.constantFrom(50, 300_000),
+  }),
+  kind('watch', 'forget', { place }),
 );
 
 const sessionCommand = fc.oneof(
@@ -233,6 +242,8 @@ export class Meaning {
         return this.#counterStep(command);
       case 'map':
         return this.#mapStep(command);
+      case 'watch':
+        return this.#watchStep(command);
       case 'session':
         return this.#sessionStep(command);
     }
@@ -293,13 +304,20 @@ export class Meaning {
   }
 
   #mapStep(command: On<'map'>): Step {
-    const keys = { map: this.#space.map('m') };
+    const keys = this.#space.map('m');
     if (command.do === 'get') return single(map.get, keys, { field: command.field });
     if (command.do === 'size') return single(map.size, keys, {});
     const owner = this.#owner(command.lock, command.who);
     const guarded = { ...keys, guard: this.#lock(command.lock).owner };
     if (command.do === 'remove') return single(map.remove, guarded, { field: command.field, owner });
     return single(map.set, guarded, { field: command.field, value: command.value, owner });
+  }
+
+  #watchStep(command: On<'watch'>): Step {
+    const keys = this.#space.map('m');
+    const ask = { session: this.session(command.place) };
+    if (command.do === 'forget') return single(watch.forget, keys, ask);
+    return single(watch.look, keys, { ...ask, seen: command.seen, ms: command.ms });
   }
 
   #sessionStep(command: On<'session'>): Step {
@@ -332,7 +350,8 @@ export class Meaning {
       [this.#space.fences, 'string'],
       [this.#space.sessions, 'hash'],
       [this.#space.counter('n'), 'string'],
-      [this.#space.map('m'), 'hash'],
+      [this.#space.map('m').map, 'hash'],
+      [this.#space.map('m').watchers, 'zset'],
     ];
     for (const name of lockNames) {
       const { owner, queue, waits } = this.#space.lock(name);

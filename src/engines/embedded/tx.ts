@@ -203,6 +203,10 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
       if (read(key, hash) === undefined) return undefined;
       return sql('SELECT value FROM hashes WHERE key = ? AND field = ?').get(key, field)?.[0] as string | undefined;
     },
+    hexists(key, field) {
+      if (read(key, hash) === undefined) return false;
+      return sql('SELECT 1 FROM hashes WHERE key = ? AND field = ?').get(key, field) !== undefined;
+    },
     hset(key, field, value) {
       const found = open(key, hash);
       if (sql('UPDATE hashes SET value = ? WHERE key = ? AND field = ?').run(value, key, field).changes !== 0) return 0;
@@ -269,6 +273,10 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
     },
     zscore,
     zcard: (key) => read(key, zset)?.size ?? 0,
+    zcount(key, from, to) {
+      if (read(key, zset) === undefined) return 0;
+      return sql('SELECT count(*) FROM zsets WHERE key = ? AND score BETWEEN ? AND ?').get(key, from, to)![0] as number;
+    },
     zrange(key, from, to) {
       const found = read(key, zset);
       const range = found === undefined ? undefined : rangeOf(found.size, from, to);

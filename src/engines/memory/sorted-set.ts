@@ -40,6 +40,11 @@ export class SortedSet {
     return found;
   }
 
+  /** The number of members with `from` <= score <= `to`. */
+  count(from: number, to: number): number {
+    return Math.max(0, this.#position(to + 1, '') - this.#position(from, ''));
+  }
+
   /** The last member with a score below `score`. */
   before(score: number): string | undefined {
     return this.#ordered[this.#position(score, '') - 1];

@@ -156,6 +156,7 @@ export function memoryTx(entries: Map<string, Entry>, listens: (session: string)
     setPx: (key, value, ms) => put(key, { kind: 'string', value, expiresMs: endMs(ms) }),
 
     hget: (key, field) => read(key, 'hash')?.get(field),
+    hexists: (key, field) => read(key, 'hash')?.has(field) ?? false,
     hset(key, field, value) {
       const hash = open(key, 'hash');
       const before = hash.get(field);
@@ -212,6 +213,7 @@ export function memoryTx(entries: Map<string, Entry>, listens: (session: string)
     },
     zscore: (key, member) => read(key, 'zset')?.score(member),
     zcard: (key) => read(key, 'zset')?.size ?? 0,
+    zcount: (key, from, to) => read(key, 'zset')?.count(from, to) ?? 0,
     zrange: (key, from, to) => slice(read(key, 'zset')?.members() ?? [], from, to),
     zrangeByScore: (key, from, to, limit) => read(key, 'zset')?.between(from, to, limit) ?? [],
     zbefore: (key, score) => read(key, 'zset')?.before(score),

@@ -502,6 +502,21 @@ local function found(reply)
   return reply or nil
 end
 
+-- Lua would print 1e+15.
+local function decimal(integer)
+  return string.format('%.0f', integer)
+end
+
+local startedUs
+
+function tx:nowUs()
+  if startedUs == nil then
+    local time = redis.call('TIME')
+    startedUs = time[1] * 1000000 + time[2]
+  end
+  return startedUs
+end
+
 function tx:get(key)
   return found(redis.call('GET', key))
 end
@@ -522,8 +537,108 @@ function tx:hlen(key)
   return redis.call('HLEN', key)
 end
 
-local guarded
-function guarded(tx, guard, owner)
+function tx:zadd(key, score, member)
+  return redis.call('ZADD', key, decimal(score), member)
+end
+
+function tx:zrem(key, member)
+  return redis.call('ZREM', key, member)
+end
+
+function tx:zscore(key, member)
+  local score = redis.call('ZSCORE', key, member)
+  return score and tonumber(score) or nil
+end
+
+function tx:zcard(key)
+  return redis.call('ZCARD', key)
+end
+
+function tx:zrange(key, from, to)
+  return redis.call('ZRANGE', key, from, to)
+end
+
+function tx:zrangeByScore(key, from, to, limit)
+  return redis.call('ZRANGEBYSCORE', key, decimal(from), decimal(to), 'LIMIT', 0, limit)
+end
+
+-- The inbox of a session is the channel lockstep:SESSION. PUBLISH counts who listens: nobody means that it is dead.
+-- (A cluster needs SPUBLISH to a channel with the space's hash tag; this is the only line to know of it.)
+function tx:wake(session, message)
+  return redis.call('PUBLISH', 'lockstep:' .. session, message) > 0
+end
+
+function tx:part(text, index)
+  local from = 1
+  for _ = 1, index do
+    local colon = string.find(text, ':', from, true)
+    if colon == nil then
+      return ''
+    end
+    from = colon + 1
+  end
+  local colon = string.find(text, ':', from, true)
+  return string.sub(text, from, colon and colon - 1 or -1)
+end
+
+local nextVersion, version, forgetOldest
+function nextVersion(tx, watchers)
+    return math.max(
+        version(tx, watchers) + 1,
+        tx:nowUs()
+    )
+end
+
+function version(tx, watchers)
+    local last = tx:zrange(watchers, -1, -1)[1]
+    return last == nil and 0 or (tx:zscore(watchers, last) or 0)
+end
+
+function forgetOldest(tx, watchers)
+    local oldest = tx:zrangeByScore(watchers, 1, 2 ^ 53 - 1, 2)
+    for ____, member in ipairs(oldest) do
+        if member ~= "since" then
+            tx:zadd(
+                watchers,
+                tx:zscore(watchers, member) or 1,
+                "since"
+            )
+            tx:zrem(watchers, member)
+            return
+        end
+    end
+end
+
+--- Changes that are remembered, and that one look gives at most.
+local changesMax = 1000
+--- Sessions that one change wakes: if there are more, the others hear of the next one, or look by themselves.
+local wokenMax = 1000
+--- To be called after each write that changed something: `what`, such as the key of an entry; '' is the whole. One cheap
+-- verb where nobody watches.
+local function changed(tx, watchers, what)
+    local known = tx:zcard(watchers)
+    if known == 0 then
+        return
+    end
+    tx:zadd(
+        watchers,
+        nextVersion(tx, watchers),
+        "change:" .. what
+    )
+    if known >= changesMax then
+        forgetOldest(tx, watchers)
+    end
+    for ____, member in ipairs(tx:zrangeByScore(watchers, 0, 0, wokenMax)) do
+        tx:zrem(watchers, member)
+        tx:wake(
+            tx:part(member, 1),
+            "changed - 0 " .. watchers
+        )
+    end
+end
+
+--- Whether a write may happen: `owner` still owns the lock, or is '' for a write without a guard.
+local function guarded(tx, guard, owner)
     return owner == "" or tx:get(guard) == owner
 end
 
@@ -539,6 +654,7 @@ local function set(tx, keys, ask)
         return -1
     end
     tx:hset(keys.map, ask.field, ask.value)
+    changed(tx, keys.watchers, ask.field)
     return 1
 end
 
@@ -547,7 +663,11 @@ local function remove(tx, keys, ask)
     if not guarded(tx, keys.guard, ask.owner) then
         return -1
     end
-    return tx:hdel(keys.map, ask.field)
+    if tx:hdel(keys.map, ask.field) == 0 then
+        return 0
+    end
+    changed(tx, keys.watchers, ask.field)
+    return 1
 end
 
 local function size(tx, keys)
@@ -561,12 +681,12 @@ if operation == 'get' then
   return get(tx, keys, ask)
 end
 if operation == 'set' then
-  local keys = {map = KEYS[1], guard = KEYS[2]}
+  local keys = {map = KEYS[1], guard = KEYS[2], watchers = KEYS[3]}
   local ask = {field = ARGV[1], value = ARGV[2], owner = ARGV[3]}
   return set(tx, keys, ask)
 end
 if operation == 'remove' then
-  local keys = {map = KEYS[1], guard = KEYS[2]}
+  local keys = {map = KEYS[1], guard = KEYS[2], watchers = KEYS[3]}
   local ask = {field = ARGV[1], owner = ARGV[2]}
   return remove(tx, keys, ask)
 end
@@ -686,5 +806,198 @@ if operation == 'holderWaits' then
   local keys = {owner = KEYS[1], waits = KEYS[2]}
   local ask = {}
   return holderWaits(tx, keys, ask)
+end
+error('no operation ' .. operation)
+
+--==[ watch ]==
+
+local tx = {}
+
+-- Redis gives false where there is nothing. The operations, like TypeScript, know only nil.
+local function found(reply)
+  return reply or nil
+end
+
+-- Lua would print 1e+15.
+local function decimal(integer)
+  return string.format('%.0f', integer)
+end
+
+-- PEXPIRE of 0 deletes the key: a lease that was asked to live on would be gone.
+local function lifetime(ms)
+  if not (ms >= 1 and ms % 1 == 0) then
+    error('ms must be a whole number of at least 1')
+  end
+  return decimal(ms)
+end
+
+local startedUs
+
+function tx:nowUs()
+  if startedUs == nil then
+    local time = redis.call('TIME')
+    startedUs = time[1] * 1000000 + time[2]
+  end
+  return startedUs
+end
+
+function tx:pexpire(key, ms)
+  return redis.call('PEXPIRE', key, lifetime(ms))
+end
+
+function tx:zadd(key, score, member)
+  return redis.call('ZADD', key, decimal(score), member)
+end
+
+function tx:zrem(key, member)
+  return redis.call('ZREM', key, member)
+end
+
+function tx:zscore(key, member)
+  local score = redis.call('ZSCORE', key, member)
+  return score and tonumber(score) or nil
+end
+
+function tx:zcard(key)
+  return redis.call('ZCARD', key)
+end
+
+function tx:zrange(key, from, to)
+  return redis.call('ZRANGE', key, from, to)
+end
+
+function tx:zrangeByScore(key, from, to, limit)
+  return redis.call('ZRANGEBYSCORE', key, decimal(from), decimal(to), 'LIMIT', 0, limit)
+end
+
+-- The inbox of a session is the channel lockstep:SESSION. PUBLISH counts who listens: nobody means that it is dead.
+-- (A cluster needs SPUBLISH to a channel with the space's hash tag; this is the only line to know of it.)
+function tx:wake(session, message)
+  return redis.call('PUBLISH', 'lockstep:' .. session, message) > 0
+end
+
+function tx:text(integer)
+  return decimal(integer)
+end
+
+function tx:part(text, index)
+  local from = 1
+  for _ = 1, index do
+    local colon = string.find(text, ':', from, true)
+    if colon == nil then
+      return ''
+    end
+    from = colon + 1
+  end
+  local colon = string.find(text, ':', from, true)
+  return string.sub(text, from, colon and colon - 1 or -1)
+end
+
+function tx:rest(text, index)
+  local from = 1
+  for _ = 1, index do
+    local colon = string.find(text, ':', from, true)
+    if colon == nil then
+      return ''
+    end
+    from = colon + 1
+  end
+  return string.sub(text, from)
+end
+
+local nextVersion, version, forgetOldest
+function nextVersion(tx, watchers)
+    return math.max(
+        version(tx, watchers) + 1,
+        tx:nowUs()
+    )
+end
+
+function version(tx, watchers)
+    local last = tx:zrange(watchers, -1, -1)[1]
+    return last == nil and 0 or (tx:zscore(watchers, last) or 0)
+end
+
+function forgetOldest(tx, watchers)
+    local oldest = tx:zrangeByScore(watchers, 1, 2 ^ 53 - 1, 2)
+    for ____, member in ipairs(oldest) do
+        if member ~= "since" then
+            tx:zadd(
+                watchers,
+                tx:zscore(watchers, member) or 1,
+                "since"
+            )
+            tx:zrem(watchers, member)
+            return
+        end
+    end
+end
+
+--- Changes that are remembered, and that one look gives at most.
+local changesMax = 1000
+--- Sessions that one change wakes: if there are more, the others hear of the next one, or look by themselves.
+local wokenMax = 1000
+--- To be called after each write that changed something: `what`, such as the key of an entry; '' is the whole. One cheap
+-- verb where nobody watches.
+local function changed(tx, watchers, what)
+    local known = tx:zcard(watchers)
+    if known == 0 then
+        return
+    end
+    tx:zadd(
+        watchers,
+        nextVersion(tx, watchers),
+        "change:" .. what
+    )
+    if known >= changesMax then
+        forgetOldest(tx, watchers)
+    end
+    for ____, member in ipairs(tx:zrangeByScore(watchers, 0, 0, wokenMax)) do
+        tx:zrem(watchers, member)
+        tx:wake(
+            tx:part(member, 1),
+            "changed - 0 " .. watchers
+        )
+    end
+end
+
+--- Has the session woken at the next change. The version now, as text; 1 if all changes since `seen` follow, 0 if
+-- everything is to be read anew; what changed.
+local function look(tx, keys, ask)
+    if tx:zcard(keys.watchers) == 0 then
+        tx:zadd(
+            keys.watchers,
+            tx:nowUs(),
+            "since"
+        )
+    end
+    tx:zadd(keys.watchers, 0, "session:" .. ask.session)
+    tx:pexpire(keys.watchers, ask.ms)
+    local now = tx:text(version(tx, keys.watchers))
+    if ask.seen < (tx:zscore(keys.watchers, "since") or 0) then
+        return {now, 0}
+    end
+    local found = {now, 1}
+    for ____, member in ipairs(tx:zrangeByScore(keys.watchers, ask.seen + 1, 2 ^ 53 - 1, changesMax)) do
+        found[#found + 1] = tx:rest(member, 1)
+    end
+    return found
+end
+
+--- The session watches no more. 1 if it did.
+local function forget(tx, keys, ask)
+    return tx:zrem(keys.watchers, "session:" .. ask.session)
+end
+
+local operation = table.remove(ARGV, 1)
+if operation == 'look' then
+  local keys = {watchers = KEYS[1]}
+  local ask = {session = ARGV[1], seen = tonumber(ARGV[2]), ms = tonumber(ARGV[3])}
+  return look(tx, keys, ask)
+end
+if operation == 'forget' then
+  local keys = {watchers = KEYS[1]}
+  local ask = {session = ARGV[1]}
+  return forget(tx, keys, ask)
 end
 error('no operation ' .. operation)

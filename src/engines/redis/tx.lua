@@ -67,6 +67,10 @@ function tx:hget(key, field)
   return found(redis.call('HGET', key, field))
 end
 
+function tx:hexists(key, field)
+  return redis.call('HEXISTS', key, field) == 1
+end
+
 function tx:hset(key, field, value)
   return redis.call('HSET', key, field, value)
 end
@@ -144,6 +148,10 @@ function tx:zcard(key)
   return redis.call('ZCARD', key)
 end
 
+function tx:zcount(key, from, to)
+  return redis.call('ZCOUNT', key, decimal(from), decimal(to))
+end
+
 function tx:zrange(key, from, to)
   return redis.call('ZRANGE', key, from, to)
 end
@@ -191,6 +199,22 @@ function tx:part(text, index)
   return string.sub(text, from, colon and colon - 1 or -1)
 end
 
+function tx:rest(text, index)
+  local from = 1
+  for _ = 1, index do
+    local colon = string.find(text, ':', from, true)
+    if colon == nil then
+      return ''
+    end
+    from = colon + 1
+  end
+  return string.sub(text, from)
+end
+
 function tx:startsWith(text, prefix)
   return string.sub(text, 1, #prefix) == prefix
+end
+
+function tx:sha1hex(text)
+  return redis.sha1hex(text)
 end

@@ -163,7 +163,7 @@ test('a full disk refuses what does not fit and nothing else, and all goes on wh
   const large = { field: 'f', value: 'x'.repeat(4_000_000), owner: '' };
   const [before, refused, after] = await Promise.allSettled([
     engine.run(add, keys, { by: 1 }),
-    engine.run(set, { map: 'm', guard: 'm' }, large),
+    engine.run(set, { map: 'm', guard: 'm', watchers: 'm-watchers' }, large),
     engine.run(add, keys, { by: 1 }),
   ]);
   expect(refused).toMatchObject({ reason: { code: 'UNAVAILABLE', message: /disk.*full/ } });
@@ -177,7 +177,11 @@ test('a full disk refuses what does not fit and nothing else, and all goes on wh
   for (let i = 0; i < 100 && refusals === 0; i++) {
     const [added, filled] = await Promise.allSettled([
       engine.run(add, keys, { by: 1 }),
-      engine.run(set, { map: 'm', guard: 'm' }, { field: `f${i}`, value: 'x'.repeat(200_000), owner: '' }),
+      engine.run(
+        set,
+        { map: 'm', guard: 'm', watchers: 'm-watchers' },
+        { field: `f${i}`, value: 'x'.repeat(200_000), owner: '' },
+      ),
     ]);
     if (added.status === 'fulfilled') expect(added.value).toEqual(['ok', String(++acknowledged)]);
     if (filled.status === 'rejected') refusals++;

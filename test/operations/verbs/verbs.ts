@@ -93,6 +93,7 @@ function onCollection(tx: Tx, verb: string, key: string, first: string, second: 
     return 0;
   }
   if (verb === 'hget') return maybe(tx.hget(key, first));
+  if (verb === 'hexists') return truth(tx.hexists(key, first));
   if (verb === 'hset') return tx.hset(key, first, second);
   if (verb === 'hdel') return tx.hdel(key, first);
   if (verb === 'lpush') return tx.lpush(key, first);
@@ -109,6 +110,7 @@ function onSorted(tx: Tx, verb: string, key: string, a: string, b: string, c: st
   if (verb === 'zaddNew') return tx.zaddNew(key, number(tx, a), b);
   if (verb === 'zrem') return tx.zrem(key, a);
   if (verb === 'zscore') return tx.zscore(key, a) ?? 'none';
+  if (verb === 'zcount') return tx.zcount(key, number(tx, a), number(tx, b));
   if (verb === 'zrange') return tx.zrange(key, number(tx, a), number(tx, b));
   if (verb === 'zrangeByScore') return tx.zrangeByScore(key, number(tx, a), number(tx, b), number(tx, c));
   if (verb === 'zbefore') return maybe(tx.zbefore(key, number(tx, a)));
@@ -120,6 +122,8 @@ function onText(tx: Tx, verb: string, key: string, first: string, second: string
   if (verb === 'text') return tx.text(number(tx, first));
   if (verb === 'integer') return tx.integer(first) ?? 'none';
   if (verb === 'part') return tx.part(first, number(tx, second));
+  if (verb === 'rest') return tx.rest(first, number(tx, second));
+  if (verb === 'sha1hex') return tx.sha1hex(first);
   if (verb === 'startsWith') return truth(tx.startsWith(first, second));
   if (verb === 'nowUs') return tx.nowUs();
   return 'no verb ' + verb + ' ' + key;
