@@ -138,7 +138,7 @@ function dispatch(operations: readonly OperationSource[]): string {
     if (keys === undefined) return [`if operation == '${name}' then`, `  return ${name}(tx, KEYS, ARGV)`, 'end'];
     const keyTable = keys.map((key, i) => `${key} = KEYS[${i + 1}]`);
     const argTable = args.map(([arg, type], i) =>
-      type === 'integer' ? `${arg} = tonumber(ARGV[${i + 1}])` : `${arg} = ARGV[${i + 1}]`,
+      type === 'text' ? `${arg} = ARGV[${i + 1}]` : `${arg} = tonumber(ARGV[${i + 1}])`,
     );
     return [
       `if operation == '${name}' then`,

@@ -2,12 +2,17 @@ import { createHash } from 'node:crypto';
 import type { Tx } from '../operations/tx.ts';
 
 /** The verbs of `Tx` for text and numbers, for the engines that run operations in the process. */
-export const textVerbs: Pick<Tx, 'text' | 'integer' | 'part' | 'rest' | 'startsWith' | 'sha1hex'> = {
+export const textVerbs: Pick<
+  Tx,
+  'text' | 'integer' | 'decimal' | 'number' | 'part' | 'rest' | 'startsWith' | 'sha1hex'
+> = {
   text: (integer) => String(integer),
   integer(text) {
     const value = /^-?\d+$/.test(text) ? Number(text) : Number.NaN;
     return Number.isSafeInteger(value) && String(value) === text ? value : undefined;
   },
+  decimal,
+  number: (text) => Number(text === 'inf' || text === '-inf' ? text.replace('inf', 'Infinity') : text),
   part(text, index) {
     let from = 0;
     for (let i = 0; i < index; i++) {
@@ -28,3 +33,23 @@ export const textVerbs: Pick<Tx, 'text' | 'integer' | 'part' | 'rest' | 'startsW
   startsWith: (text, prefix) => text.startsWith(prefix),
   sha1hex: (text) => createHash('sha1').update(text).digest('hex'),
 };
+
+/** `%.17g` of C, which rounds what lies in the middle to the even digit; JavaScript rounds it up. */
+function decimal(number: number): string {
+  if (Number.isSafeInteger(number)) return Object.is(number, -0) ? '-0' : String(number);
+  if (!Number.isFinite(number)) return Number.isNaN(number) ? 'nan' : number > 0 ? 'inf' : '-inf';
+  const [rounded, exponent] = number.toExponential(16).split('e') as [string, string];
+  const mantissa = /^(-?\d\.\d{15}[02468])50*e/.exec(number.toExponential(40))?.[1] ?? rounded;
+  const power = Number(exponent);
+  if (power < -4 || power >= 17) {
+    return `${withoutZeros(mantissa)}e${power < 0 ? '-' : '+'}${String(Math.abs(power)).padStart(2, '0')}`;
+  }
+  const sign = number < 0 ? '-' : '';
+  const digits = mantissa.replace('-', '').replace('.', '');
+  if (power < 0) return withoutZeros(`${sign}0.${'0'.repeat(-1 - power)}${digits}`);
+  return withoutZeros(`${sign}${digits.slice(0, power + 1)}.${digits.slice(power + 1)}`);
+}
+
+function withoutZeros(text: string): string {
+  return text.replace(/\.?0*$/, '');
+}

@@ -5,7 +5,7 @@
  * write transaction; the Redis engine runs the same function as Lua. What an operation may use is therefore
  * little, and `test/house` checks it:
  *
- * - in and out go strings, integers below 2^53 and flat arrays of them;
+ * - in and out go strings, integers below 2^53 and flat arrays of them; a fraction goes out as text, by `tx.decimal`;
  * - no Date, Math.random, closures over state, regular expressions, string methods, template literals with numbers;
  * - comparisons are explicit (`=== undefined`, `=== 0`): 0 and '' are true in Lua;
  * - a number becomes text by `tx.text`, a text is taken apart by `tx.part`: Lua would print 1e+15;
@@ -54,6 +54,10 @@ export interface Tx {
   llen(key: string): number;
   /** LRANGE: both ends inclusive, negative from the end. */
   lrange(key: string, from: number, to: number): string[];
+  /** LSET: the index must be there. Negative from the end. */
+  lset(key: string, index: number, element: string): void;
+  /** LTRIM: keeps what LRANGE would give. */
+  ltrim(key: string, from: number, to: number): void;
 
   // Sets
   /** SADD, SREM of one member: 1 if that changed the set. */
@@ -61,22 +65,34 @@ export interface Tx {
   srem(key: string, member: string): number;
   sismember(key: string, member: string): boolean;
   scard(key: string): number;
+  /** SPOP of one member: which one is not said. */
+  spop(key: string): string | undefined;
+  /** SUNION, SINTER and SDIFF (the first without all others), in no order; bounded by who calls. */
+  sunion(keys: readonly string[]): string[];
+  sinter(keys: readonly string[]): string[];
+  sdiff(keys: readonly string[]): string[];
 
-  // Sorted sets, ordered by score, then by the bytes of the member. Scores here are integers.
+  // Sorted sets, ordered by score, then by the bytes of the member. Scores are numbers as JavaScript has them, -0 is 0.
   /** ZADD of one member: 1 if it is new, 0 if only its score changed. */
   zadd(key: string, score: number, member: string): number;
   /** ZADD NX: 1 if it is new; a member that is there keeps its score. */
   zaddNew(key: string, score: number, member: string): number;
   /** ZREM of one member: 1 if it was there. */
   zrem(key: string, member: string): number;
+  /** ZINCRBY: the new score. Their sum must be a number and finite. */
+  zincrby(key: string, by: number, member: string): number;
   zscore(key: string, member: string): number | undefined;
+  /** ZRANK: how many come before it. */
+  zrank(key: string, member: string): number | undefined;
   zcard(key: string): number;
-  /** ZCOUNT: members with `from` <= score <= `to`. */
-  zcount(key: string, from: number, to: number): number;
   /** ZRANGE by rank: members, both ends inclusive, negative from the end. */
   zrange(key: string, from: number, to: number): string[];
   /** ZRANGE … BYSCORE LIMIT 0 `limit`: members with `from` <= score <= `to`. */
   zrangeByScore(key: string, from: number, to: number, limit: number): string[];
+  /** ZRANGE … BYSCORE REV LIMIT 0 `limit`: the same from the highest score down. */
+  zrevrangeByScore(key: string, to: number, from: number, limit: number): string[];
+  /** ZCOUNT: how many have `from` <= score <= `to`. */
+  zcount(key: string, from: number, to: number): number;
   /** ZRANGE … BYSCORE REV LIMIT 0 1: the last member with a score below `score`. */
   zbefore(key: string, score: number): string | undefined;
 
@@ -92,6 +108,10 @@ export interface Tx {
   text(integer: number): string;
   /** The integer that a decimal text stands for; undefined where it is not one of less than 2^53 in size. */
   integer(text: string): number | undefined;
+  /** Any number as text that stands for exactly it: `%.17g` of C. */
+  decimal(number: number): string;
+  /** The number that such a text, or JavaScript's own, stands for. Not for any other text. */
+  number(text: string): number;
   /** Part `index` (from 0) of a text whose parts are separated by `:`; '' past the end. */
   part(text: string, index: number): string;
   /** What follows part `index` - 1: all parts from `index` on, with the `:` between them; '' past the end. */
@@ -112,7 +132,7 @@ export interface Operation<Keys, Args, R extends Reply> {
   /** `file.export`, such as `lock.acquire`. */
   readonly name: string;
   readonly keys: readonly (keyof Keys & string)[];
-  readonly args: { readonly [Name in keyof Args & string]: Args[Name] extends number ? 'integer' : 'text' };
+  readonly args: { readonly [Name in keyof Args & string]: Args[Name] extends number ? 'integer' | 'number' : 'text' };
   /** True where the step writes nothing: it may then run without the store's write lock. */
   readonly readOnly?: true;
   readonly step: (tx: Tx, keys: Keys, args: Args) => R;

@@ -115,7 +115,7 @@ describe.each(engines)('Tx on %s', (name, open) => {
       [0, 'z', 'zadd', 3, 'Z'],
       [0, 'z', 'zaddNew', 9, 'Z'],
       [1, 'z', 'zaddNew', 4, 'new'],
-      [3, 'z', 'zscore', 'Z'],
+      ['3', 'z', 'zscore', 'Z'],
       ['none', 'z', 'zscore', 'z'],
       [['a', 'ﬀ', '😀'], 'z', 'zrangeByScore', 2, 2, 9],
       [['a', 'ﬀ'], 'z', 'zrangeByScore', 2, 3, 2],
@@ -138,8 +138,94 @@ describe.each(engines)('Tx on %s', (name, open) => {
       [1, 'z', 'zadd', 1_700_000_000_123_457, 'c'],
       [['b'], 'z', 'zbefore', Number.MAX_SAFE_INTEGER],
       [['c'], 'z', 'zrangeByScore', 1_700_000_000_123_457, 1_700_000_000_123_457, 9],
-      [1_700_000_000_123_457, 'z', 'zscore', 'c'],
+      ['1700000000123457', 'z', 'zscore', 'c'],
     ));
+
+  test('elements of a list are replaced, and cut off at both ends', async () => {
+    for (const element of ['a', 'b', 'c', 'd', 'e']) await on('l', 'rpush', element);
+    await expects(
+      [0, 'l', 'lset', 1, 'B'],
+      [0, 'l', 'lset', -1, 'E'],
+      ['no such index', 'l', 'lset', 5, 'x'],
+      ['no such index', 'l', 'lset', -6, 'x'],
+      ['no such index', 'none', 'lset', 0, 'x'],
+      [['a', 'B', 'c', 'd', 'E'], 'l', 'lrange', 0, -1],
+      [1, 'l', 'pexpire', 50],
+      [0, 'l', 'ltrim', 1, -2],
+      [['B', 'c', 'd'], 'l', 'lrange', 0, -1],
+      [50, 'l', 'pttl'],
+      [4, 'l', 'lpush', 'A'],
+      [5, 'l', 'rpush', 'e'],
+      [0, 'l', 'ltrim', -9, 9],
+      [['A', 'B', 'c', 'd', 'e'], 'l', 'lrange', 0, -1],
+      [0, 'l', 'ltrim', 3, 2],
+      [0, 'l', 'exists'],
+      [0, 'l', 'ltrim', 0, -1],
+    );
+  });
+
+  test('sets are joined, and what is gone has no members', async () => {
+    for (const member of ['a', 'b', 'c']) await on('s', 'sadd', member);
+    for (const member of ['b', 'c', 'd']) await on('t', 'sadd', member);
+    await on('over', 'sadd', 'c');
+    await on('over', 'pexpire', 1);
+    clock.nowUs += 2_000;
+    const of = async (verb: string, ...keys: string[]): Promise<Reply> =>
+      ((await subject.runBatch(call, keys, [verb])) as string[]).sort();
+    expect(await of('sunion', 's', 't', 'over')).toEqual(['a', 'b', 'c', 'd']);
+    expect(await of('sinter', 's', 't')).toEqual(['b', 'c']);
+    expect(await of('sinter', 's', 'over')).toEqual([]);
+    expect(await of('sdiff', 's', 't', 'over')).toEqual(['a']);
+    expect(await of('sdiff', 's')).toEqual(['a', 'b', 'c']);
+    expect(await of('sdiff', 'over', 's')).toEqual([]);
+    expect(await of('sinter', 's', 's', 't')).toEqual(['b', 'c']);
+    await on('l', 'rpush', 'a');
+    await expect(of('sunion', 's', 'l')).rejects.toMatchObject({ code: 'WRONG_KIND' });
+  });
+
+  test('a member is popped once, and the last one takes the set along', async () => {
+    for (const member of ['a', 'b', 'c']) await on('s', 'sadd', member);
+    const popped = [await on('s', 'spop'), await on('s', 'spop'), await on('s', 'spop')].flat();
+    expect(popped.sort()).toEqual(['a', 'b', 'c']);
+    await expects([[], 's', 'spop'], [0, 's', 'exists']);
+  });
+
+  test('scores are any numbers, and come back exactly', async () => {
+    const scores = [
+      0.1,
+      -2.5,
+      1 / 3,
+      5e-324,
+      Number.MAX_VALUE,
+      -1e-7,
+      1e21,
+      123_456_789_012_345_680,
+      628163685357736.625,
+    ];
+    for (const [i, score] of scores.entries()) {
+      await on('z', 'zadd', score, `m${i}`);
+      expect(Number(await on('z', 'zscore', `m${i}`))).toBe(score);
+    }
+    await expects(
+      [1, 'y', 'zadd', -0, 'zero'],
+      ['0', 'y', 'zscore', 'zero'],
+      ['0.10000000000000001', 'y', 'zincrby', 0.1, 'a'],
+      ['0.30000000000000004', 'y', 'zincrby', 0.2, 'a'],
+      [1, 'y', 'zadd', 0.5, 'b'],
+      [1, 'y', 'zrank', 'a'],
+      [2, 'y', 'zrank', 'b'],
+      ['none', 'y', 'zrank', 'c'],
+      [['a', 'b'], 'y', 'zrangeByScore', 0.1, 0.5, 9],
+      [['b', 'a'], 'y', 'zrevrangeByScore', 0.5, 0.1, 9],
+      [['b'], 'y', 'zrevrangeByScore', Infinity, -Infinity, 1],
+      [['zero', 'a', 'b'], 'y', 'zrangeByScore', -Infinity, Infinity, 9],
+      [[], 'y', 'zrevrangeByScore', 0.1, 0.5, 9],
+      [2, 'y', 'zcount', 0.1, 1],
+      [3, 'y', 'zcount', -Infinity, Infinity],
+      [0, 'y', 'zcount', 1, 0],
+      [['a'], 'y', 'zbefore', 0.5],
+    );
+  });
 
   test('a key lives through the last millisecond of its time, and not longer', async () => {
     clock.nowUs = 1_700_000_000_000_999;
@@ -212,6 +298,15 @@ describe.each(engines)('Tx on %s', (name, open) => {
     expects(
       ['1000000000000000', '', 'text', '1000000000000000'],
       ['-9007199254740991', '', 'text', '-9007199254740991'],
+      ['0', '', 'decimal', '0'],
+      ['0.10000000000000001', '', 'decimal', '0.1'],
+      ['-1.0000000000000001e-05', '', 'decimal', '-0.00001'],
+      ['0.0001', '', 'decimal', '0.0001'],
+      ['12345678901234568', '', 'decimal', '12345678901234568'],
+      ['1e+17', '', 'decimal', '100000000000000000'],
+      ['628163685357736.62', '', 'decimal', '628163685357736.625'],
+      ['4.9406564584124654e-324', '', 'decimal', '5e-324'],
+      ['-inf', '', 'decimal', '-Infinity'],
       [0, '', 'integer', '0'],
       [-12, '', 'integer', '-12'],
       ['none', '', 'integer', '-0'],
@@ -274,7 +369,7 @@ describe.each(engines)('Tx on %s', (name, open) => {
       [1, 's', 'sismember', 'm'],
       [1, 's', 'scard'],
       [['m', 'n'], 'z', 'zrange', 0, -1],
-      [1, 'z', 'zscore', 'm'],
+      ['1', 'z', 'zscore', 'm'],
       [['old'], 'gone', 'get'],
       [0, 'new', 'exists'],
     );
@@ -312,9 +407,17 @@ const halfDone: BatchOperation<number> = {
     tx.rpop('l');
     tx.rpop('l');
     tx.lpush('l', 'd');
+    tx.rpush('l', 'e');
+    tx.lset('l', 0, 'f');
+    tx.ltrim('l', 1, 1);
+    tx.lpush('l', 'g');
+    tx.ltrim('l', 9, 9);
     tx.srem('s', 'm');
     tx.sadd('s', 'n');
+    tx.spop('s');
     tx.zadd('z', 3, 'm');
+    tx.zincrby('z', 2, 'm');
+    tx.zincrby('z', 2, 'new');
     tx.zrem('z', 'n');
     tx.zaddNew('z', 4, 'o');
     tx.del('gone');
@@ -325,7 +428,8 @@ const halfDone: BatchOperation<number> = {
 };
 
 const text = fc.constantFrom('', 'a', 'b', 'é', 'ﬀ', '😀');
-const score = fc.constantFrom(-1, 0, 1, 2, 1e15, Number.MAX_SAFE_INTEGER - 1);
+const score = fc.constantFrom(-1, 0, 1, 2, 1e15, Number.MAX_SAFE_INTEGER - 1, 0.5, 0.1, -1e-7, 1e300);
+const end = fc.oneof(score, fc.constantFrom(-Infinity, Infinity));
 const index = fc.integer({ min: -4, max: 4 });
 const ms = fc.constantFrom(1, 2, 50);
 const verbs: Record<string, fc.Arbitrary<string | number>[]> = {
@@ -347,18 +451,26 @@ const verbs: Record<string, fc.Arbitrary<string | number>[]> = {
   rpop: [],
   llen: [],
   lrange: [index, index],
+  lset: [index, text],
+  ltrim: [index, index],
   sadd: [text],
   srem: [text],
   sismember: [text],
   scard: [],
+  sunion: [],
+  sinter: [],
+  sdiff: [],
   zadd: [score, text],
   zaddNew: [score, text],
   zrem: [text],
+  zincrby: [score, text],
   zscore: [text],
+  zrank: [text],
   zcard: [],
   zrange: [index, index],
-  zrangeByScore: [score, score, fc.nat(3)],
-  zcount: [score, score],
+  zrangeByScore: [end, end, fc.nat(3)],
+  zrevrangeByScore: [end, end, fc.nat(3)],
+  zcount: [end, end],
   hexists: [text],
   zbefore: [score],
 };
@@ -397,9 +509,14 @@ test('random verbs on keys of any type reply alike on every engine', { timeout: 
   }
 });
 
+/** Of two keys, in no order. */
+const joining: ReadonlySet<string> = new Set(['sunion', 'sinter', 'sdiff']);
+
 async function outcome(subject: Subject, key: string, verb: string, args: string[]): Promise<Reply> {
   try {
-    return await subject.runBatch(call, [key], [verb, ...args]);
+    if (!joining.has(verb)) return await subject.runBatch(call, [key], [verb, ...args]);
+    const other = key.replace(/.$/, (name) => (name === 'k' ? 'é' : 'k'));
+    return ((await subject.runBatch(call, [key, other], [verb])) as string[]).sort();
   } catch (error) {
     if (isLockstepError(error)) return error.code;
     throw error;

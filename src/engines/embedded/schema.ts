@@ -16,7 +16,7 @@ import type { Sqlite } from './driver.ts';
 export const kinds = ['string', 'hash', 'list', 'set', 'zset'] as const;
 
 const applicationId = 0x4c4f434b; // 'LOCK'
-const schemaVersion = 1;
+const schemaVersion = 2;
 
 /**
  * Pages are small, as a commit writes each page that it touched as a whole. Measured with an acquire and a release (µs a
@@ -26,6 +26,17 @@ const pageBytes = 1024;
 
 /** So much of the write-ahead log stays on the disk when a new one begins. See log.ts. */
 export const logBytes = 1_048_576;
+
+const zsets = `
+  CREATE TABLE zsets (
+    key TEXT NOT NULL, member TEXT NOT NULL, score REAL NOT NULL, PRIMARY KEY (key, member)
+  ) WITHOUT ROWID, STRICT;
+  CREATE INDEX zsets_by_score ON zsets (key, score, member);
+`;
+const marks = `
+  PRAGMA application_id = ${applicationId};
+  PRAGMA user_version = ${schemaVersion};
+`;
 
 const tables = `
   CREATE TABLE keys (
@@ -39,12 +50,18 @@ const tables = `
     key TEXT NOT NULL, position INTEGER NOT NULL, value TEXT NOT NULL, PRIMARY KEY (key, position)
   ) WITHOUT ROWID, STRICT;
   CREATE TABLE sets (key TEXT NOT NULL, member TEXT NOT NULL, PRIMARY KEY (key, member)) WITHOUT ROWID, STRICT;
-  CREATE TABLE zsets (
-    key TEXT NOT NULL, member TEXT NOT NULL, score INTEGER NOT NULL, PRIMARY KEY (key, member)
-  ) WITHOUT ROWID, STRICT;
-  CREATE INDEX zsets_by_score ON zsets (key, score, member);
-  PRAGMA application_id = ${applicationId};
-  PRAGMA user_version = ${schemaVersion};
+  ${zsets}
+  ${marks}
+`;
+
+/** From format 1, whose scores were integers. Processes that still have it open go on. */
+const fromFormat1 = `
+  ALTER TABLE zsets RENAME TO zsets_1;
+  DROP INDEX zsets_by_score;
+  ${zsets}
+  INSERT INTO zsets SELECT key, member, score FROM zsets_1;
+  DROP TABLE zsets_1;
+  ${marks}
 `;
 
 /**
@@ -57,7 +74,7 @@ export function prepareSchema(sqlite: Sqlite, directory: string, durability: 'no
     sqlite.exec('PRAGMA journal_mode = WAL');
     sqlite.exec('BEGIN IMMEDIATE');
     try {
-      if (!isOurs(sqlite, directory)) sqlite.exec(tables);
+      if (!isOurs(sqlite, directory)) sqlite.exec(pragma(sqlite, 'user_version') === 1 ? fromFormat1 : tables);
       sqlite.exec('COMMIT');
     } catch (error) {
       sqlite.exec('ROLLBACK');
@@ -83,12 +100,13 @@ function isOursAtOnce(sqlite: Sqlite, directory: string): boolean {
   }
 }
 
-/** False if there is nothing in the file yet. */
+/** False if there is nothing in the file yet, or an older format. */
 function isOurs(sqlite: Sqlite, directory: string): boolean {
   const id = pragma(sqlite, 'application_id');
   const version = pragma(sqlite, 'user_version');
   if (id === applicationId && version === schemaVersion) return true;
   if (id === applicationId && version > schemaVersion) throw newerError(directory, version);
+  if (id === applicationId && version === 1) return false;
   if (id !== 0 || sqlite.prepare('SELECT 1 FROM sqlite_schema').get() !== undefined) throw foreignError(directory);
   return false;
 }

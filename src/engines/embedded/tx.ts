@@ -163,6 +163,13 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
     return sql('SELECT score FROM zsets WHERE key = ? AND member = ?').get(key, member)?.[0] as number | undefined;
   }
 
+  /** Sets of expired keys may still have rows: those keys take no part. */
+  function combine(of: readonly string[], operator: 'UNION' | 'INTERSECT' | 'EXCEPT'): string[] {
+    const names = of.map((key) => (read(key, set) === undefined ? null : key)); // null has no members
+    const parts = names.map(() => 'SELECT member FROM sets WHERE key = ?');
+    return texts(sql(parts.join(` ${operator} `)).all(...names));
+  }
+
   return {
     begin: keys.begin,
     flush: keys.flush,
@@ -240,6 +247,25 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
       const between = sql('SELECT value FROM lists WHERE key = ? AND position BETWEEN ? AND ? ORDER BY position');
       return texts(between.all(key, found.first + first, found.first + last));
     },
+    lset(key, index, element) {
+      const found = read(key, list);
+      const range = found === undefined ? undefined : rangeOf(found.size, index, index);
+      if (found === undefined || range === undefined) throw invalidArgument('index', index, 'an index of the list');
+      const there = sql('UPDATE lists SET value = ? WHERE key = ? AND position = ?');
+      there.run(element, key, found.first + range[0]);
+    },
+    ltrim(key, from, to) {
+      const found = read(key, list);
+      if (found === undefined) return;
+      const range = rangeOf(found.size, from, to);
+      if (range === undefined) return remove(found);
+      const [first, last] = range.map((index) => found.first + index) as [number, number];
+      sql('DELETE FROM lists WHERE key = ? AND position < ?').run(key, first);
+      sql('DELETE FROM lists WHERE key = ? AND position > ?').run(key, last);
+      found.first = first;
+      found.size = last - first + 1;
+      keys.change(found);
+    },
 
     sadd(key, member) {
       const found = open(key, set);
@@ -259,6 +285,17 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
       return sql('SELECT 1 FROM sets WHERE key = ? AND member = ?').get(key, member) !== undefined;
     },
     scard: (key) => read(key, set)?.size ?? 0,
+    spop(key) {
+      const found = read(key, set);
+      if (found === undefined) return undefined;
+      const member = sql('SELECT member FROM sets WHERE key = ? LIMIT 1').get(key)![0] as string;
+      sql('DELETE FROM sets WHERE key = ? AND member = ?').run(key, member);
+      resize(found, -1);
+      return member;
+    },
+    sunion: (keys) => combine(keys, 'UNION'),
+    sinter: (keys) => combine(keys, 'INTERSECT'),
+    sdiff: (keys) => combine(keys, 'EXCEPT'),
 
     zadd: (key, score, member) => zput(key, score, member, zscore(key, member)),
     zaddNew(key, score, member) {
@@ -271,12 +308,20 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
       resize(found, -1);
       return 1;
     },
-    zscore,
-    zcard: (key) => read(key, zset)?.size ?? 0,
-    zcount(key, from, to) {
-      if (read(key, zset) === undefined) return 0;
-      return sql('SELECT count(*) FROM zsets WHERE key = ? AND score BETWEEN ? AND ?').get(key, from, to)![0] as number;
+    zincrby(key, by, member) {
+      const before = zscore(key, member);
+      const score = (before ?? 0) + by;
+      zput(key, score, member, before);
+      return score;
     },
+    zscore,
+    zrank(key, member) {
+      const score = zscore(key, member);
+      if (score === undefined) return undefined;
+      const below = sql('SELECT count(*) FROM zsets WHERE key = ? AND (score, member) < (?, ?)');
+      return below.get(key, score, member)![0] as number;
+    },
+    zcard: (key) => read(key, zset)?.size ?? 0,
     zrange(key, from, to) {
       const found = read(key, zset);
       const range = found === undefined ? undefined : rangeOf(found.size, from, to);
@@ -298,6 +343,17 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
         'SELECT member FROM zsets WHERE key = ? AND score BETWEEN ? AND ? ORDER BY score, member LIMIT ?',
       );
       return texts(between.all(key, from, to, limit));
+    },
+    zrevrangeByScore(key, to, from, limit) {
+      if (read(key, zset) === undefined) return [];
+      const between = sql(
+        'SELECT member FROM zsets WHERE key = ? AND score BETWEEN ? AND ? ORDER BY score DESC, member DESC LIMIT ?',
+      );
+      return texts(between.all(key, from, to, limit));
+    },
+    zcount(key, from, to) {
+      if (read(key, zset) === undefined) return 0;
+      return sql('SELECT count(*) FROM zsets WHERE key = ? AND score BETWEEN ? AND ?').get(key, from, to)![0] as number;
     },
     zbefore(key, score) {
       if (read(key, zset) === undefined) return undefined;

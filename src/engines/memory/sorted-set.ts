@@ -29,20 +29,27 @@ export class SortedSet {
     return this.#ordered;
   }
 
-  /** At most `limit` members with `from` <= score <= `to`. */
-  between(from: number, to: number, limit: number): string[] {
-    const found: string[] = [];
-    for (let i = this.#position(from, ''); i < this.#ordered.length && found.length < limit; i++) {
-      const member = this.#ordered[i]!;
-      if (this.#scores.get(member)! > to) break;
-      found.push(member);
-    }
-    return found;
+  /** How many members come before this one. */
+  rank(member: string): number | undefined {
+    const score = this.#scores.get(member);
+    return score === undefined ? undefined : this.#position(score, member);
   }
 
-  /** The number of members with `from` <= score <= `to`. */
+  /** How many members have `from` <= score <= `to`. */
   count(from: number, to: number): number {
-    return Math.max(0, this.#position(to + 1, '') - this.#position(from, ''));
+    return Math.max(0, this.#end(to) - this.#position(from, ''));
+  }
+
+  /** At most `limit` members with `from` <= score <= `to`. */
+  between(from: number, to: number, limit: number): string[] {
+    const first = this.#position(from, '');
+    return this.#ordered.slice(first, Math.max(first, Math.min(this.#end(to), first + limit)));
+  }
+
+  /** The same from the last one backwards. */
+  betweenReversed(to: number, from: number, limit: number): string[] {
+    const end = this.#end(to);
+    return this.#ordered.slice(Math.min(end, Math.max(this.#position(from, ''), end - limit)), end).reverse();
   }
 
   /** The last member with a score below `score`. */
@@ -52,13 +59,24 @@ export class SortedSet {
 
   /** How many members come before (`score`, `member`). */
   #position(score: number, member: string): number {
+    return this.#count((other) => {
+      const its = this.#scores.get(other)!;
+      return its < score || (its === score && compareBytes(other, member) < 0);
+    });
+  }
+
+  /** How many members have a score of at most `score`. */
+  #end(score: number): number {
+    return this.#count((other) => this.#scores.get(other)! <= score);
+  }
+
+  /** How many members come before the first that `isBefore` says no to. */
+  #count(isBefore: (member: string) => boolean): number {
     let low = 0;
     let high = this.#ordered.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      const other = this.#ordered[middle]!;
-      const difference = this.#scores.get(other)! - score;
-      if (difference < 0 || (difference === 0 && compareBytes(other, member) < 0)) low = middle + 1;
+      if (isBefore(this.#ordered[middle]!)) low = middle + 1;
       else high = middle;
     }
     return low;

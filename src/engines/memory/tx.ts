@@ -109,8 +109,13 @@ export function memoryTx(entries: Map<string, Entry>, listens: (session: string)
     const sorted = open(key, 'zset');
     const before = sorted.score(member);
     undo.push(() => (before === undefined ? sorted.delete(member) : sorted.set(member, before)));
-    sorted.set(member, score);
+    sorted.set(member, score + 0); // no -0
     return before === undefined ? 1 : 0;
+  }
+
+  /** The members of each of these sets. */
+  function sets(keys: readonly string[]): ReadonlySet<string>[] {
+    return keys.map((key) => read(key, 'set') ?? noMembers);
   }
 
   return {
@@ -182,6 +187,21 @@ export function memoryTx(entries: Map<string, Entry>, listens: (session: string)
     rpop: (key) => pop(key, 'last'),
     llen: (key) => read(key, 'list')?.length ?? 0,
     lrange: (key, from, to) => slice(read(key, 'list') ?? [], from, to),
+    lset(key, index, element) {
+      const list = read(key, 'list') ?? [];
+      const place = index < 0 ? list.length + index : index;
+      const before = list[place];
+      if (before === undefined) throw invalidArgument('index', index, 'an index of the list');
+      undo.push(() => (list[place] = before));
+      list[place] = element;
+    },
+    ltrim(key, from, to) {
+      const list = read(key, 'list');
+      if (list === undefined) return;
+      const kept = slice(list, from, to);
+      if (kept.length === 0) drop(key);
+      else put(key, { kind: 'list', value: kept, expiresMs: entry(key)?.expiresMs });
+    },
 
     sadd(key, member) {
       const set = open(key, 'set');
@@ -199,6 +219,24 @@ export function memoryTx(entries: Map<string, Entry>, listens: (session: string)
     },
     sismember: (key, member) => read(key, 'set')?.has(member) ?? false,
     scard: (key) => read(key, 'set')?.size ?? 0,
+    spop(key) {
+      const set = read(key, 'set');
+      if (set === undefined) return undefined;
+      const [member] = set as Iterable<string> as [string];
+      undo.push(() => set.add(member));
+      set.delete(member);
+      if (set.size === 0) drop(key);
+      return member;
+    },
+    sunion: (keys) => [...new Set(sets(keys).flatMap((set) => [...set]))],
+    sinter(keys) {
+      const [first = noMembers, ...others] = sets(keys).sort((a, b) => a.size - b.size);
+      return [...first].filter((member) => others.every((set) => set.has(member)));
+    },
+    sdiff(keys) {
+      const [first = noMembers, ...others] = sets(keys);
+      return [...first].filter((member) => !others.some((set) => set.has(member)));
+    },
 
     zadd: zput,
     zaddNew: (key, score, member) => (read(key, 'zset')?.score(member) === undefined ? zput(key, score, member) : 0),
@@ -211,11 +249,18 @@ export function memoryTx(entries: Map<string, Entry>, listens: (session: string)
       if (sorted.size === 0) drop(key);
       return 1;
     },
+    zincrby(key, by, member) {
+      const score = (read(key, 'zset')?.score(member) ?? 0) + by;
+      zput(key, score, member);
+      return score;
+    },
     zscore: (key, member) => read(key, 'zset')?.score(member),
+    zrank: (key, member) => read(key, 'zset')?.rank(member),
     zcard: (key) => read(key, 'zset')?.size ?? 0,
-    zcount: (key, from, to) => read(key, 'zset')?.count(from, to) ?? 0,
     zrange: (key, from, to) => slice(read(key, 'zset')?.members() ?? [], from, to),
     zrangeByScore: (key, from, to, limit) => read(key, 'zset')?.between(from, to, limit) ?? [],
+    zrevrangeByScore: (key, to, from, limit) => read(key, 'zset')?.betweenReversed(to, from, limit) ?? [],
+    zcount: (key, from, to) => read(key, 'zset')?.count(from, to) ?? 0,
     zbefore: (key, score) => read(key, 'zset')?.before(score),
 
     wake(session, message) {
@@ -232,6 +277,8 @@ export function memoryTx(entries: Map<string, Entry>, listens: (session: string)
 export function isExpired(entry: Entry, nowUs: number): boolean {
   return entry.expiresMs !== undefined && Math.floor(nowUs / 1_000) > entry.expiresMs;
 }
+
+const noMembers: ReadonlySet<string> = new Set();
 
 const empty = {
   hash: () => new Map<string, string>(),

@@ -106,6 +106,11 @@ local function decimal(integer)
   return string.format('%.0f', integer)
 end
 
+-- For scores: integers of up to 2^53 are written as such, and everything comes back exactly.
+local function exact(number)
+  return string.format('%.17g', number)
+end
+
 -- PEXPIRE of 0 deletes the key: a lease that was asked to live on would be gone.
 local function lifetime(ms)
   if not (ms >= 1 and ms % 1 == 0) then
@@ -149,7 +154,7 @@ function tx:setPx(key, value, ms)
 end
 
 function tx:zadd(key, score, member)
-  return redis.call('ZADD', key, decimal(score), member)
+  return redis.call('ZADD', key, exact(score + 0), member)
 end
 
 function tx:zrem(key, member)
@@ -166,11 +171,11 @@ function tx:zrange(key, from, to)
 end
 
 function tx:zrangeByScore(key, from, to, limit)
-  return redis.call('ZRANGEBYSCORE', key, decimal(from), decimal(to), 'LIMIT', 0, limit)
+  return redis.call('ZRANGEBYSCORE', key, exact(from), exact(to), 'LIMIT', 0, limit)
 end
 
 function tx:zbefore(key, score)
-  return redis.call('ZREVRANGEBYSCORE', key, '(' .. decimal(score), '-inf', 'LIMIT', 0, 1)[1]
+  return redis.call('ZREVRANGEBYSCORE', key, '(' .. exact(score), '-inf', 'LIMIT', 0, 1)[1]
 end
 
 -- The inbox of a session is the channel lockstep:SESSION. PUBLISH counts who listens: nobody means that it is dead.
@@ -502,9 +507,9 @@ local function found(reply)
   return reply or nil
 end
 
--- Lua would print 1e+15.
-local function decimal(integer)
-  return string.format('%.0f', integer)
+-- For scores: integers of up to 2^53 are written as such, and everything comes back exactly.
+local function exact(number)
+  return string.format('%.17g', number)
 end
 
 local startedUs
@@ -538,7 +543,7 @@ function tx:hlen(key)
 end
 
 function tx:zadd(key, score, member)
-  return redis.call('ZADD', key, decimal(score), member)
+  return redis.call('ZADD', key, exact(score + 0), member)
 end
 
 function tx:zrem(key, member)
@@ -559,7 +564,7 @@ function tx:zrange(key, from, to)
 end
 
 function tx:zrangeByScore(key, from, to, limit)
-  return redis.call('ZRANGEBYSCORE', key, decimal(from), decimal(to), 'LIMIT', 0, limit)
+  return redis.call('ZRANGEBYSCORE', key, exact(from), exact(to), 'LIMIT', 0, limit)
 end
 
 -- The inbox of a session is the channel lockstep:SESSION. PUBLISH counts who listens: nobody means that it is dead.
@@ -823,6 +828,11 @@ local function decimal(integer)
   return string.format('%.0f', integer)
 end
 
+-- For scores: integers of up to 2^53 are written as such, and everything comes back exactly.
+local function exact(number)
+  return string.format('%.17g', number)
+end
+
 -- PEXPIRE of 0 deletes the key: a lease that was asked to live on would be gone.
 local function lifetime(ms)
   if not (ms >= 1 and ms % 1 == 0) then
@@ -846,7 +856,7 @@ function tx:pexpire(key, ms)
 end
 
 function tx:zadd(key, score, member)
-  return redis.call('ZADD', key, decimal(score), member)
+  return redis.call('ZADD', key, exact(score + 0), member)
 end
 
 function tx:zrem(key, member)
@@ -867,7 +877,7 @@ function tx:zrange(key, from, to)
 end
 
 function tx:zrangeByScore(key, from, to, limit)
-  return redis.call('ZRANGEBYSCORE', key, decimal(from), decimal(to), 'LIMIT', 0, limit)
+  return redis.call('ZRANGEBYSCORE', key, exact(from), exact(to), 'LIMIT', 0, limit)
 end
 
 -- The inbox of a session is the channel lockstep:SESSION. PUBLISH counts who listens: nobody means that it is dead.

@@ -13,6 +13,11 @@ local function decimal(integer)
   return string.format('%.0f', integer)
 end
 
+-- For scores: integers of up to 2^53 are written as such, and everything comes back exactly.
+local function exact(number)
+  return string.format('%.17g', number)
+end
+
 -- PEXPIRE of 0 deletes the key: a lease that was asked to live on would be gone.
 local function lifetime(ms)
   if not (ms >= 1 and ms % 1 == 0) then
@@ -111,6 +116,14 @@ function tx:lrange(key, from, to)
   return redis.call('LRANGE', key, from, to)
 end
 
+function tx:lset(key, index, element)
+  redis.call('LSET', key, index, element)
+end
+
+function tx:ltrim(key, from, to)
+  redis.call('LTRIM', key, from, to)
+end
+
 function tx:sadd(key, member)
   return redis.call('SADD', key, member)
 end
@@ -127,16 +140,36 @@ function tx:scard(key)
   return redis.call('SCARD', key)
 end
 
+function tx:spop(key)
+  return found(redis.call('SPOP', key))
+end
+
+function tx:sunion(keys)
+  return redis.call('SUNION', unpack(keys))
+end
+
+function tx:sinter(keys)
+  return redis.call('SINTER', unpack(keys))
+end
+
+function tx:sdiff(keys)
+  return redis.call('SDIFF', unpack(keys))
+end
+
 function tx:zadd(key, score, member)
-  return redis.call('ZADD', key, decimal(score), member)
+  return redis.call('ZADD', key, exact(score + 0), member)
 end
 
 function tx:zaddNew(key, score, member)
-  return redis.call('ZADD', key, 'NX', decimal(score), member)
+  return redis.call('ZADD', key, 'NX', exact(score + 0), member)
 end
 
 function tx:zrem(key, member)
   return redis.call('ZREM', key, member)
+end
+
+function tx:zincrby(key, by, member)
+  return tonumber(redis.call('ZINCRBY', key, exact(by), member))
 end
 
 function tx:zscore(key, member)
@@ -144,12 +177,12 @@ function tx:zscore(key, member)
   return score and tonumber(score) or nil
 end
 
-function tx:zcard(key)
-  return redis.call('ZCARD', key)
+function tx:zrank(key, member)
+  return found(redis.call('ZRANK', key, member))
 end
 
-function tx:zcount(key, from, to)
-  return redis.call('ZCOUNT', key, decimal(from), decimal(to))
+function tx:zcard(key)
+  return redis.call('ZCARD', key)
 end
 
 function tx:zrange(key, from, to)
@@ -157,11 +190,19 @@ function tx:zrange(key, from, to)
 end
 
 function tx:zrangeByScore(key, from, to, limit)
-  return redis.call('ZRANGEBYSCORE', key, decimal(from), decimal(to), 'LIMIT', 0, limit)
+  return redis.call('ZRANGEBYSCORE', key, exact(from), exact(to), 'LIMIT', 0, limit)
+end
+
+function tx:zrevrangeByScore(key, to, from, limit)
+  return redis.call('ZREVRANGEBYSCORE', key, exact(to), exact(from), 'LIMIT', 0, limit)
+end
+
+function tx:zcount(key, from, to)
+  return redis.call('ZCOUNT', key, exact(from), exact(to))
 end
 
 function tx:zbefore(key, score)
-  return redis.call('ZREVRANGEBYSCORE', key, '(' .. decimal(score), '-inf', 'LIMIT', 0, 1)[1]
+  return redis.call('ZREVRANGEBYSCORE', key, '(' .. exact(score), '-inf', 'LIMIT', 0, 1)[1]
 end
 
 -- The inbox of a session is the channel lockstep:SESSION. PUBLISH counts who listens: nobody means that it is dead.
@@ -184,6 +225,14 @@ function tx:integer(text)
     return nil
   end
   return integer
+end
+
+function tx:decimal(number)
+  return exact(number)
+end
+
+function tx:number(text)
+  return tonumber(text)
 end
 
 function tx:part(text, index)

@@ -12,7 +12,8 @@ export const call: BatchOperation<Reply> = {
     const second = args[2] ?? '';
     const third = args[3] ?? '';
     const found = onKey(tx, verb, key, number(tx, first)) ?? onCollection(tx, verb, key, first, second);
-    return found ?? onSorted(tx, verb, key, first, second, third) ?? onText(tx, verb, key, first, second);
+    const more = found ?? onList(tx, verb, key, first, second) ?? onSets(tx, verb, keys);
+    return more ?? onSorted(tx, verb, key, first, second, third) ?? onText(tx, verb, key, first, second);
   },
 };
 
@@ -62,7 +63,7 @@ function pushHash(tx: Tx, found: (string | number)[], key: string, from: number,
 function pushSorted(tx: Tx, found: (string | number)[], key: string): void {
   for (const member of tx.zrange(key, 0, -1)) {
     found.push(member);
-    found.push(tx.zscore(key, member) ?? -1);
+    found.push(tx.decimal(tx.zscore(key, member) ?? -1));
   }
 }
 
@@ -105,22 +106,54 @@ function onCollection(tx: Tx, verb: string, key: string, first: string, second: 
   return undefined;
 }
 
-function onSorted(tx: Tx, verb: string, key: string, a: string, b: string, c: string): Reply | undefined {
-  if (verb === 'zadd') return tx.zadd(key, number(tx, a), b);
-  if (verb === 'zaddNew') return tx.zaddNew(key, number(tx, a), b);
-  if (verb === 'zrem') return tx.zrem(key, a);
-  if (verb === 'zscore') return tx.zscore(key, a) ?? 'none';
-  if (verb === 'zcount') return tx.zcount(key, number(tx, a), number(tx, b));
-  if (verb === 'zrange') return tx.zrange(key, number(tx, a), number(tx, b));
-  if (verb === 'zrangeByScore') return tx.zrangeByScore(key, number(tx, a), number(tx, b), number(tx, c));
-  if (verb === 'zbefore') return maybe(tx.zbefore(key, number(tx, a)));
+function onList(tx: Tx, verb: string, key: string, first: string, second: string): Reply | undefined {
+  if (verb === 'lset') {
+    const place = number(tx, first);
+    const length = tx.llen(key);
+    if (place >= length || place < -length) return 'no such index';
+    tx.lset(key, place, second);
+    return 0;
+  }
+  if (verb === 'ltrim') {
+    tx.ltrim(key, number(tx, first), number(tx, second));
+    return 0;
+  }
   return undefined;
+}
+
+function onSets(tx: Tx, verb: string, keys: readonly string[]): Reply | undefined {
+  if (verb === 'spop') return maybe(tx.spop(keys[0]!));
+  if (verb === 'sunion') return tx.sunion(keys);
+  if (verb === 'sinter') return tx.sinter(keys);
+  if (verb === 'sdiff') return tx.sdiff(keys);
+  return undefined;
+}
+
+function onSorted(tx: Tx, verb: string, key: string, a: string, b: string, c: string): Reply | undefined {
+  if (verb === 'zadd') return tx.zadd(key, tx.number(a), b);
+  if (verb === 'zaddNew') return tx.zaddNew(key, tx.number(a), b);
+  if (verb === 'zincrby') return tx.decimal(tx.zincrby(key, tx.number(a), b));
+  if (verb === 'zrem') return tx.zrem(key, a);
+  if (verb === 'zscore') return scoreOf(tx, key, a);
+  if (verb === 'zrank') return tx.zrank(key, a) ?? 'none';
+  if (verb === 'zrange') return tx.zrange(key, number(tx, a), number(tx, b));
+  if (verb === 'zrangeByScore') return tx.zrangeByScore(key, tx.number(a), tx.number(b), number(tx, c));
+  if (verb === 'zrevrangeByScore') return tx.zrevrangeByScore(key, tx.number(a), tx.number(b), number(tx, c));
+  if (verb === 'zcount') return tx.zcount(key, tx.number(a), tx.number(b));
+  if (verb === 'zbefore') return maybe(tx.zbefore(key, tx.number(a)));
+  return undefined;
+}
+
+function scoreOf(tx: Tx, key: string, member: string): Reply {
+  const score = tx.zscore(key, member);
+  return score === undefined ? 'none' : tx.decimal(score);
 }
 
 function onText(tx: Tx, verb: string, key: string, first: string, second: string): Reply {
   if (verb === 'wake') return truth(tx.wake(first, second));
   if (verb === 'text') return tx.text(number(tx, first));
   if (verb === 'integer') return tx.integer(first) ?? 'none';
+  if (verb === 'decimal') return tx.decimal(tx.number(first));
   if (verb === 'part') return tx.part(first, number(tx, second));
   if (verb === 'rest') return tx.rest(first, number(tx, second));
   if (verb === 'sha1hex') return tx.sha1hex(first);

@@ -1,0 +1,48 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { openSqlite } from '../../../src/engines/embedded/driver.ts';
+import { embeddedEngine } from '../../../src/engines/embedded/embedded.ts';
+import { call } from '../../operations/verbs/verbs.ts';
+
+test('a database of format 1 is brought to the present one, with all that is in it', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'lockstep-schema-'));
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+  const old = openSqlite(join(directory, 'lockstep.db'));
+  old.exec(format1);
+  const engine = await embeddedEngine({ directory });
+  onTestFinished(() => engine.close());
+  const on = (...verb: string[]): Promise<unknown> => engine.runBatch(call, ['z'], verb);
+  expect(await on('zrange', '0', '-1')).toEqual(['b', 'a']);
+  expect(await on('zscore', 'a')).toBe('9007199254740991');
+  expect(await on('zincrby', '0.5', 'b')).toBe('1.5');
+  // Who had it open before goes on.
+  old.exec("INSERT INTO zsets (key, member, score) VALUES ('z', 'c', 2)");
+  old.exec("UPDATE keys SET size = 3 WHERE key = 'z'");
+  old.close();
+  expect(await on('zrange', '0', '-1')).toEqual(['b', 'c', 'a']);
+});
+
+const format1 = `
+  PRAGMA journal_mode = WAL;
+  CREATE TABLE keys (
+    key TEXT PRIMARY KEY, kind INTEGER NOT NULL, expires INTEGER, value TEXT,
+    size INTEGER NOT NULL, first INTEGER NOT NULL
+  ) WITHOUT ROWID, STRICT;
+  CREATE TABLE hashes (
+    key TEXT NOT NULL, field TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (key, field)
+  ) WITHOUT ROWID, STRICT;
+  CREATE TABLE lists (
+    key TEXT NOT NULL, position INTEGER NOT NULL, value TEXT NOT NULL, PRIMARY KEY (key, position)
+  ) WITHOUT ROWID, STRICT;
+  CREATE TABLE sets (key TEXT NOT NULL, member TEXT NOT NULL, PRIMARY KEY (key, member)) WITHOUT ROWID, STRICT;
+  CREATE TABLE zsets (
+    key TEXT NOT NULL, member TEXT NOT NULL, score INTEGER NOT NULL, PRIMARY KEY (key, member)
+  ) WITHOUT ROWID, STRICT;
+  CREATE INDEX zsets_by_score ON zsets (key, score, member);
+  PRAGMA application_id = 1280262987;
+  PRAGMA user_version = 1;
+  INSERT INTO keys VALUES ('z', 4, NULL, NULL, 2, 0);
+  INSERT INTO zsets VALUES ('z', 'a', 9007199254740991), ('z', 'b', 1);
+`;
