@@ -186,7 +186,7 @@ describe.each(engines)('Tx on %s', (name, open) => {
   test('a member is popped once, and the last one takes the set along', async () => {
     for (const member of ['a', 'b', 'c']) await on('s', 'sadd', member);
     const popped = [await on('s', 'spop'), await on('s', 'spop'), await on('s', 'spop')].flat();
-    expect(popped.sort()).toEqual(['a', 'b', 'c']);
+    expect(new Set(popped)).toEqual(new Set(['a', 'b', 'c']));
     await expects([[], 's', 'spop'], [0, 's', 'exists']);
   });
 

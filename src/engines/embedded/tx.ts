@@ -293,9 +293,9 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
       resize(found, -1);
       return member;
     },
-    sunion: (keys) => combine(keys, 'UNION'),
-    sinter: (keys) => combine(keys, 'INTERSECT'),
-    sdiff: (keys) => combine(keys, 'EXCEPT'),
+    sunion: (all) => combine(all, 'UNION'),
+    sinter: (all) => combine(all, 'INTERSECT'),
+    sdiff: (all) => combine(all, 'EXCEPT'),
 
     zadd: (key, score, member) => zput(key, score, member, zscore(key, member)),
     zaddNew(key, score, member) {
