@@ -3,10 +3,10 @@
  * `--check` writes nothing and fails when the file is not what the sources compile to.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { compileOperations, operationsLua } from './lua/compile.ts';
+import { compileOperations } from './lua/compile.ts';
 
 const path = 'src/engines/redis/operations.lua';
-const lua = operationsLua(compileOperations('src/operations'));
+const lua = compileOperations('src/operations');
 
 if (!process.argv.includes('--check')) writeFileSync(path, lua);
 else if (readFileSync(path, 'utf8') !== lua) {

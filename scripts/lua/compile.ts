@@ -1,44 +1,39 @@
 import { readFileSync, readdirSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { basename, resolve } from 'node:path';
 import ts from 'typescript';
 import * as tstl from 'typescript-to-lua';
-import { linked, type OperationSource, type OperationsFile, readOperations } from './source.ts';
+import { inlined } from './inline.ts';
+import { type OperationSource, type OperationsFile, readOperations } from './source.ts';
 
 const preludePath = resolve(import.meta.dirname, '../../src/engines/redis/tx.lua');
 
 /**
- * The script of each file with operations in a directory, by the file's name: with what it takes from the others in it.
- * Throws on what can't be compiled.
+ * What the files of operations in a directory compile to, as `Scripts` in src/engines/redis/scripts.ts reads it: the
+ * verbs, the functions of each file, and of each operation the lines that call it. Throws on what can't be compiled.
  */
-export function compileOperations(directory: string): Map<string, string> {
-  const files = readdirSync(directory).filter((file) => file.endsWith('.ts') && file !== 'tx.ts');
+export function compileOperations(directory: string): string {
+  const paths = readdirSync(directory).filter((file) => file.endsWith('.ts') && file !== 'tx.ts');
   const sources = new Map(
-    files.sort().map((file) => {
+    paths.sort().map((file) => {
       const path = resolve(directory, file);
       return [path, readOperations(file.slice(0, -'.ts'.length), readFileSync(path, 'utf8'))];
     }),
   );
-  const fileOf = (file: string): OperationsFile | undefined => sources.get(resolve(directory, `${file}.ts`));
-  const runs = [...sources].filter(([, source]) => source.operations.length > 0);
-  const modules = transpile(new Map(runs.map(([path, source]) => [path, linked(source, fileOf)])));
-  const prelude = preludeChunks(readFileSync(preludePath, 'utf8'));
-  return new Map(
-    runs.map(([path, { file, operations }]) => {
-      const body = moduleBody(file, modules.get(path.replace(/\.ts$/, '.lua'))!);
-      return [file, `${verbsUsed(prelude, body)}\n${body}\n${dispatch(operations)}`];
-    }),
-  );
-}
-
-/** All scripts in one file, each under its heading, as `scriptsOf` in src/engines/redis/runner.ts reads it. */
-export function operationsLua(scripts: ReadonlyMap<string, string>): string {
-  const sections = [...scripts].map(([file, script]) => `--==[ ${file} ]==\n\n${script}`);
+  const modules = transpile(new Map([...sources].map(([path, source]) => [path, source.functions])));
+  const prelude = readFileSync(preludePath, 'utf8').trim();
+  const sections = [`--==[ tx ]==\n\n${prelude}\n`];
+  for (const [path, source] of sources) {
+    const functions = functionsOf(source, modules.get(path.replace(/\.ts$/, '.lua'))!);
+    sections.push(`--==[ ${source.file} ]==\n\n${inlined(functions, prelude)}\n`);
+    for (const operation of source.operations) sections.push(entryOf(source.file, operation));
+  }
   return `${heading}\n${sections.join('\n')}`;
 }
 
 const heading = `-- What src/operations compiles to. Made by \`npm run lua\`; do not change it here.
--- A section is one script, as it is sent to the server: the verbs of tx.lua that it uses, the operations of one
--- file, and the choice of one by ARGV[1]. KEYS and the rest of ARGV have the order that the operation names.
+-- First the verbs, then the functions of each file, and after these, under its name, how each operation is called:
+-- KEYS and ARGV have the order that the operation names. The script that a server gets is such a call with those
+-- verbs and functions before it that it needs: see scripts.ts.
 `;
 
 /** TypeScript to Lua, of files that are given as text. */
@@ -81,73 +76,63 @@ function transpile(texts: ReadonlyMap<string, string>): Map<string, string> {
   return output;
 }
 
-/** What a module does, without what makes it a module. */
-function moduleBody(file: string, lua: string): string {
+/**
+ * The functions of a module, without what makes it a module. Scripts have no modules: a function is called
+ * `file_name` wherever it is used, in its own file and in those that import it.
+ */
+function functionsOf({ file }: OperationsFile, lua: string): string {
+  const own = prefixOf(file);
+  const functions = new Map<string, string>(); // what the module calls it → what it is called in scripts
+  const constants = new Map<string, string>();
+  for (const [, name] of lua.matchAll(/^(?:local )?function (\w+)\(/gm)) functions.set(name!, own + name!);
+  for (const [, name] of lua.matchAll(/^local (\w+) = (?!\{\}$|require\(|____)/gm)) constants.set(name!, own + name!);
+  const imports = new Map<string, string>();
+  for (const [, name, path] of lua.matchAll(/^local (\w+) = require\("(?:.*[./])?([\w-]+)"\)$/gm)) {
+    imports.set(name!, prefixOf(basename(path!)));
+  }
+  for (const [, name, module, exported] of lua.matchAll(/^local (\w+) = (____\w+)\.(\w+)$/gm)) {
+    functions.set(name!, imports.get(module!)! + exported!);
+    constants.set(name!, imports.get(module!)! + exported!);
+  }
   const body = lua
-    .replace(/^local ____exports = \{\}\n/, '')
+    .replace(/^local (?:____exports = \{\}|\w+ = require\(.*\)|\w+ = ____\w+\.\w+|\w+(?:, \w+)*)\n/gm, '')
     .replace(/return ____exports\n$/, '')
+    .replace(/^____exports\.(\w+)(?= = )/gm, (_, name: string) => `local ${own}${name}`)
+    .replace(/____exports\.(\w+)/g, (_, name: string) => own + name)
+    .replace(/(?<![\w.:'"])(\w+)\.(\w+)/g, (whole, module: string, name: string) =>
+      imports.has(module) ? imports.get(module)! + name : whole,
+    )
+    .replace(/(?<![\w.:'"])(\w+)(?=\()/g, (name) => functions.get(name) ?? name)
+    .replace(/(?<![\w.:'"])(\w+)(?![\w(])/g, (name) => constants.get(name) ?? name)
+    .replace(/^local \w+ = .*\n/gm, '$&\n')
+    .replace(/^local function /gm, 'function ')
     .replace(/^end\n(?!$)/gm, 'end\n\n');
-  const stray = /__TS__\w+|____exports|\brequire\b/.exec(body);
+  const stray = /__TS__\w+|____\w+|\brequire\b/.exec(body);
   if (stray !== null) {
     throw new Error(
       `${file}.ts compiles to Lua that calls ${stray[0]}, which a script in Redis does not have: ` +
         'use a plainer construct (push one value at a time; take a text apart by a verb of Tx).',
     );
   }
-  return body;
+  return body.trim();
 }
 
-interface Chunk {
-  name: string;
-  lua: string;
+function prefixOf(file: string): string {
+  return `${file.replaceAll('-', '_')}_`;
 }
 
-/** The definitions of tx.lua, which empty lines divide. */
-function preludeChunks(lua: string): Chunk[] {
-  return lua.split(/\n\n+/).flatMap((chunk) => {
-    const name = /^(?:local (?:function )?|function tx:)(\w+)/m.exec(chunk)?.[1];
-    return name === undefined ? [] : [{ name, lua: `${chunk.trimEnd()}\n` }];
-  });
-}
+/** Calls the operation with its keys and arguments by name. */
+function entryOf(file: string, { name, keys, args }: OperationSource): string {
+  const call = `return ${prefixOf(file)}${name}`;
+  if (keys === undefined) return `--==[ ${file}.${name} ]==\n\n${call}(tx, KEYS, ARGV)\n`;
+  const keyTable = keys.map((key, i) => `${key} = KEYS[${i + 1}]`);
+  const argTable = args.map(([arg, type], i) =>
+    type === 'text' ? `${arg} = ARGV[${i + 1}]` : `${arg} = tonumber(ARGV[${i + 1}])`,
+  );
+  return `--==[ ${file}.${name} ]==
 
-/** Those definitions that a script needs, directly or through another, in their order. */
-function verbsUsed(prelude: readonly Chunk[], body: string): string {
-  const needed = new Set<Chunk>();
-  const need = (lua: string): void => {
-    for (const chunk of prelude) {
-      if (needed.has(chunk) || !uses(lua, chunk)) continue;
-      needed.add(chunk);
-      need(chunk.lua);
-    }
-  };
-  need(body);
-  return prelude
-    .filter((chunk) => needed.has(chunk))
-    .map((chunk) => chunk.lua)
-    .join('\n');
-}
-
-function uses(lua: string, { name, lua: definition }: Chunk): boolean {
-  const call = definition.includes(`function tx:${name}`) ? `tx:${name}\\(` : `\\b${name}\\b`;
-  return new RegExp(call).test(lua.replace(/^\s*--.*$/gm, ''));
-}
-
-/** Reads ARGV[1] and calls that operation with its keys and arguments by name. */
-function dispatch(operations: readonly OperationSource[]): string {
-  const cases = operations.map(({ name, keys, args }) => {
-    if (keys === undefined) return [`if operation == '${name}' then`, `  return ${name}(tx, KEYS, ARGV)`, 'end'];
-    const keyTable = keys.map((key, i) => `${key} = KEYS[${i + 1}]`);
-    const argTable = args.map(([arg, type], i) =>
-      type === 'text' ? `${arg} = ARGV[${i + 1}]` : `${arg} = tonumber(ARGV[${i + 1}])`,
-    );
-    return [
-      `if operation == '${name}' then`,
-      `  local keys = {${keyTable.join(', ')}}`,
-      `  local ask = {${argTable.join(', ')}}`,
-      `  return ${name}(tx, keys, ask)`,
-      'end',
-    ];
-  });
-  const lines = ['local operation = table.remove(ARGV, 1)', ...cases.flat(), "error('no operation ' .. operation)"];
-  return `${lines.join('\n')}\n`;
+local keys = {${keyTable.join(', ')}}
+local ask = {${argTable.join(', ')}}
+${call}(tx, keys, ask)
+`;
 }

@@ -1,4 +1,4 @@
-import { basename, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import ts from 'typescript';
 
 /** An operation as its file declares it. A batch has neither keys nor args: it takes them all as they come. */
@@ -8,24 +8,10 @@ export interface OperationSource {
   args: [name: string, type: string][];
 }
 
-/** Something that a file has at its top: a step function, a type, a constant. */
-interface Declaration {
-  name: string;
-  text: string;
-  /** All names in it. */
-  uses: ReadonlySet<string>;
-}
-
 export interface OperationsFile {
   file: string;
   operations: OperationSource[];
-  /** What it has beside its operations, for other files. */
-  declarations: Declaration[];
-  /** What it takes from other files of operations: name → file. */
-  imports: Map<string, string>;
-  /** The types of tx.ts that it uses. */
-  types: Set<string>;
-  /** The file, without its imports, with each operation turned into a plain function of the same name, its step. */
+  /** The file with each operation turned into a plain function of the same name, its step. */
   functions: string;
 }
 
@@ -33,91 +19,16 @@ export interface OperationsFile {
 export function readOperations(file: string, text: string): OperationsFile {
   const source = ts.createSourceFile(`${file}.ts`, text, ts.ScriptTarget.ES2022, true);
   const operations: OperationSource[] = [];
-  const declarations: Declaration[] = [];
-  const imports = new Map<string, string>();
-  const types = new Set<string>();
   let functions = text;
   for (const statement of source.statements.toReversed()) {
     const found = operationIn(statement);
-    if (ts.isImportDeclaration(statement)) readImport(statement, imports, types);
-    else if (found === undefined) {
-      declarations.unshift(...declarationsIn(statement));
-      continue;
-    }
-    const operation = found === undefined ? undefined : describe(file, found);
-    if (operation !== undefined) operations.unshift(operation);
-    const step = operation === undefined ? '' : functionOf(operation, found!, source);
-    functions = functions.slice(0, statement.getStart(source)) + step + functions.slice(statement.end);
+    if (found === undefined) continue;
+    const operation = describe(file, found);
+    operations.unshift(operation);
+    const from = statement.getStart(source);
+    functions = functions.slice(0, from) + functionOf(operation, found, source) + functions.slice(statement.end);
   }
-  return { file, operations, declarations, imports, types, functions: local(functions) };
-}
-
-/**
- * The functions of a file behind all that they take from other files, directly or through another. Throws where two
- * things have one name: a script is one scope, and shows what it runs as it is written.
- */
-export function linked(own: OperationsFile, fileOf: (file: string) => OperationsFile | undefined): string {
-  const homes = new Map(own.declarations.map(({ name }) => [name, own.file]));
-  for (const { name } of own.operations) homes.set(name, own.file);
-  const taken = new Map<OperationsFile, Set<Declaration>>();
-  const types = new Set(own.types);
-
-  function take(name: string, file: string, by: string): void {
-    const from = fileOf(file);
-    const found = from?.declarations.find((each) => each.name === name);
-    if (from === undefined || found === undefined) throw new Error(`${by}.ts: there is no ${name} in ${file}.ts`);
-    const home = homes.get(name) ?? file;
-    if (home !== file) throw new Error(`${by}.ts: ${name} of ${file}.ts meets that of ${home}.ts: rename one of them`);
-    homes.set(name, file);
-    const all = taken.get(from) ?? new Set();
-    taken.set(from, all);
-    if (all.has(found)) return;
-    all.add(found);
-    for (const type of from.types) types.add(type);
-    for (const use of found.uses) {
-      const elsewhere = from.imports.get(use);
-      if (elsewhere !== undefined) take(use, elsewhere, file);
-      else if (from.declarations.some((each) => each.name === use)) take(use, file, file);
-    }
-  }
-
-  for (const [name, file] of own.imports) take(name, file, own.file);
-  const others = [...taken].flatMap(([from, all]) => from.declarations.filter((each) => all.has(each)));
-  const texts = others.map(({ text }) => local(text));
-  const typeImport = `import type { ${[...types].join(', ')} } from ${JSON.stringify(txPath.replace(/\.ts$/, ''))};`;
-  return [typeImport, ...texts, own.functions].join('\n');
-}
-
-/** Without `export`, which would make fields of a module of what is local to a script. */
-function local(text: string): string {
-  return text.replace(/^export (?=(?:async )?function|const)/gm, '');
-}
-
-function readImport(statement: ts.ImportDeclaration, imports: Map<string, string>, types: Set<string>): void {
-  const from = (statement.moduleSpecifier as ts.StringLiteral).text;
-  const names = statement.importClause?.namedBindings;
-  if (names === undefined || !ts.isNamedImports(names))
-    throw new Error(`the import of ${from} must name what it takes`);
-  for (const { name, propertyName } of names.elements) {
-    if (propertyName !== undefined) throw new Error(`the import of ${from}: ${name.text} must keep its name`);
-    if (/(?:^|\/)tx\.ts$/.test(from)) types.add(name.text);
-    else imports.set(name.text, basename(from, '.ts'));
-  }
-}
-
-function declarationsIn(statement: ts.Statement): Declaration[] {
-  const text = statement.getFullText().trim();
-  const uses = new Set<string>();
-  const collect = (node: ts.Node): void => {
-    if (ts.isIdentifier(node)) uses.add(node.text);
-    ts.forEachChild(node, collect);
-  };
-  collect(statement);
-  if (ts.isVariableStatement(statement)) {
-    return statement.declarationList.declarations.map(({ name }) => ({ name: name.getText(), text, uses }));
-  }
-  const named = statement as ts.Statement & { name?: ts.Identifier };
-  return named.name === undefined ? [] : [{ name: named.name.text, text, uses }];
+  return { file, operations, functions };
 }
 
 interface Found {

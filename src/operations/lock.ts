@@ -41,7 +41,7 @@ export const acquire: Operation<LockKeys, Ask, Granted | Held> = {
   step(tx, lock, ask) {
     let owner = tx.get(lock.owner);
     if (owner === undefined) owner = handOn(tx, lock, ask.fences, ask.token); // the last lease ran out
-    if (owner === undefined) owner = grant(tx, lock, ask.fences, ask.token); // free, and nobody waits
+    if (owner === undefined) return ['granted', grant(tx, lock, ask.fences, ask.token), ttlOf(tx, ask.token), -1]; // free
     if (isOwner(tx, owner, ask.token)) return granted(tx, lock, owner);
     const ahead = ask.wait === 1 ? enqueue(tx, lock, ask, owner) : owner;
     return ['held', owner, tx.pttl(lock.owner), ahead];
@@ -115,8 +115,12 @@ function granted(tx: Tx, lock: LockKeys, owner: string): Granted {
 function grant(tx: Tx, lock: LockKeys, fences: number, token: string): string {
   const fence = raiseFence(tx, lock, fences);
   const owner = token + ':' + tx.text(fence) + ':' + tx.text(tx.nowUs());
-  tx.setPx(lock.owner, owner, tx.integer(tx.part(token, 2)) ?? 1);
+  tx.setPx(lock.owner, owner, ttlOf(tx, token));
   return owner;
+}
+
+function ttlOf(tx: Tx, token: string): number {
+  return tx.integer(tx.part(token, 2)) ?? 1;
 }
 
 function raiseFence(tx: Tx, lock: LockKeys, by: number): number {

@@ -2,42 +2,42 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { compileOperations, operationsLua } from '../../scripts/lua/compile.ts';
-import { linked, readOperations } from '../../scripts/lua/source.ts';
+import { compileOperations } from '../../scripts/lua/compile.ts';
+import { readOperations } from '../../scripts/lua/source.ts';
 import { add, get } from '../../src/operations/counter.ts';
-import { redisRunner, scriptsOf } from '../../src/engines/redis/runner.ts';
-import { hasRedisServer, type RedisServer, startRedisServer } from './redis-server.ts';
+import { redisRunner } from '../../src/engines/redis/runner.ts';
+import { operationScripts, Scripts } from '../../src/engines/redis/scripts.ts';
+import { hasRedisServer, type RedisServer, sendingBy, startRedisServer } from './redis-server.ts';
 
 const lua = readFileSync('src/engines/redis/operations.lua', 'utf8');
 
 const compiling = { timeout: 60_000 }; // it is the whole of TypeScript's checker, twice
 
 test('operations.lua is what src/operations compiles to', compiling, () => {
-  expect(lua, 'run `npm run lua`').toBe(operationsLua(compileOperations(resolve('src/operations'))));
+  expect(lua, 'run `npm run lua`').toBe(compileOperations(resolve('src/operations')));
 });
 
 test('operations.lua calls no library code', () => {
   expect(lua).not.toMatch(/__TS__|____exports|\brequire\b/);
 });
 
-test('a script has the verbs that it uses, and no others', () => {
-  const script = scriptsOf(lua).get('map')!;
-  expect(script).toContain('function tx:hset');
-  expect(script).not.toContain('function tx:rpush');
+test('a script has the functions that it uses, and no others', () => {
+  const script = operationScripts().of('lock.release').text;
+  expect(script).toContain('function tx:nowUs(');
+  expect(script).toContain('function lock_handOn(');
+  expect(script).not.toContain('function lock_enqueue(');
 });
 
 test('a script holds what its file takes from others, once, and nothing else of them', () => {
-  const script = scriptsOf(lua).get('map')!;
-  expect(script.split(/^(?:local )?function guarded\b/m)).toHaveLength(2);
-  expect(script).toContain('function changed');
-  expect(script).not.toMatch(/function (?:look|forget)\b/);
-  expect(scriptsOf(lua).has('guard')).toBe(false);
+  const script = operationScripts().of('map.set').text;
+  expect(script.split('function guard_guarded(')).toHaveLength(2);
+  expect(script).toContain('function watch_changed(');
+  expect(script).not.toContain('function watch_look(');
 });
 
-test('the compiler refuses two things of one name in a script', () => {
-  const guard = readOperations('guard', 'export function set(): void {}');
-  const map = readOperations('map', "import { set } from './guard.ts'; function set(): void {}");
-  expect(() => linked(map, () => guard)).toThrow(/map.ts: set of guard.ts meets that of map.ts/);
+test('verbs of one line stand in the place of their calls', () => {
+  expect(lua).toContain("if (redis.call('GET', lock.owner) or nil) ~= ask.owner then");
+  expect(lua).toContain("redis.call('ZRANGE', lock.queue, '0', '0')[1]"); // and numbers are texts already
 });
 
 test.for([
@@ -64,6 +64,42 @@ test('the compiler refuses what needs library code, and says where', compiling, 
   expect(() => compileOperations(directory)).toThrow(/split.ts compiles to Lua that calls __TS__StringSplit/);
 });
 
+test('a file of operations uses functions and constants of another, under whatever name', compiling, () => {
+  const directory = mkdtempSync(join(tmpdir(), 'lockstep-operations-'));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const operations = relative(directory, resolve('src/operations')).replaceAll('\\', '/');
+  writeFileSync(join(directory, 'plus-one.ts'), lending);
+  writeFileSync(join(directory, 'user.ts'), borrowing(operations));
+  const script = new Scripts(compileOperations(directory)).of('user.both').text;
+  expect(script).toContain('local plus_one_by = 1');
+  expect(script).toContain('function plus_one_next(');
+  expect(script).not.toContain('function plus_one_unused(');
+  expect(script).toMatch(/plus_one_next\(\s*plus_one_next\(#keys\)\s*\)/);
+});
+
+const lending = `
+export const by = 1;
+export function next(integer: number): number {
+  return integer + by;
+}
+export function unused(): number {
+  return by;
+}
+`;
+
+const borrowing = (operations: string): string => `
+import type { BatchOperation } from '${operations}/tx.ts';
+import * as plus from './plus-one.ts';
+import { next as after } from './plus-one.ts';
+export const both: BatchOperation<number> = {
+  name: 'user.both',
+  batch: true,
+  step(tx, keys, args) {
+    return plus.next(after(keys.length));
+  },
+};
+`;
+
 /** An operation that takes a text apart by JavaScript's own means. */
 const splitting = (operations: string): string => `
 import type { BatchOperation } from '${operations}/tx.ts';
@@ -85,14 +121,15 @@ describe.runIf(hasRedisServer)('in a real server', () => {
 
   test('every script loads', async () => {
     const client = server.connect();
-    for (const script of scriptsOf(lua).values()) {
-      expect(await client.script('LOAD', script)).toMatch(/^[0-9a-f]{40}$/);
+    const scripts = operationScripts();
+    for (const operation of scripts.operations()) {
+      expect(await client.script('LOAD', scripts.of(operation).text), operation).toMatch(/^[0-9a-f]{40}$/);
     }
   });
 
   test('a server that forgot a script gets it again', async () => {
     const client = server.connect();
-    const { run } = redisRunner(client);
+    const { run } = redisRunner(sendingBy(client));
     await client.script('FLUSH');
     expect(await run(add, { counter: 'c' }, { by: 2 })).toEqual(['ok', '2']);
     await client.script('FLUSH');
@@ -102,7 +139,7 @@ describe.runIf(hasRedisServer)('in a real server', () => {
   test('a key of another type is WRONG_KIND, and named', async () => {
     const client = server.connect();
     await client.rpush('list', 'a');
-    const refused = redisRunner(client).run(get, { counter: 'list' }, {});
+    const refused = redisRunner(sendingBy(client)).run(get, { counter: 'list' }, {});
     await expect(refused).rejects.toMatchObject({ code: 'WRONG_KIND', details: { keys: ['list'] } });
   });
 });

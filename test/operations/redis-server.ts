@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
+import type { SendScript } from '../../src/engines/redis/runner.ts';
 
 export interface RedisServer {
   /** One more connection; closed with the server. */
@@ -50,6 +51,18 @@ export async function startRedisServer(): Promise<RedisServer> {
     throw error;
   }
   return { connect, stop };
+}
+
+/** Sends scripts over a connection, as `redisRunner` asks for it. */
+export function sendingBy(client: Redis): SendScript {
+  return async ({ sha, text }, keys, rest) => {
+    try {
+      return await client.evalsha(sha, keys, ...rest);
+    } catch (error) {
+      if (!(error as Error).message.includes('NOSCRIPT')) throw error;
+      return client.eval(text, keys, ...rest);
+    }
+  };
 }
 
 /** A pipe closes however this process ends, by kill -9 too: no server stays behind. */

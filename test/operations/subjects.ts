@@ -1,12 +1,13 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { compileOperations, operationsLua } from '../../scripts/lua/compile.ts';
+import { compileOperations } from '../../scripts/lua/compile.ts';
 import { type Clock, systemClock } from '../../src/base/clock.ts';
 import type { Doorbell, Engine } from '../../src/engines/engine.ts';
 import { memoryEngine } from '../../src/engines/memory.ts';
-import { Scripts, redisRunner } from '../../src/engines/redis/runner.ts';
-import type { RedisServer } from './redis-server.ts';
+import { redisRunner } from '../../src/engines/redis/runner.ts';
+import { Scripts } from '../../src/engines/redis/scripts.ts';
+import { type RedisServer, sendingBy } from './redis-server.ts';
 
 /** A store as the tests of operations see it. */
 export interface Subject extends Pick<Engine, 'run' | 'runBatch'> {
@@ -77,7 +78,7 @@ export function redisSubject(server: RedisServer, clock?: HandClock, change = (l
   const inboxes = new Map<string, (text: string) => void>();
   subscriber.on('message', (channel: string, text: string) => inboxes.get(channel)?.(text));
   const scripts = `${change(readFileSync('src/engines/redis/operations.lua', 'utf8'))}\n${verbsLua()}`;
-  const runner = redisRunner(client, new Scripts(clock === undefined ? scripts : onHandClock(scripts)));
+  const runner = redisRunner(sendingBy(client), new Scripts(clock === undefined ? scripts : onHandClock(scripts)));
   let sentUs = 0;
 
   /** Commands of one connection run in order, so that the script that follows sees this time. */
@@ -116,41 +117,50 @@ let compiledVerbs: string | undefined;
 
 /** The operations for tests, by the compiler of the real ones. */
 function verbsLua(): string {
-  compiledVerbs ??= operationsLua(compileOperations(resolve(import.meta.dirname, 'verbs')));
+  compiledVerbs ??= compileOperations(resolve(import.meta.dirname, 'verbs'));
   return compiledVerbs;
 }
 
 const timeKey = 'test:now';
 
 /**
- * Redis has no clock that a test could hold. So the four verbs that touch time are replaced: expiries are written
+ * Redis has no clock that a test could hold. So the commands that touch time are replaced: expiries are written
  * three thousand years late, out of reach of the server's own clock, and judged by Redis's rule (over when the
  * millisecond after the last one begins) at the time of the test. What remains of the script is as it is published.
  */
 function onHandClock(scripts: string): string {
-  return scripts.replaceAll(/^local operation = table/gm, `${handClockLua}\n$&`);
+  return scripts.replace(/^--==\[ tx \]==\n/m, `$&\n${handClockLua}\n`);
 }
 
 const handClockLua = `
-do
+local redis = (function(server)
   local late = 1e14
-  local nowUs = tonumber(redis.call('GET', '${timeKey}'))
+  local nowUs = tonumber(server.call('GET', '${timeKey}'))
   local nowMs = math.floor(nowUs / 1000)
   for _, key in ipairs(KEYS) do
-    local at = redis.call('PEXPIRETIME', key)
-    if at > 0 and nowMs > at - late then redis.call('DEL', key) end
+    local at = server.call('PEXPIRETIME', key)
+    if at > 0 and nowMs > at - late then server.call('DEL', key) end
   end
   local function atMs(ms)
-    if ms < 1 then error('ms must be a whole number of at least 1') end
     return string.format('%.0f', nowMs + ms + late)
   end
-  function tx:nowUs() return nowUs end
-  function tx:pexpire(key, ms) return redis.call('PEXPIREAT', key, atMs(ms)) end
-  function tx:setPx(key, value, ms) redis.call('SET', key, value, 'PXAT', atMs(ms)) end
-  function tx:pttl(key)
-    local at = redis.call('PEXPIRETIME', key)
+  local commands = {}
+  function commands.TIME() return {math.floor(nowUs / 1000000), nowUs % 1000000} end
+  function commands.PEXPIRE(key, ms) return server.call('PEXPIREAT', key, atMs(ms)) end
+  function commands.SET(key, value, px, ms)
+    if px == nil then return server.call('SET', key, value) end
+    assert(px == 'PX')
+    return server.call('SET', key, value, 'PXAT', atMs(ms))
+  end
+  function commands.PTTL(key)
+    local at = server.call('PEXPIRETIME', key)
     if at < 0 then return at end
     return at - late - nowMs
   end
-end
+  return {sha1hex = server.sha1hex, call = function(name, ...)
+    local command = commands[name]
+    if command ~= nil then return command(...) end
+    return server.call(name, ...)
+  end}
+end)(redis)
 `;

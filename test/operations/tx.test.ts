@@ -533,7 +533,9 @@ describe.runIf(hasRedisServer)('the verbs of time, on a server with its own cloc
   test('its time is that of the day, in µs, and stands still within a step', async () => {
     const before = Date.now();
     const [same, ttl, nowUs] = await subject.runBatch(still, ['k'], []);
-    expect([same, ttl]).toEqual([1, 1_000]);
+    expect(same).toBe(1);
+    expect(ttl).toBeGreaterThan(900); // a server before 7.2 counts on within a script
+    expect(ttl).toBeLessThanOrEqual(1_000);
     expect(nowUs).toBeGreaterThanOrEqual((before - 1) * 1_000);
     expect(nowUs).toBeLessThanOrEqual((Date.now() + 1) * 1_000);
   });

@@ -5,10 +5,10 @@ import { renewOnThisThread, threadStore } from '../keeper/thread.ts';
 import type { ClientRecipe } from './client.ts';
 import { clientsFrom } from './clients.ts';
 import { openLink, scriptedBy } from './redis.ts';
-import { operationScripts } from './runner.ts';
+import { operationScripts } from './scripts.ts';
 
 const scripts = operationScripts();
-const link = openLink(await clientsFrom(threadStore<ClientRecipe>()), scripts, limits.redisRenewMs);
+const link = openLink(await clientsFrom(threadStore<ClientRecipe>()), limits.redisRenewMs);
 const { runBatch } = scriptedBy(link, scripts);
 while (!(await isUp())); // until then the holder renews by itself
 // The event loop stands still between renewals, so that a connection that ended meanwhile is only found by using it.

@@ -1,6 +1,7 @@
 import { limits } from '../../base/limits.ts';
 import { type RedisClients, type RedisConnection, ReplyError } from './client.ts';
 import { closedError, unavailable } from './failure.ts';
+import type { Script } from './scripts.ts';
 
 export interface LinkOptions {
   /** A command without an answer for this long is `UNAVAILABLE`, and its connection given up: ms. */
@@ -13,8 +14,8 @@ export interface LinkOptions {
 
 interface Command {
   args: readonly string[];
-  /** What to send instead when the server does not know the script. */
-  spare: (() => readonly string[]) | undefined;
+  /** What `args` are for; absent where they are the whole command. */
+  script: Script | undefined;
   /** Monotonic ms. */
   readonly sinceMs: number;
   sentMs: number;
@@ -45,6 +46,8 @@ export class Link {
   readonly #sent: Set<Command> = new Set();
   /** Answered by a refusal that asks for another try. Nothing is sent until all that was sent is answered. */
   #refused: Command[] = [];
+  /** The scripts whose text this connection has sent, by their SHA-1. */
+  readonly #brought: Set<string> = new Set();
   #pauseMs = 0;
   /** Why the server can't be used, and since when: monotonic ms. */
   #down: { reason: Error; sinceMs: number } | undefined;
@@ -69,7 +72,16 @@ export class Link {
     return this.#clients.name;
   }
 
-  command(args: readonly string[], spare?: () => readonly string[]): Promise<unknown> {
+  command(args: readonly string[]): Promise<unknown> {
+    return this.#ask(args, undefined);
+  }
+
+  /** Runs a script: by its name, if this connection brought its text before. `args`: how many keys, keys, arguments. */
+  script(script: Script, args: readonly string[]): Promise<unknown> {
+    return this.#ask(args, script);
+  }
+
+  #ask(args: readonly string[], script: Script | undefined): Promise<unknown> {
     if (this.#closing !== undefined) return Promise.reject(closedError(this.name));
     const sinceMs = nowMs();
     const down = this.#down;
@@ -77,7 +89,7 @@ export class Link {
       return Promise.reject(unavailable(this.name, down.reason, 'no'));
     }
     return new Promise((resolve, reject) => {
-      const command: Command = { args, spare, sinceMs, sentMs: 0, settled: false, resolve, reject };
+      const command: Command = { args, script, sinceMs, sentMs: 0, settled: false, resolve, reject };
       this.#began();
       if (this.#ready && this.#line.length === 0) this.#send(this.#connection!, command);
       else this.#line.push(command);
@@ -116,7 +128,7 @@ export class Link {
     if (command.settled) return;
     command.sentMs = nowMs();
     this.#sent.add(command);
-    connection.command(command.args).then(
+    connection.command(this.#wordsOf(command)).then(
       (reply) => {
         this.#sent.delete(command);
         this.#putOff = undefined;
@@ -125,6 +137,13 @@ export class Link {
       },
       (error: Error) => this.#failed(connection, command, error),
     );
+  }
+
+  #wordsOf({ args, script }: Command): readonly string[] {
+    if (script === undefined) return args;
+    if (this.#brought.has(script.sha)) return ['EVALSHA', script.sha, ...args];
+    this.#brought.add(script.sha);
+    return ['EVAL', script.text, ...args];
   }
 
   #failed(connection: RedisConnection, command: Command, error: Error): void {
@@ -143,10 +162,8 @@ export class Link {
   #mayTryAgain(command: Command, error: ReplyError): boolean {
     if (command.settled) return false;
     const { word } = error;
-    if (word === 'NOSCRIPT' && command.spare !== undefined) {
-      command.args = command.spare();
-      command.spare = undefined;
-    } else if (word === 'LOADING' || word === 'TRYAGAIN') {
+    if (word === 'NOSCRIPT' && command.script !== undefined) this.#brought.delete(command.script.sha);
+    else if (word === 'LOADING' || word === 'TRYAGAIN') {
       this.#pauseMs = limits.redisAgainMs;
       this.#putOff = error;
     } else return false;
@@ -289,6 +306,7 @@ export class Link {
   #begin(connection: RedisConnection): void {
     this.#connecting = undefined;
     this.#connection = connection;
+    this.#brought.clear();
     this.#down = undefined;
     this.#pauseMs = 0;
     this.#drain();

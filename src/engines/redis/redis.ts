@@ -7,7 +7,8 @@ import { unavailable } from './failure.ts';
 import { openInbox } from './inbox.ts';
 import { redisKeepers } from './keeper.ts';
 import { Link } from './link.ts';
-import { type Scripts, operationScripts, redisRunner } from './runner.ts';
+import { redisRunner } from './runner.ts';
+import { operationScripts, type Scripts } from './scripts.ts';
 import { checkServer } from './server-check.ts';
 
 export interface RedisOptions {
@@ -29,7 +30,7 @@ export interface RedisOptions {
 export async function redisEngine(options: RedisOptions): Promise<Engine> {
   const { clients, commandMs = limits.redisCommandMs, onWarning } = options;
   const scripts = operationScripts();
-  const link = openLink(clients, scripts, commandMs);
+  const link = openLink(clients, commandMs);
   try {
     await asked(link.name, link.command(['PING']));
     if (onWarning !== undefined) for (const warning of await checkServer(link)) onWarning(warning);
@@ -78,28 +79,14 @@ export async function redisEngine(options: RedisOptions): Promise<Engine> {
   };
 }
 
-/** A connection on which operations run: it brings the scripts to the server first. */
-export function openLink(clients: RedisClients, scripts: Scripts, commandMs: number): Link {
-  return new Link(clients, {
-    commandMs,
-    async prepare(connection) {
-      // Without waiting: where that is not allowed, the text of a script goes with its first step.
-      for (const text of scripts.texts()) connection.command(['SCRIPT', 'LOAD', text]).catch(() => {});
-    },
-  });
+/** A connection on which operations run. */
+export function openLink(clients: RedisClients, commandMs: number): Link {
+  return new Link(clients, { commandMs, prepare: () => Promise.resolve() });
 }
 
 /** `run` and `runBatch` of an engine, over a connection. */
 export function scriptedBy(link: Link, scripts: Scripts): Pick<Engine, 'run' | 'runBatch'> {
-  const tail = (keys: number, rest: readonly string[]): string[] => [String(keys), ...rest];
-  const runner = redisRunner(
-    {
-      evalsha: (sha, keys, ...rest) =>
-        link.command(['EVALSHA', sha, ...tail(keys, rest)], () => ['EVAL', scripts.textOf(sha), ...tail(keys, rest)]),
-      eval: (text, keys, ...rest) => link.command(['EVAL', text, ...tail(keys, rest)]),
-    },
-    scripts,
-  );
+  const runner = redisRunner((script, keys, rest) => link.script(script, [String(keys), ...rest]), scripts);
   return {
     run: (operation, keys, args) => asked(link.name, runner.run(operation, keys, args)),
     runBatch: (operation, keys, args) => asked(link.name, runner.runBatch(operation, keys, args)),

@@ -1,29 +1,17 @@
 -- `Tx` (src/operations/tx.ts) for scripts inside Redis: the contract of each verb is written there.
--- scripts/lua.ts puts the chunks that a script uses, divided by empty lines, in front of its operations.
+-- A verb of one line is put in the place of its calls by `npm run lua`; the others, divided by empty lines, stand in front
+-- of the scripts that use them.
 
 local tx = {}
 
--- Redis gives false where there is nothing. The operations, like TypeScript, know only nil.
-local function found(reply)
-  return reply or nil
-end
+-- Redis gives false where there is nothing. The operations, like TypeScript, know only nil: hence `or nil`.
 
--- Lua would print 1e+15.
-local function decimal(integer)
-  return string.format('%.0f', integer)
-end
-
--- For scores: integers of up to 2^53 are written as such, and everything comes back exactly.
-local function exact(number)
-  return string.format('%.17g', number)
-end
-
--- PEXPIRE of 0 deletes the key: a lease that was asked to live on would be gone.
+-- In full: Lua would print 1e+15. PEXPIRE of 0 deletes the key: a lease that was asked to live on would be gone.
 local function lifetime(ms)
   if not (ms >= 1 and ms % 1 == 0) then
     error('ms must be a whole number of at least 1')
   end
-  return decimal(ms)
+  return string.format('%.0f', ms)
 end
 
 local startedUs
@@ -57,7 +45,7 @@ function tx:pttl(key)
 end
 
 function tx:get(key)
-  return found(redis.call('GET', key))
+  return redis.call('GET', key) or nil
 end
 
 function tx:set(key, value)
@@ -69,7 +57,7 @@ function tx:setPx(key, value, ms)
 end
 
 function tx:hget(key, field)
-  return found(redis.call('HGET', key, field))
+  return redis.call('HGET', key, field) or nil
 end
 
 function tx:hexists(key, field)
@@ -101,11 +89,11 @@ function tx:rpush(key, element)
 end
 
 function tx:lpop(key)
-  return found(redis.call('LPOP', key))
+  return redis.call('LPOP', key) or nil
 end
 
 function tx:rpop(key)
-  return found(redis.call('RPOP', key))
+  return redis.call('RPOP', key) or nil
 end
 
 function tx:llen(key)
@@ -141,7 +129,7 @@ function tx:scard(key)
 end
 
 function tx:spop(key)
-  return found(redis.call('SPOP', key))
+  return redis.call('SPOP', key) or nil
 end
 
 function tx:sunion(keys)
@@ -156,12 +144,13 @@ function tx:sdiff(keys)
   return redis.call('SDIFF', unpack(keys))
 end
 
+-- Scores in 17 digits: integers of up to 2^53 are written as such, and everything comes back exactly.
 function tx:zadd(key, score, member)
-  return redis.call('ZADD', key, exact(score + 0), member)
+  return redis.call('ZADD', key, string.format('%.17g', score + 0), member)
 end
 
 function tx:zaddNew(key, score, member)
-  return redis.call('ZADD', key, 'NX', exact(score + 0), member)
+  return redis.call('ZADD', key, 'NX', string.format('%.17g', score + 0), member)
 end
 
 function tx:zrem(key, member)
@@ -169,7 +158,7 @@ function tx:zrem(key, member)
 end
 
 function tx:zincrby(key, by, member)
-  return tonumber(redis.call('ZINCRBY', key, exact(by), member))
+  return tonumber(redis.call('ZINCRBY', key, string.format('%.17g', by), member))
 end
 
 function tx:zscore(key, member)
@@ -178,7 +167,7 @@ function tx:zscore(key, member)
 end
 
 function tx:zrank(key, member)
-  return found(redis.call('ZRANK', key, member))
+  return redis.call('ZRANK', key, member) or nil
 end
 
 function tx:zcard(key)
@@ -190,19 +179,19 @@ function tx:zrange(key, from, to)
 end
 
 function tx:zrangeByScore(key, from, to, limit)
-  return redis.call('ZRANGEBYSCORE', key, exact(from), exact(to), 'LIMIT', 0, limit)
+  return redis.call('ZRANGEBYSCORE', key, string.format('%.17g', from), string.format('%.17g', to), 'LIMIT', '0', limit)
 end
 
 function tx:zrevrangeByScore(key, to, from, limit)
-  return redis.call('ZREVRANGEBYSCORE', key, exact(to), exact(from), 'LIMIT', 0, limit)
+  return redis.call('ZREVRANGEBYSCORE', key, string.format('%.17g', to), string.format('%.17g', from), 'LIMIT', '0', limit)
 end
 
 function tx:zcount(key, from, to)
-  return redis.call('ZCOUNT', key, exact(from), exact(to))
+  return redis.call('ZCOUNT', key, string.format('%.17g', from), string.format('%.17g', to))
 end
 
 function tx:zbefore(key, score)
-  return redis.call('ZREVRANGEBYSCORE', key, '(' .. exact(score), '-inf', 'LIMIT', 0, 1)[1]
+  return redis.call('ZREVRANGEBYSCORE', key, '(' .. string.format('%.17g', score), '-inf', 'LIMIT', '0', '1')[1]
 end
 
 -- The inbox of a session is the channel lockstep:SESSION. PUBLISH counts who listens: nobody means that it is dead.
@@ -211,24 +200,22 @@ function tx:wake(session, message)
   return redis.call('PUBLISH', 'lockstep:' .. session, message) > 0
 end
 
+-- Lua would print 1e+15.
 function tx:text(integer)
-  return decimal(integer)
+  return string.format('%.0f', integer)
 end
 
 -- Only the one canonical way to write it; '-0' is not.
 function tx:integer(text)
-  if not string.find(text, '^-?%d+$') then
-    return nil
-  end
   local integer = tonumber(text)
-  if integer > 2 ^ 53 - 1 or integer < -(2 ^ 53 - 1) or text == '-0' or decimal(integer) ~= text then
+  if integer == nil or integer > 2 ^ 53 - 1 or integer < -(2 ^ 53 - 1) then
     return nil
   end
-  return integer
+  return text ~= '-0' and string.format('%.0f', integer) == text and integer or nil
 end
 
 function tx:decimal(number)
-  return exact(number)
+  return string.format('%.17g', number)
 end
 
 function tx:number(text)

@@ -1,0 +1,92 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+
+/** A script as a server gets it. */
+export interface Script {
+  readonly text: string;
+  /** What EVALSHA calls it: the SHA-1 of its text, in hexadecimal. */
+  readonly sha: string;
+}
+
+/** Something that a script may need: a verb, or a function of an operation's file. */
+interface Definition {
+  readonly lua: string;
+  /** What it needs itself: names of other definitions, among other words. */
+  readonly words: ReadonlySet<string>;
+  /** Declared before all: functions may call each other. Absent for a verb, which is a member of `tx`. */
+  readonly declared?: string;
+}
+
+/**
+ * The scripts of a file such as operations.lua: one an operation, with what that one needs and nothing else, since a
+ * server makes all functions of a script anew each time that it runs.
+ */
+export class Scripts {
+  readonly #definitions: Map<string, Definition> = new Map();
+  readonly #calls: Map<string, string> = new Map();
+  readonly #scripts: Map<string, Script> = new Map();
+
+  constructor(lua: string) {
+    const sections = lua.split(/^--==\[ ([\w.-]+) \]==\n/m).slice(1);
+    for (let i = 0; i < sections.length; i += 2) {
+      const [name, text] = [sections[i]!, sections[i + 1]!.trim()];
+      if (name.includes('.')) this.#calls.set(name, text);
+      else for (const chunk of text.split(/\n\n+(?=\S)/)) this.#define(chunk);
+    }
+  }
+
+  /** The script of an operation, by its name. */
+  of(operation: string): Script {
+    const known = this.#scripts.get(operation);
+    if (known !== undefined) return known;
+    const text = this.#assemble(this.#calls.get(operation)!);
+    const script = { text, sha: createHash('sha1').update(text).digest('hex') };
+    this.#scripts.set(operation, script);
+    return script;
+  }
+
+  operations(): string[] {
+    return [...this.#calls.keys()];
+  }
+
+  #define(chunk: string): void {
+    const code = chunk.replaceAll(/^\s*--.*\n/gm, '');
+    const [, local, name] = /^(local )?(?:function )?(?:tx:)?(\w+)/.exec(code) ?? [];
+    if (name === undefined || name === 'tx') return;
+    const isVerb = code.startsWith('function tx:');
+    const stands = isVerb || local !== undefined;
+    this.#definitions.set(isVerb ? `tx:${name}` : name, {
+      lua: code,
+      words: new Set(wordsOf(code)),
+      ...(stands ? {} : { declared: name }),
+    });
+  }
+
+  #assemble(call: string): string {
+    const needed = new Set<string>();
+    const need = (words: Iterable<string>): void => {
+      for (const word of words) {
+        const definition = this.#definitions.get(word);
+        if (definition === undefined || needed.has(word)) continue;
+        needed.add(word);
+        need(definition.words);
+      }
+    };
+    need(wordsOf(call));
+    const parts = [...this.#definitions].filter(([name]) => needed.has(name)).map(([, definition]) => definition);
+    const functions = parts.filter((part) => part.declared !== undefined);
+    const others = parts.filter((part) => part.declared === undefined);
+    const head = functions.length === 0 ? [] : [`local ${functions.map((part) => part.declared).join(', ')}`];
+    return ['local tx = {}', ...head, ...[...others, ...functions].map(({ lua }) => lua), call].join('\n');
+  }
+}
+
+/** All that may be the name of a definition. */
+function wordsOf(lua: string): Iterable<string> {
+  return lua.match(/(?:tx:)?\w+/g)!;
+}
+
+/** The scripts that are published. */
+export function operationScripts(): Scripts {
+  return new Scripts(readFileSync(new URL('./operations.lua', import.meta.url), 'utf8'));
+}
