@@ -240,11 +240,13 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
     this.#ask.send();
   }
 
-  /** Mail says that the lock is ours. Told twice, or after the ask was given up: then nobody may keep it. */
+  /** Mail says that the lock is ours. After the ask was given up nobody may keep it. */
   #pushed(owner: string, waitedMs: number): void {
-    if (this.#hold?.owner === owner || this.#ask?.pushed(owner, waitedMs) === true) return;
     const token = tokenOf(owner);
-    if (token !== undefined) this.session.inBackground(leaveLine(this.session, this.keys, token.text));
+    // Told twice; or late, of a grant that ran out unheard before the same ask was granted anew.
+    if (this.#hold !== undefined && token?.text === tokenOf(this.#hold.owner)?.text) return;
+    if (token === undefined || this.#ask?.pushed(owner, waitedMs) === true) return;
+    this.session.inBackground(leaveLine(this.session, this.keys, token.text));
   }
 
   #wanted(): void {
