@@ -9,7 +9,7 @@ export type { Lease, ReleaseRequest } from './primitives/lease.ts';
 export type { LeaseSet } from './primitives/lock-all.ts';
 export type { CycleStep } from './primitives/deadlock.ts';
 export type { LockHolder, LockInspection, LockWaiter } from './primitives/inspection.ts';
-export type { Counter } from './primitives/counter.ts';
+export type { Counter, CounterOptions } from './primitives/counter.ts';
 export type { WriteOptions } from './primitives/guard.ts';
 export type { SharedMap } from './primitives/map.ts';
 export type { SessionInfo } from './session/session.ts';

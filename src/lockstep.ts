@@ -2,7 +2,7 @@ import { checkName, type SpaceKeys } from './base/names.ts';
 import { checkOptions } from './base/options.ts';
 import type { ValueOptions } from './base/codec.ts';
 import { invalidArgument } from './base/errors.ts';
-import { createCounter, type Counter } from './primitives/counter.ts';
+import { createCounter, type Counter, type CounterOptions } from './primitives/counter.ts';
 import { Handles } from './primitives/handles.ts';
 import { inspectLock, type LockInspection } from './primitives/inspection.ts';
 import { lockAll, lockAllOptions, type LeaseSet } from './primitives/lock-all.ts';
@@ -26,7 +26,8 @@ export interface Lockstep extends AsyncDisposable {
    */
   lockAll(names: readonly string[], options?: AcquireOptions & LeaseOptions): Promise<LeaseSet>;
   /** An integer that everybody counts with, exactly. */
-  counter(name: string): Counter;
+  counter(name: string, options: CounterOptions<bigint> & { bigint: true }): Counter<bigint>;
+  counter(name: string, options?: CounterOptions): Counter;
   /** A map from text to values: JSON, typed by a schema if one is given. */
   map<V = unknown>(name: string, options?: ValueOptions<V>): SharedMap<V>;
   /** The locks that are held now, page by page, in no order. */
@@ -42,7 +43,7 @@ export interface Lockstep extends AsyncDisposable {
 
 export function createLockstep(session: Session): Lockstep {
   const { keys, space } = session;
-  const counters = new Handles<Counter>();
+  const counters = new Handles<AnyCounter>();
   handleUnexpectedMail(session);
 
   return {
@@ -55,9 +56,13 @@ export function createLockstep(session: Session): Lockstep {
       const locks = (names as readonly string[]).map((name) => lockName(keys, name, undefined));
       return lockAll(session, locks, options);
     },
-    counter(name) {
+    counter(name: string, options: CounterOptions | CounterOptions<bigint> = {}) {
       checkName('counter name', name);
-      return counters.of(name, () => createCounter(session.engine, name, keys.counter(name)));
+      checkOptions('the options of counter', options, counterOptions);
+      const { min, max, bigint } = options;
+      const make = (): AnyCounter =>
+        createCounter<number>(session.engine, name, keys.counter(name), options as CounterOptions);
+      return counters.of(`${bigint} ${min} ${max} ${name}`, make) as Counter & Counter<bigint>;
     },
     map(name, options = {}) {
       checkName('map name', name);
@@ -71,6 +76,9 @@ export function createLockstep(session: Session): Lockstep {
   };
 }
 
+type AnyCounter = Counter | Counter<bigint>;
+
+const counterOptions: ReadonlySet<string> = new Set(['min', 'max', 'bigint']);
 const mapOptions: ReadonlySet<string> = new Set(['schema', 'codec']);
 
 function lockName(keys: SpaceKeys, name: string, key: string | undefined): LockName {

@@ -15,6 +15,8 @@ export const limits = {
   valueLengthMax: 16_777_216,
   /** Deepest nesting of a value: levels. */
   valueDepthMax: 500,
+  /** Adds to a counter that go one by one in one step, where not all of them fit. */
+  addsPerStep: 1_000,
   /** Entries of a map that are read at once while it is iterated. */
   entriesPerPage: 200,
 

@@ -4,12 +4,15 @@ import type { Tx } from '../operations/tx.ts';
 /** The verbs of `Tx` for text and numbers, for the engines that run operations in the process. */
 export const textVerbs: Pick<
   Tx,
-  'text' | 'integer' | 'decimal' | 'number' | 'part' | 'rest' | 'startsWith' | 'sha1hex'
+  'text' | 'integer' | 'within' | 'decimal' | 'number' | 'part' | 'rest' | 'startsWith' | 'sha1hex'
 > = {
   text: (integer) => String(integer),
   integer(text) {
     const value = /^-?\d+$/.test(text) ? Number(text) : Number.NaN;
     return Number.isSafeInteger(value) && String(value) === text ? value : undefined;
+  },
+  within(text, from, to) {
+    return canonical.test(text) && isAtMost(from, text) && isAtMost(text, to);
   },
   decimal,
   number: (text) => Number(text === 'inf' || text === '-inf' ? text.replace('inf', 'Infinity') : text),
@@ -55,4 +58,14 @@ function decimal(number: number): string {
 
 function withoutZeros(text: string): string {
   return text.replace(/\.?0*$/, '');
+}
+
+const canonical = /^(?:0|-?[1-9]\d*)$/;
+
+/** a <= b, for integers of any size, without making numbers of them. */
+function isAtMost(a: string, b: string): boolean {
+  const negative = a.startsWith('-');
+  if (negative !== b.startsWith('-')) return negative;
+  if (a.length !== b.length) return a.length < b.length !== negative;
+  return negative ? a >= b : a <= b;
 }

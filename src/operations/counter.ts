@@ -1,57 +1,102 @@
 /**
- * A counter: an integer of at most 2^53 - 1 in size, either sign; absent = 0.
+ * A counter: an integer of 64 bits, either sign; absent = 0.
  *
  *   counter  string  the value in decimal
  *
- * - Values come back as text: clients of Redis are known to misread integers close to 2^53 (ioredis 6.0, by one).
- * - A step either does all that it was asked, or leaves the counter as it was.
+ * - Values and what is added go as text: Lua's numbers are exact up to 2^53 only, and clients of Redis are known to
+ *   misread integers close to that (ioredis 6.0, by one).
+ * - The caller says between which values the counter must be for a step to be exact and within the caller's bounds;
+ *   else nothing is written. So no sum is ever computed but by the store's own INCRBY.
  */
-import type { Operation } from './tx.ts';
+import { guarded } from './guard.ts';
+import type { BatchOperation, Operation, Tx } from './tx.ts';
 
 export interface CounterKeys {
   counter: string;
 }
 
-/** `refused`: not an integer in the store, or the sum would not be exact. */
-export type CounterReply = readonly ['ok', value: string] | readonly ['refused', stored: string];
+export interface GuardedCounterKeys {
+  counter: string;
+  /** Any key of the space where there is no guard. */
+  guard: string;
+}
+
+/** The value must be an integer with `from` <= value <= `to`. */
+export interface CounterRange {
+  from: string;
+  to: string;
+}
+
+/** `refused`: the value that the store holds is not between `from` and `to`. */
+export type CounterAnswer = readonly [verdict: 'ok' | 'refused', value: string];
+/** `lost`: the guard's lease is over. */
+export type CounterReply = CounterAnswer | readonly [verdict: 'lost', value: ''];
 
 /** Adds `by`: the new value. */
-export const add: Operation<CounterKeys, { by: number }, CounterReply> = {
+export const add: Operation<GuardedCounterKeys, CounterRange & { by: string; owner: string }, CounterReply> = {
   name: 'counter.add',
-  keys: ['counter'],
-  args: { by: 'integer' },
+  keys: ['counter', 'guard'],
+  args: { by: 'text', from: 'text', to: 'text', owner: 'text' },
   step(tx, keys, ask) {
-    const stored = tx.get(keys.counter) ?? '0';
-    const old = tx.integer(stored);
-    if (old === undefined) return ['refused', stored];
-    const value = old + ask.by;
-    if (value > Number.MAX_SAFE_INTEGER || value < -Number.MAX_SAFE_INTEGER) return ['refused', stored];
-    const text = tx.text(value);
-    tx.set(keys.counter, text);
-    return ['ok', text];
+    if (!guarded(tx, keys.guard, ask.owner)) return ['lost', ''];
+    return addWithin(tx, keys.counter, ask.by, ask.from, ask.to);
   },
 };
 
-export const get: Operation<CounterKeys, Record<never, never>, CounterReply> = {
+/**
+ * Adds one after the other, each only if it fits. keys: counter, guard; args: owner, then by, from and to of each.
+ * The reply has a verdict and a value for each, or is ['lost'].
+ */
+export const addEach: BatchOperation<readonly string[]> = {
+  name: 'counter.addEach',
+  batch: true,
+  step(tx, keys, args) {
+    if (!guarded(tx, keys[1]!, args[0]!)) return ['lost'];
+    const replies: string[] = [];
+    for (let i = 1; i + 2 < args.length; i += 3) {
+      const added = addWithin(tx, keys[0]!, args[i]!, args[i + 1]!, args[i + 2]!);
+      replies.push(added[0]);
+      replies.push(added[1]);
+    }
+    return replies;
+  },
+};
+
+export const get: Operation<CounterKeys, CounterRange, CounterAnswer> = {
   name: 'counter.get',
   keys: ['counter'],
-  args: {},
+  args: { from: 'text', to: 'text' },
   readOnly: true,
-  step(tx, keys) {
+  step(tx, keys, ask) {
     const stored = tx.get(keys.counter) ?? '0';
-    return tx.integer(stored) === undefined ? ['refused', stored] : ['ok', stored];
+    return [tx.within(stored, ask.from, ask.to) ? 'ok' : 'refused', stored];
   },
 };
 
-/** Sets the value: the one that it replaces. */
-export const set: Operation<CounterKeys, { value: number }, CounterReply> = {
+/** What a counter is set to; `expected`: only if that is its value now, '' for any. */
+export interface CounterSet extends CounterRange {
+  value: string;
+  expected: string;
+  owner: string;
+}
+
+/** Sets the value: the one that was there, which it replaced unless another was expected. */
+export const set: Operation<GuardedCounterKeys, CounterSet, CounterReply> = {
   name: 'counter.set',
-  keys: ['counter'],
-  args: { value: 'integer' },
+  keys: ['counter', 'guard'],
+  args: { from: 'text', to: 'text', value: 'text', expected: 'text', owner: 'text' },
   step(tx, keys, ask) {
+    if (!guarded(tx, keys.guard, ask.owner)) return ['lost', ''];
     const stored = tx.get(keys.counter) ?? '0';
-    if (tx.integer(stored) === undefined) return ['refused', stored];
-    tx.set(keys.counter, tx.text(ask.value));
+    if (!tx.within(stored, ask.from, ask.to)) return ['refused', stored];
+    if (ask.expected === '' || ask.expected === stored) tx.set(keys.counter, ask.value);
     return ['ok', stored];
   },
 };
+
+/** Adds `by` to a counter between `from` and `to`: ['ok', the new value], or ['refused', what there is]. */
+export function addWithin(tx: Tx, key: string, by: string, from: string, to: string): CounterAnswer {
+  const stored = tx.get(key) ?? '0';
+  if (!tx.within(stored, from, to)) return ['refused', stored];
+  return ['ok', tx.incrby(key, by)];
+}

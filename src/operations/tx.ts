@@ -33,6 +33,11 @@ export interface Tx {
   set(key: string, value: string): void;
   /** SET … PX. `ms` > 0. */
   setPx(key: string, value: string, ms: number): void;
+  /**
+   * INCRBY: the new value. What is there (absent: 0), `by` and the sum are integers of 64 bits, as text; the caller has
+   * made sure of that (`within`). Keeps an expiry.
+   */
+  incrby(key: string, by: string): string;
 
   // Hashes
   hget(key: string, field: string): string | undefined;
@@ -108,6 +113,11 @@ export interface Tx {
   text(integer: number): string;
   /** The integer that a decimal text stands for; undefined where it is not one of less than 2^53 in size. */
   integer(text: string): number | undefined;
+  /**
+   * Whether a text is an integer of any size, written the one canonical way, with `from` <= it <= `to`, which are such
+   * integers.
+   */
+  within(text: string, from: string, to: string): boolean;
   /** Any number as text that stands for exactly it: `%.17g` of C. */
   decimal(number: number): string;
   /** The number that such a text, or JavaScript's own, stands for. Not for any other text. */

@@ -1,100 +1,192 @@
 import { invalidArgument, LockstepError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
 import type { Engine } from '../engines/engine.ts';
 import * as operations from '../operations/counter.ts';
+import { orAmbiguous } from './ambiguous.ts';
+import { type Condition, conditionOf, type WriteOptions } from './guard.ts';
+import { arithmeticOf, type Arithmetic, type Integer } from './integers.ts';
+
+/** What a counter counts, and how far. */
+export interface CounterOptions<N extends Integer = number> {
+  /** An add that would get below is refused; at most 0. Default: -(2^53 - 1); of bigints -2^63. */
+  min?: N;
+  /** An add that would get beyond is refused; at least 0. Default: 2^53 - 1; of bigints 2^63 - 1. */
+  max?: N;
+  /** Counts in bigints of 64 bits. */
+  bigint?: N extends bigint ? true : false;
+}
 
 /**
- * An integer of at most 2^53 - 1 in size that everybody counts with; 0 where nobody did.
+ * An integer that everybody counts with; 0 where nobody did.
  *
- * Calls of one process take effect in the order in which they were made. All reject with `INVALID_VALUE` when the
- * store holds something else than such an integer, and with `UNAVAILABLE` or `CLOSED`.
+ * Calls on one handle take effect in the order in which they were made. All reject with `INVALID_VALUE` when the store
+ * holds something else than such an integer, and with `UNAVAILABLE` or `CLOSED`; those that write also with
+ * `LEASE_LOST` where their guard is over, and with `AMBIGUOUS` where the connection to a server was lost before the
+ * reply: the write may have happened, and is not sent again.
  */
-export interface Counter {
+export interface Counter<N extends Integer = number> {
   readonly name: string;
   /**
    * Adds `by` (default 1) and resolves to the value right after that: no two adds of 1 get the same, in any process.
-   * Rejects with `INVALID_VALUE`, and adds nothing, where the sum would go beyond 2^53 - 1 in size.
+   * Rejects with `INVALID_VALUE`, and adds nothing, where the sum would be beyond `min` or `max`. What is beyond already
+   * (someone else has other bounds, or none) may come nearer.
    */
-  add(by?: number): Promise<number>;
-  get(): Promise<number>;
-  /** Sets the value; resolves to the one that it replaced. */
-  set(value: number): Promise<number>;
+  add(by?: N, options?: WriteOptions): Promise<N>;
+  /** As `add`, but resolves to undefined where the sum would be beyond `min` or `max`. */
+  tryAdd(by?: N, options?: WriteOptions): Promise<N | undefined>;
+  get(): Promise<N>;
+  /** Sets the value, which is between `min` and `max`; resolves to the one that it replaced. */
+  set(value: N, options?: WriteOptions): Promise<N>;
+  /** Sets the value to 0; resolves to the one that was there: nothing that was counted is lost in between. */
+  getAndReset(options?: WriteOptions): Promise<N>;
+  /** Sets the value to `value` if it is `expected`; true if it was. */
+  compareAndSet(expected: N, value: N, options?: WriteOptions): Promise<boolean>;
 }
 
 /**
  * The counter at `key`. One handle is to be shared by all of a session: calls that are made while a step is on its way
- * are summed up and go together in the next.
+ * are summed up and go together in the next. Throws `INVALID_ARGUMENT` for bounds that are none.
  */
-export function createCounter(engine: Engine, name: string, key: string): Counter {
-  return new CoalescedCounter(engine, name, { counter: key });
+export function createCounter<N extends Integer = number>(
+  engine: Engine,
+  name: string,
+  key: string,
+  options: CounterOptions<NoInfer<N>> = {},
+): Counter<N> {
+  const integers = arithmeticOf<N>(options.bigint);
+  return new CoalescedCounter(engine, name, key, integers, boundsOf(integers, options));
+}
+
+/** What the counter's value may be. */
+interface Bounds<N> {
+  readonly min: N;
+  readonly max: N;
 }
 
 /** Calls that go to the store as one step. */
-interface Batch {
+interface Batch<N> {
   /** What each call adds; 0 for a `get`. */
-  readonly parts: number[];
-  sum: number;
-  /** How far the sums of the first parts get from 0. */
-  reach: number;
+  readonly parts: N[];
+  sum: N;
+  /** The lowest and the highest sum that the first parts come to by a subtraction, and by an addition. */
+  low: N;
+  high: N;
   /** Only calls of `get`. */
   reading: boolean;
-  readonly outcome: Promise<Outcome>;
+  readonly condition: Condition | undefined;
+  readonly outcome: Promise<Outcome<N>>;
 }
 
 /** The value before the batch, to which each call adds the sum up to itself; or what each call gets. */
-type Outcome = number | readonly (number | LockstepError)[];
+type Outcome<N> = { before: N } | { each: readonly (N | LockstepError)[] };
 
-class CoalescedCounter implements Counter {
+class CoalescedCounter<N extends Integer> implements Counter<N> {
   readonly name: string;
   readonly #engine: Engine;
-  readonly #keys: operations.CounterKeys;
+  readonly #key: string;
+  readonly #integers: Arithmetic<N>;
+  readonly #bounds: Bounds<N>;
+  readonly #exact: operations.CounterRange;
   /** The last step in line is done; never rejects. */
   #idle: Promise<unknown> = Promise.resolve();
   /** The last step in line, if it still takes calls. */
-  #open: Batch | undefined;
+  #open: Batch<N> | undefined;
 
-  constructor(engine: Engine, name: string, keys: operations.CounterKeys) {
+  constructor(engine: Engine, name: string, key: string, integers: Arithmetic<N>, bounds: Bounds<N>) {
     this.name = name;
     this.#engine = engine;
-    this.#keys = keys;
+    this.#key = key;
+    this.#integers = integers;
+    this.#bounds = bounds;
+    this.#exact = { from: String(integers.least), to: String(integers.most) };
   }
 
-  add(by = 1): Promise<number> {
-    if (!Number.isSafeInteger(by)) return Promise.reject(invalidArgument('by', by, integer));
-    return this.#join(by, false);
+  add(by: N = this.#integers.one, options?: WriteOptions): Promise<N> {
+    if (!this.#integers.has(by)) return Promise.reject(invalidArgument('by', by, this.#integers.wanted));
+    return options === undefined ? this.#join(by, false, undefined) : this.#addGuarded(by, options);
   }
 
-  get(): Promise<number> {
-    return this.#join(0, true);
+  async #addGuarded(by: N, options: WriteOptions): Promise<N> {
+    return this.#join(by, false, conditionOf(options, this.#engine, this.#key));
   }
 
-  set(value: number): Promise<number> {
-    if (!Number.isSafeInteger(value)) return Promise.reject(invalidArgument('value', value, integer));
+  async tryAdd(by: N = this.#integers.one, options?: WriteOptions): Promise<N | undefined> {
+    try {
+      return await this.add(by, options);
+    } catch (error) {
+      if (error instanceof LockstepError && error.details['bound'] !== undefined) return undefined;
+      throw error;
+    }
+  }
+
+  get(): Promise<N> {
+    return this.#join(this.#integers.zero, true, undefined);
+  }
+
+  async set(value: N, options?: WriteOptions): Promise<N> {
+    this.#checkValue('value', value);
+    return this.#set(value, undefined, options);
+  }
+
+  async getAndReset(options?: WriteOptions): Promise<N> {
+    return this.#set(this.#integers.zero, undefined, options);
+  }
+
+  async compareAndSet(expected: N, value: N, options?: WriteOptions): Promise<boolean> {
+    if (!this.#integers.has(expected)) throw invalidArgument('expected', expected, this.#integers.wanted);
+    this.#checkValue('value', value);
+    return (await this.#set(value, expected, options)) === expected;
+  }
+
+  #checkValue(name: string, value: N): void {
+    const { min, max } = this.#bounds;
+    if (!this.#integers.has(value) || value < min || value > max) {
+      throw invalidArgument(name, value, `${this.#integers.wanted} between ${min} and ${max}`);
+    }
+  }
+
+  #set(value: N, expected: N | undefined, options: WriteOptions | undefined): Promise<N> {
+    const condition = conditionOf(options, this.#engine, this.#key);
+    const ask = {
+      ...this.#exact,
+      value: String(value),
+      expected: expected === undefined ? '' : String(expected),
+      owner: condition?.owner ?? '',
+    };
     this.#open = undefined; // what is called later comes after
     return this.#enqueue(async () => {
-      const [verdict, old] = await this.#engine.run(operations.set, this.#keys, { value });
-      if (verdict === 'refused') throw this.#refusal(old);
-      return Number(old);
+      const step = this.#engine.run(operations.set, this.#guarded(condition), ask);
+      const [verdict, old] = await orAmbiguous(step, `${this.#where()}: the set`);
+      if (verdict === 'lost') throw this.#lost(condition);
+      if (verdict === 'refused') throw this.#refusal(old, this.#integers.zero);
+      return this.#integers.parse(old);
     });
   }
 
-  #join(by: number, reading: boolean): Promise<number> {
+  #join(by: N, reading: boolean, condition: Condition | undefined): Promise<N> {
+    const { sum: plus, zero } = this.#integers;
     let batch = this.#open;
-    // A sum beyond 2^53 would not be exact.
-    if (batch === undefined || !Number.isSafeInteger(batch.sum + by)) batch = this.#begin();
-    batch.sum += by;
-    batch.reach = Math.max(batch.reach, Math.abs(batch.sum));
+    if (batch === undefined || !this.#integers.has(plus(batch.sum, by)) || !isSame(batch.condition, condition)) {
+      batch = this.#begin(condition);
+    }
+    const upToMe = plus(batch.sum, by);
+    batch.sum = upToMe;
+    if (by > zero && upToMe > batch.high) batch.high = upToMe;
+    if (by < zero && upToMe < batch.low) batch.low = upToMe;
     batch.reading &&= reading;
-    const upToMe = batch.sum;
     const place = batch.parts.push(by) - 1;
-    return batch.outcome.then((outcome) => (typeof outcome === 'number' ? outcome + upToMe : valueAt(outcome, place)));
+    return batch.outcome.then((outcome) =>
+      'before' in outcome ? plus(outcome.before, upToMe) : valueAt(outcome.each, place),
+    );
   }
 
-  #begin(): Batch {
+  #begin(condition: Condition | undefined): Batch<N> {
     const outcome = this.#enqueue(() => {
       if (this.#open === batch) this.#open = undefined;
       return this.#send(batch);
     });
-    const batch: Batch = { parts: [], sum: 0, reach: 0, reading: true, outcome };
+    const { zero } = this.#integers;
+    const batch: Batch<N> = { parts: [], sum: zero, low: zero, high: zero, reading: true, condition, outcome };
     this.#open = batch;
     return batch;
   }
@@ -106,65 +198,97 @@ class CoalescedCounter implements Counter {
     return done;
   }
 
-  async #send(batch: Batch): Promise<Outcome> {
-    const [verdict, total] = batch.reading
-      ? await this.#engine.run(operations.get, this.#keys, {})
-      : await this.#engine.run(operations.add, this.#keys, { by: batch.sum });
-    if (verdict === 'ok') return fitting(Number(total) - batch.sum, batch);
-    if (batch.parts.length > 1 && isInteger(total)) return this.#sendEach(batch.parts);
-    throw this.#refusal(total, batch.sum);
+  async #send(batch: Batch<N>): Promise<Outcome<N>> {
+    const [verdict, value] = await this.#sum(batch);
+    const { difference, parse } = this.#integers;
+    if (verdict === 'ok') return { before: difference(parse(value), batch.sum) };
+    if (verdict === 'lost') throw this.#lost(batch.condition);
+    if (batch.parts.length > 1 && this.#isExact(value)) return { each: await this.#sendEach(batch) };
+    throw this.#refusal(value, batch.sum);
   }
 
-  /** The sum would have gone too far: each on its own, so that only those are refused that do. */
-  #sendEach(parts: readonly number[]): Promise<(number | LockstepError)[]> {
-    return Promise.all(
-      parts.map(async (by) => {
-        const [verdict, value] = await this.#engine.run(operations.add, this.#keys, { by });
-        return verdict === 'ok' ? Number(value) : this.#refusal(value, by);
-      }),
-    );
+  /** All calls as one, if each of them fits in its turn. */
+  #sum({ sum, low, high, reading, condition }: Batch<N>): Promise<operations.CounterReply> {
+    if (reading) return this.#engine.run(operations.get, { counter: this.#key }, this.#exact);
+    const ask = { by: String(sum), ...this.#range(low, high), owner: condition?.owner ?? '' };
+    return orAmbiguous(this.#engine.run(operations.add, this.#guarded(condition), ask), `${this.#where()}: the add`);
   }
 
-  #refusal(stored: string, by = 0): LockstepError {
-    const counter = `counter ${JSON.stringify(this.name)}`;
-    const details = { counter: this.name, key: this.#keys.counter, stored };
-    const message = isInteger(stored)
-      ? `${counter} is ${stored}: with ${by} added it would be beyond 2^53 - 1 in size, and not exact`
-      : `${counter} holds ${JSON.stringify(stored.slice(0, 80))}, not an integer of at most 2^53 - 1 in size: something else wrote it to ${this.#keys.counter}; delete that key, or use another name`;
+  /** The values from which sums down to `low` and up to `high` stay within the bounds. */
+  #range(low: N, high: N): operations.CounterRange {
+    const { zero, least, most, difference } = this.#integers;
+    const { min, max } = this.#bounds;
+    return {
+      from: String(low < zero ? difference(min, low) : least),
+      to: String(high > zero ? difference(max, high) : most),
+    };
+  }
+
+  /** Together they go too far: each on its own, in order, so that only those are refused that do not fit. */
+  async #sendEach({ parts, condition }: Batch<N>): Promise<(N | LockstepError)[]> {
+    const { zero, parse } = this.#integers;
+    const each: (N | LockstepError)[] = [];
+    for (let from = 0; from < parts.length; from += limits.addsPerStep) {
+      const some = parts.slice(from, from + limits.addsPerStep);
+      const args = [condition?.owner ?? ''];
+      for (const by of some) {
+        const range = this.#range(by < zero ? by : zero, by > zero ? by : zero);
+        args.push(String(by), range.from, range.to);
+      }
+      const step = this.#engine.runBatch(operations.addEach, [this.#key, condition?.guard ?? this.#key], args);
+      const replies = await orAmbiguous(step, `${this.#where()}: some of ${parts.length} adds`);
+      for (const [i, by] of some.entries()) {
+        if (replies[0] === 'lost') each.push(this.#lost(condition));
+        else each.push(replies[2 * i] === 'ok' ? parse(replies[2 * i + 1]!) : this.#refusal(replies[2 * i + 1]!, by));
+      }
+    }
+    return each;
+  }
+
+  #guarded(condition: Condition | undefined): operations.GuardedCounterKeys {
+    return { counter: this.#key, guard: condition?.guard ?? this.#key };
+  }
+
+  #isExact(text: string): boolean {
+    return /^(?:0|-?[1-9]\d{0,18})$/.test(text) && this.#integers.has(this.#integers.parse(text));
+  }
+
+  #where(): string {
+    return `counter ${JSON.stringify(this.name)}`;
+  }
+
+  #refusal(stored: string, by: N): LockstepError {
+    const { min, max } = this.#bounds;
+    const details = { counter: this.name, key: this.#key, stored };
+    if (this.#isExact(stored)) {
+      const bound = by < this.#integers.zero ? 'min' : 'max';
+      const beyond = bound === 'min' ? `below its min, ${min}` : `beyond its max, ${max}`;
+      const message = `${this.#where()} is ${stored}: with ${by} added it would be ${beyond}; nothing was added`;
+      return new LockstepError('INVALID_VALUE', message, { details: { ...details, by, bound, min, max } });
+    }
+    const message = `${this.#where()} holds ${JSON.stringify(stored.slice(0, 80))}, not ${this.#integers.wanted}: something else wrote it to ${this.#key}; delete that key, or use another name`;
     return new LockstepError('INVALID_VALUE', message, { details });
   }
+
+  #lost(condition: Condition | undefined): LockstepError {
+    return condition!.lost(`${this.#where()} was not changed`, { counter: this.name });
+  }
 }
 
-const integer = 'an integer of at most 2^53 - 1 in size';
-
-function isInteger(text: string): boolean {
-  return /^(?:0|-?[1-9]\d*)$/.test(text) && Number.isSafeInteger(Number(text));
+function boundsOf<N extends Integer>(integers: Arithmetic<N>, options: CounterOptions<N>): Bounds<N> {
+  const { least, most, zero, has, wanted } = integers;
+  const { min = least, max = most } = options;
+  if (!has(min) || min > zero) throw invalidArgument('min', min, `${wanted} that is at most 0, where counters begin`);
+  if (!has(max) || max < zero) throw invalidArgument('max', max, `${wanted} that is at least 0, where counters begin`);
+  return { min, max };
 }
 
-function valueAt(outcome: readonly (number | LockstepError)[], place: number): number {
+function valueAt<N>(outcome: readonly (N | LockstepError)[], place: number): N {
   const value = outcome[place]!;
-  if (typeof value !== 'number') throw value;
+  if (value instanceof LockstepError) throw value;
   return value;
 }
 
-/**
- * The outcome of a batch that began at `start`. Calls that are under way at the same time may take effect in any
- * order; it is that of the calls, unless additions would on the way leave the exact range that subtractions after
- * them return to. Then each takes its turn when it fits: one always does, as start and end are within.
- */
-function fitting(start: number, batch: Batch): Outcome {
-  const { parts, reach } = batch;
-  if (Math.abs(start) <= Number.MAX_SAFE_INTEGER - reach) return start;
-  const values: number[] = [];
-  const left = new Set(parts.keys());
-  let value = start;
-  while (left.size > 0) {
-    for (const place of left) {
-      if (!Number.isSafeInteger(value + parts[place]!)) continue;
-      value += parts[place]!;
-      values[place] = value;
-      left.delete(place);
-    }
-  }
-  return values;
+function isSame(one: Condition | undefined, other: Condition | undefined): boolean {
+  return one === other || (one?.guard === other?.guard && one?.owner === other?.owner);
 }

@@ -2,9 +2,10 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { keysOf } from '../../src/base/names.ts';
 import * as mapOperations from '../../src/operations/map.ts';
-import { type Counter, createCounter } from '../../src/primitives/counter.ts';
+import { type Counter, type CounterOptions, createCounter } from '../../src/primitives/counter.ts';
 import { failure } from '../failure.ts';
 import { eachEngine } from './each-engine.ts';
+import { hold } from './hold.ts';
 import { randomly } from './seed.ts';
 
 const max = Number.MAX_SAFE_INTEGER;
@@ -12,9 +13,12 @@ const keys = keysOf('shop');
 
 describe('a counter', () => {
   eachEngine((_, openStore) => {
-    const open = async (name = 'visits'): Promise<Counter> => {
+    const open = async <N extends number | bigint = number>(
+      name = 'visits',
+      options?: CounterOptions<N>,
+    ): Promise<Counter<N>> => {
       const store = await openStore();
-      return createCounter(await store.engine(), name, keys.counter(name));
+      return createCounter<N>(await store.engine(), name, keys.counter(name), options);
     };
 
     it('is 0 where nobody counted, and adds 1 where nothing is said', async () => {
@@ -61,16 +65,147 @@ describe('a counter', () => {
       const visits = await open();
       await visits.set(max - 10);
       const outcomes = await Promise.allSettled([8, 5, 1, 100, 1, 1].map((by) => visits.add(by)));
-      const values = outcomes.map((outcome) => (outcome.status === 'fulfilled' ? outcome.value : 'refused'));
-      expect(values).toEqual([max - 2, 'refused', max - 1, 'refused', max, 'refused']);
+      const values = outcomes.map(valueOf);
+      expect(values).toEqual([max - 2, 'INVALID_VALUE', max - 1, 'INVALID_VALUE', max, 'INVALID_VALUE']);
     });
 
-    it('gives exact values where adds leave the exact range on the way and come back', async () => {
+    it('refuses an add that does not fit in its turn, whatever comes after it', async () => {
       const visits = await open();
       await visits.set(max - 1);
-      const values = await Promise.all([5, -7, 3].map((by) => visits.add(by)));
-      expect(values).toEqual([max, max - 8, max - 5]); // as if 5 had come last
-      expect(await visits.get()).toBe(max);
+      const outcomes = await Promise.allSettled([5, -7, 3].map((by) => visits.add(by)));
+      expect(outcomes.map(valueOf)).toEqual(['INVALID_VALUE', max - 8, max - 5]);
+      expect(await visits.get()).toBe(max - 5);
+    });
+
+    it('stays within its bounds, and refuses in order what does not fit', async () => {
+      const seats = await open<number>('seats', { min: 0, max: 3 });
+      const outcomes = await Promise.allSettled([-1, 2, 2, 1, 1, -4, -3, -1].map((by) => seats.add(by)));
+      expect(outcomes.map(valueOf)).toEqual([
+        'INVALID_VALUE',
+        2,
+        'INVALID_VALUE',
+        3,
+        ...['INVALID_VALUE', 'INVALID_VALUE', 0, 'INVALID_VALUE'],
+      ]);
+      expect(await seats.get()).toBe(0);
+      await expect(seats.add(-1)).rejects.toEqual(failure('INVALID_VALUE', 'below its min, 0; nothing was added'));
+      await expect(seats.add(4)).rejects.toMatchObject({ details: { bound: 'max', max: 3, stored: '0' } });
+      expect(await seats.tryAdd(-1)).toBeUndefined();
+      expect(await seats.tryAdd(3)).toBe(3);
+      for (const value of [4, -1]) await expect(seats.set(value)).rejects.toEqual(failure('INVALID_ARGUMENT', 'value'));
+    });
+
+    it('lets what is beyond its bounds come nearer', async () => {
+      const store = await openStore();
+      const engine = await store.engine();
+      await store.putText(keys.counter('seats'), '9');
+      const seats = createCounter(engine, 'seats', keys.counter('seats'), { min: 0, max: 3 });
+      expect(await seats.tryAdd()).toBeUndefined();
+      expect(await seats.add(-2)).toBe(7);
+      expect(await Promise.all([seats.add(-3), seats.add(-2), seats.add()])).toEqual([4, 2, 3]);
+    });
+
+    it('never gives away more than there is, to however many sessions', async () => {
+      const store = await openStore();
+      const engines = [await store.engine(), await store.engine(), await store.engine()];
+      const [first, ...others] = engines.map((engine) =>
+        createCounter(engine, 'seats', keys.counter('seats'), { min: 0 }),
+      );
+      await first!.set(100);
+      const taken = await Promise.all(
+        [first!, ...others].flatMap((seats) => Array.from({ length: 80 }, () => seats.tryAdd(-1))),
+      );
+      const given = taken.filter((left) => left !== undefined).sort((a, b) => a - b);
+      expect(given).toEqual(Array.from({ length: 100 }, (_value, i) => i));
+    });
+
+    it('is read and reset as one, so that nothing is lost in between', async () => {
+      const visits = await open();
+      expect(await Promise.all([visits.add(5), visits.getAndReset(), visits.add(2)])).toEqual([5, 5, 2]);
+      expect(await visits.getAndReset()).toBe(2);
+      expect(await visits.get()).toBe(0);
+    });
+
+    it('is set only if it is what is expected', async () => {
+      const visits = await open();
+      expect(await visits.compareAndSet(1, 2)).toBe(false);
+      expect(await visits.compareAndSet(0, 2)).toBe(true);
+      expect(await Promise.all([visits.compareAndSet(2, 3), visits.compareAndSet(2, 4)])).toEqual([true, false]);
+      expect(await visits.get()).toBe(3);
+    });
+
+    it('counts in bigints of 64 bits, exactly', async () => {
+      const atoms = await open<bigint>('atoms', { bigint: true });
+      const most = 2n ** 63n - 1n;
+      expect(await atoms.add()).toBe(1n);
+      expect(await atoms.set(2n ** 53n - 1n)).toBe(1n);
+      expect(await Promise.all([atoms.add(), atoms.add(), atoms.add()])).toEqual(
+        [1n, 2n, 3n].map((n) => 2n ** 53n + n - 1n),
+      );
+      expect(await atoms.add(most - 2n ** 53n - 2n)).toBe(most);
+      expect(await atoms.tryAdd()).toBeUndefined();
+      expect(await atoms.add(-1n)).toBe(most - 1n);
+      expect(await atoms.set(-(2n ** 63n))).toBe(most - 1n);
+      const outcomes = await Promise.allSettled([-1n, most, most, 5n].map((by) => atoms.add(by)));
+      expect(outcomes.map(valueOf)).toEqual(['INVALID_VALUE', -1n, most - 1n, 'INVALID_VALUE']);
+      expect(await atoms.compareAndSet(most - 1n, 0n)).toBe(true);
+      for (const by of [1, 2n ** 63n, '1'] as never[]) {
+        await expect(atoms.add(by)).rejects.toEqual(failure('INVALID_ARGUMENT', 'by'));
+      }
+    });
+
+    it('says so rather than round, where a counter of numbers meets one of bigints', async () => {
+      const engine = await (await openStore()).engine();
+      const large = createCounter<bigint>(engine, 'n', keys.counter('n'), { bigint: true });
+      const small = createCounter(engine, 'n', keys.counter('n'));
+      await large.set(2n ** 53n);
+      const beyond = failure('INVALID_VALUE', '"9007199254740992"');
+      await expect(small.get()).rejects.toEqual(beyond);
+      await expect(small.add(-1)).rejects.toEqual(beyond);
+      await expect(small.getAndReset()).rejects.toEqual(beyond);
+      await expect(small.compareAndSet(1, 2)).rejects.toEqual(beyond);
+      expect(await large.add(-1n)).toBe(2n ** 53n - 1n);
+      expect(await small.get()).toBe(max);
+    });
+
+    it('writes under a guard while its lease is the owner, and not after', async () => {
+      const engine = await (await openStore()).engine();
+      const visits = createCounter(engine, 'visits', keys.counter('visits'));
+      const first = await hold(engine, 'counting');
+      const guarded = { guard: first.lease };
+      expect(await Promise.all([visits.add(1), visits.add(2, guarded), visits.add(3, guarded)])).toEqual([1, 3, 6]);
+      expect(await visits.set(7, guarded)).toBe(6);
+
+      await first.release();
+      const late = failure('LEASE_LOST', '"counting"');
+      const calls = [
+        visits.add(1, guarded),
+        visits.add(1, guarded),
+        visits.tryAdd(1, guarded),
+        visits.set(1, guarded),
+        visits.getAndReset(guarded),
+        visits.compareAndSet(7, 1, guarded),
+      ];
+      for (const call of await Promise.allSettled(calls)) expect(call).toEqual({ status: 'rejected', reason: late });
+      expect(await visits.get()).toBe(7);
+      await expect(visits.add(1, { guard: undefined as never })).rejects.toEqual(failure('INVALID_ARGUMENT', 'guard'));
+      await expect(visits.add(1, { gaurd: first.lease } as never)).rejects.toEqual(failure('INVALID_ARGUMENT'));
+    });
+
+    it('refuses bounds that leave no place for 0, or are none', async () => {
+      const engine = await (await openStore()).engine();
+      const bad = [
+        { min: 1 },
+        { max: -1 },
+        { min: 0.5 },
+        { max: Number.NaN },
+        { max: 5n },
+        { bigint: 1 },
+        { bigint: true, min: 0 },
+      ];
+      for (const options of bad) {
+        expect(() => createCounter(engine, 'n', keys.counter('n'), options as never)).toThrow(/it must be/);
+      }
     });
 
     it('rejects what is not an exact integer', async () => {
@@ -161,6 +296,10 @@ describe('a counter', () => {
 interface Call {
   verb: 'add' | 'set' | 'get';
   by: number;
+}
+
+function valueOf<N>(outcome: PromiseSettledResult<N>): N | string {
+  return outcome.status === 'fulfilled' ? outcome.value : (outcome.reason as { code: string }).code;
 }
 
 /** The total of the calls that were fulfilled, which must be exact; the others must say that they would not have been. */

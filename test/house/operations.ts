@@ -116,6 +116,7 @@ const reading: ReadonlySet<string> = new Set([
   'nowUs',
   'exists',
   'pttl',
+  'within',
   'get',
   'hget',
   'hexists',

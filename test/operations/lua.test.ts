@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { compileOperations } from '../../scripts/lua/compile.ts';
 import { readOperations } from '../../scripts/lua/source.ts';
 import { add, get } from '../../src/operations/counter.ts';
+import { by, counterAt, exact } from '../counting.ts';
 import { redisRunner } from '../../src/engines/redis/runner.ts';
 import { operationScripts, Scripts } from '../../src/engines/redis/scripts.ts';
 import { hasRedisServer, type RedisServer, sendingBy, startRedisServer } from './redis-server.ts';
@@ -131,15 +132,15 @@ describe.runIf(hasRedisServer)('in a real server', () => {
     const client = server.connect();
     const { run } = redisRunner(sendingBy(client));
     await client.script('FLUSH');
-    expect(await run(add, { counter: 'c' }, { by: 2 })).toEqual(['ok', '2']);
+    expect(await run(add, counterAt('c'), by(2))).toEqual(['ok', '2']);
     await client.script('FLUSH');
-    expect(await run(get, { counter: 'c' }, {})).toEqual(['ok', '2']);
+    expect(await run(get, counterAt('c'), exact)).toEqual(['ok', '2']);
   });
 
   test('a key of another type is WRONG_KIND, and named', async () => {
     const client = server.connect();
     await client.rpush('list', 'a');
-    const refused = redisRunner(sendingBy(client)).run(get, { counter: 'list' }, {});
+    const refused = redisRunner(sendingBy(client)).run(get, counterAt('list'), exact);
     await expect(refused).rejects.toMatchObject({ code: 'WRONG_KIND', details: { keys: ['list'] } });
   });
 });

@@ -38,9 +38,10 @@ export type Command =
   | { on: 'lock'; do: 'acquireAll'; locks: number[]; token: Token; fences: number }
   | { on: 'lock'; do: 'renew'; leases: { lock: number; who: Who; ttlMs: number }[] }
   | { on: 'counter'; do: 'foreign'; text: string }
-  | { on: 'counter'; do: 'add'; by: number }
-  | { on: 'counter'; do: 'setCounter'; by: number }
-  | { on: 'counter'; do: 'getCounter' }
+  | { on: 'counter'; do: 'add'; by: string; bounds: Bounds; lock: number; who: Who }
+  | { on: 'counter'; do: 'addEach'; parts: string[]; bounds: Bounds; lock: number; who: Who }
+  | { on: 'counter'; do: 'setCounter'; by: string; expected: string; bounds: Bounds; lock: number; who: Who }
+  | { on: 'counter'; do: 'getCounter'; bounds: Bounds }
   | { on: 'map'; do: 'size' }
   | { on: 'map'; do: 'set'; field: string; value: string; lock: number; who: Who }
   | { on: 'map'; do: 'remove'; field: string; lock: number; who: Who }
@@ -53,6 +54,9 @@ export type Command =
   | { on: 'session'; do: 'withdrawWait'; lock: number; field: string }
   | { on: 'session'; do: 'cards' }
   | { on: 'session'; do: 'holderWaits'; lock: number };
+
+/** The least and the most that a counter may be. */
+type Bounds = readonly [min: string, max: string];
 
 type On<Room extends Command['on']> = Extract<Command, { on: Room }>;
 
@@ -74,6 +78,7 @@ const lockNames = ['a', 'é', '😀'];
 const texts = ['', 'a', 'B', 'é', 'ﬀ', '😀', 'a b:c', '\u0000', '1', '-0', '"}'];
 const fields = ['x', 'é', '😀', ''];
 const largest = Number.MAX_SAFE_INTEGER;
+const exact = BigInt(largest);
 
 /** Most commands meet at one lock: it is there that they have something to do with each other. */
 const lockPlace = fc.constantFrom(0, 0, 0, 0, 1, 2);
@@ -91,10 +96,19 @@ const token: fc.Arbitrary<Token> = fc.record({
   ask: fc.constantFrom('1', '1', '1', 'ü', '😀'),
   ttlMs: fc.constantFrom(50, 50, 50, 50, 1),
 });
-/** Small numbers, and what lies at the edge of exactness. */
-const amount = fc.oneof(
-  fc.integer({ min: -3, max: 3 }),
-  fc.constantFrom(largest, largest - 1, -largest, 1 - largest, 1e15),
+/** Small numbers, and what lies at the edges of doubles and of 64 bits. */
+const amount = fc
+  .oneof(
+    fc.bigInt({ min: -3n, max: 3n }),
+    fc.constantFrom(exact, exact - 1n, -exact, 1n - exact, 10n ** 15n, exact + 2n),
+    fc.constantFrom(2n ** 63n - 1n, -(2n ** 63n), 2n ** 62n, -(2n ** 62n)),
+  )
+  .map(String);
+const bounds = fc.constantFrom<Bounds>(
+  [`${-exact}`, `${exact}`],
+  [`${-(2n ** 63n)}`, `${2n ** 63n - 1n}`],
+  ['0', '5'],
+  ['-2', `${exact}`],
 );
 /** Up to a lease and a queue and beyond, by the µs around whole ms, and now and then backwards. */
 const us = fc.oneof(
@@ -160,12 +174,30 @@ const lockCommand = fc.oneof(
 
 const dataCommand = fc.oneof(
   kind('counter', 'foreign', {
-    text: fc.constantFrom('1e5', '-0', '007', '', ' 1', '9007199254740992', '-9007199254740991', '12'),
+    text: fc.constantFrom(
+      '1e5',
+      '-0',
+      '007',
+      '',
+      ' 1',
+      '9007199254740992',
+      '-9007199254740991',
+      '9223372036854775808',
+      '9223372036854775807',
+      '12',
+    ),
   }),
-  kind('counter', 'add', { by: amount }),
-  kind('counter', 'add', { by: amount }),
-  kind('counter', 'setCounter', { by: amount }),
-  kind('counter', 'getCounter', {}),
+  kind('counter', 'add', { by: amount, bounds, lock: lockPlace, who: guard }),
+  kind('counter', 'add', { by: amount, bounds, lock: lockPlace, who: guard }),
+  kind('counter', 'addEach', { parts: fc.array(amount, { maxLength: 5 }), bounds, lock: lockPlace, who: guard }),
+  kind('counter', 'setCounter', {
+    by: amount,
+    expected: fc.constantFrom('', '', '0', '1', '12'),
+    bounds,
+    lock: lockPlace,
+    who: guard,
+  }),
+  kind('counter', 'getCounter', { bounds }),
   kind('map', 'set', { field, value: text, lock: lockPlace, who: guard }),
   kind('map', 'remove', { field, lock: lockPlace, who: guard }),
   kind('map', 'get', { field }),
@@ -290,16 +322,28 @@ export class Meaning {
   }
 
   #counterStep(command: On<'counter'>): Step {
-    const keys = { counter: this.#space.counter('n') };
+    const at = this.#space.counter('n');
+    if (command.do === 'foreign') return batch(call, [at], ['set', command.text]);
+    if (command.do === 'getCounter') return single(counter.get, { counter: at }, rangeFor('0', command.bounds));
+    const owner = this.#owner(command.lock, command.who);
+    const keys = { counter: at, guard: this.#lock(command.lock).owner };
     switch (command.do) {
-      case 'foreign':
-        return batch(call, [keys.counter], ['set', command.text]);
-      case 'add':
-        return single(counter.add, keys, { by: command.by });
-      case 'setCounter':
-        return single(counter.set, keys, { value: command.by });
-      case 'getCounter':
-        return single(counter.get, keys, {});
+      case 'add': {
+        const ask = { by: command.by, ...rangeFor(command.by, command.bounds), owner };
+        return single(counter.add, keys, ask);
+      }
+      case 'addEach': {
+        const parts = command.parts.flatMap((by) => {
+          const { from, to } = rangeFor(by, command.bounds);
+          return [by, from, to];
+        });
+        return batch(counter.addEach, [keys.counter, keys.guard], [owner, ...parts]);
+      }
+      case 'setCounter': {
+        const { by, expected } = command;
+        const ask = { value: by, expected, ...rangeFor('0', command.bounds), owner };
+        return single(counter.set, keys, ask);
+      }
     }
   }
 
@@ -380,4 +424,13 @@ export class Meaning {
     const known = owner === 'owner' ? this.#owners[i]!.at(-1) : this.#owners[i]!.at(-2);
     return (owner === 'nobody' ? undefined : known) ?? 'nobody:1:50:1:1';
   }
+}
+
+/** Where a counter must be for `by` to leave it within its bounds. */
+function rangeFor(by: string, [min, max]: Bounds): counter.CounterRange {
+  const amountOf = BigInt(by);
+  return {
+    from: amountOf < 0n ? String(BigInt(min) - amountOf) : min,
+    to: amountOf > 0n ? String(BigInt(max) - amountOf) : max,
+  };
 }

@@ -51,6 +51,23 @@ describe.each(engines)('Tx on %s', (name, open) => {
       [0, 'k', 'exists'],
     ));
 
+  test('integers of 64 bits are added exactly, and keep their life', async () => {
+    await expects(
+      ['1', 'n', 'incrby', '1'],
+      ['-2', 'n', 'incrby', '-3'],
+      [['-2'], 'n', 'get'],
+      [0, 'n', 'set', '9007199254740991'],
+      ['9007199254740993', 'n', 'incrby', '2'],
+      ['9223372036854775807', 'n', 'incrby', '9214364837600034814'],
+      ['-1', 'n', 'incrby', '-9223372036854775808'],
+      [1, 'n', 'pexpire', 50],
+      ['0', 'n', 'incrby', '1'],
+      [50, 'n', 'pttl'],
+    );
+    clock.nowUs += 51_000;
+    await expects(['4', 'n', 'incrby', '4'], [-1, 'n', 'pttl']);
+  });
+
   test('hashes tell what is new, and vanish when empty', () =>
     expects(
       [1, 'h', 'hset', 'é', '1'],
@@ -321,6 +338,19 @@ describe.each(engines)('Tx on %s', (name, open) => {
       ['none', '', 'integer', ''],
       ['none', '', 'integer', '9007199254740992'],
       ['none', '', 'integer', '9'.repeat(400)],
+      [1, '', 'within', '0', '0', '0'],
+      [1, '', 'within', '-1', '-10', '9'],
+      [0, '', 'within', '-11', '-10', '9'],
+      [0, '', 'within', '10', '-10', '9'],
+      [1, '', 'within', '-9223372036854775808', '-9223372036854775808', '-9'],
+      [0, '', 'within', '-8', '-9223372036854775808', '-9'],
+      [0, '', 'within', '9223372036854775808', '0', '9223372036854775807'],
+      [0, '', 'within', '-0', '-9', '9'],
+      [0, '', 'within', '007', '0', '9'],
+      [0, '', 'within', '', '0', '9'],
+      [0, '', 'within', '1\n', '0', '9'],
+      [0, '', 'within', '1\u0000', '0', '9'],
+      [0, '', 'within', '1e0', '0', '9'],
       ['a', '', 'part', 'a:é::b', 0],
       ['é', '', 'part', 'a:é::b', 1],
       ['', '', 'part', 'a:é::b', 2],

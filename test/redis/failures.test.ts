@@ -7,6 +7,7 @@ import { redisEngine } from '../../src/engines/redis/redis.ts';
 import type { Lockstep } from '../../src/lockstep.ts';
 import { connect } from '../../src/open.ts';
 import * as counter from '../../src/operations/counter.ts';
+import { by, counterAt } from '../counting.ts';
 import { failure, until } from '../contract/sessions.ts';
 import { chance, sizeOf } from '../faults/chance.ts';
 import { type Proxy, startProxy } from './proxy.ts';
@@ -52,8 +53,8 @@ describe.skipIf(!hasRedisServer).each(Object.entries(clients))('a Redis server t
     return shared;
   }
 
-  const key = { counter: keysOf('test').counter('n') };
-  const add = (engine: Engine): Promise<unknown> => engine.run(counter.add, key, { by: 1 });
+  const key = counterAt(keysOf('test').counter('n'));
+  const add = (engine: Engine): Promise<unknown> => engine.run(counter.add, key, by(1));
   const total = async (): Promise<number> => Number(await server.client().get(key.counter));
 
   test('a step whose reply is cut off is carried out once, and says that nobody knows', async () => {
@@ -67,6 +68,22 @@ describe.skipIf(!hasRedisServer).each(Object.entries(clients))('a Redis server t
       expect(await total()).toBe(cut + 1);
     }
     expect(await add(engine)).toEqual(['ok', '5']);
+  });
+
+  test('a counter says AMBIGUOUS where the reply was cut off, and counts nothing twice', async () => {
+    const shared = await openSession('counter');
+    const n = shared.counter('n');
+    await n.add();
+    let cuts = 2;
+    proxy.cutAfter = (request) => request.includes('EVALSHA') && request.includes('counter:n') && cuts-- > 0;
+    const both = await Promise.allSettled([n.add(), n.add()]);
+    const ambiguous = expect.objectContaining({
+      code: 'AMBIGUOUS',
+      details: expect.objectContaining({ applied: 'unknown' }),
+    });
+    expect(both).toEqual(both.map(() => ({ status: 'rejected', reason: ambiguous })));
+    expect(await failure(n.set(9))).toMatchObject({ code: 'AMBIGUOUS' });
+    expect(await n.add()).toBe(10);
   });
 
   test('steps that were not sent yet wait for the next connection, in order', async () => {

@@ -205,6 +205,12 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
     get: (key) => read(key, string)?.value ?? undefined,
     set: (key, value) => void replace(keys.find(key), string, null, value),
     setPx: (key, value, ms) => void replace(keys.find(key), string, endMs(ms), value),
+    incrby(key, by) {
+      const found = read(key, string);
+      const value = String(BigInt(found?.value ?? '0') + BigInt(by));
+      replace(found ?? keys.find(key), string, found?.expires ?? null, value);
+      return value;
+    },
 
     hget(key, field) {
       if (read(key, hash) === undefined) return undefined;

@@ -160,6 +160,12 @@ export function memoryTx(entries: Map<string, Entry>, listens: (session: string)
     set: (key, value) => put(key, { kind: 'string', value, expiresMs: undefined }),
     setPx: (key, value, ms) => put(key, { kind: 'string', value, expiresMs: endMs(ms) }),
 
+    incrby(key, by) {
+      const value = String(BigInt(read(key, 'string') ?? '0') + BigInt(by));
+      put(key, { kind: 'string', value, expiresMs: entry(key)?.expiresMs });
+      return value;
+    },
+
     hget: (key, field) => read(key, 'hash')?.get(field),
     hexists: (key, field) => read(key, 'hash')?.has(field) ?? false,
     hset(key, field, value) {

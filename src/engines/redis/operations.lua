@@ -63,6 +63,12 @@ function tx:setPx(key, value, ms)
   redis.call('SET', key, value, 'PX', lifetime(ms))
 end
 
+-- Lua's number of the reply is not exact: the value is read as text.
+function tx:incrby(key, by)
+  redis.call('INCRBY', key, by)
+  return redis.call('GET', key)
+end
+
 function tx:hget(key, field)
   return redis.call('HGET', key, field) or nil
 end
@@ -229,6 +235,28 @@ function tx:number(text)
   return tonumber(text)
 end
 
+-- a <= b, for integers of any size as text.
+local function isAtMost(a, b)
+  local negative = string.sub(a, 1, 1) == '-'
+  if negative ~= (string.sub(b, 1, 1) == '-') then
+    return negative
+  end
+  if #a ~= #b then
+    return (#a < #b) ~= negative
+  end
+  if negative then
+    return a >= b
+  end
+  return a <= b
+end
+
+function tx:within(text, from, to)
+  if text ~= '0' and not string.find(text, '^-?[1-9]%d*$') then
+    return false
+  end
+  return isAtMost(from, text) and isAtMost(text, to)
+end
+
 function tx:part(text, index)
   local from = 1
   for _ = 1, index do
@@ -264,53 +292,100 @@ end
 
 --==[ counter ]==
 
+--- Adds `by` to a counter between `from` and `to`: ['ok', the new value], or ['refused', what there is].
+function counter_addWithin(tx, key, by, from, to)
+    local stored = (redis.call('GET', key) or nil) or "0"
+    if not tx:within(stored, from, to) then
+        return {"refused", stored}
+    end
+    return {
+        "ok",
+        tx:incrby(key, by)
+    }
+end
+
 --- Adds `by`: the new value.
 function counter_add(tx, keys, ask)
-    local stored = (redis.call('GET', keys.counter) or nil) or "0"
-    local old = tx:integer(stored)
-    if old == nil then
-        return {"refused", stored}
+    if not guard_guarded(tx, keys.guard, ask.owner) then
+        return {"lost", ""}
     end
-    local value = old + ask.by
-    if value > 2 ^ 53 - 1 or value < -(2 ^ 53 - 1) then
-        return {"refused", stored}
-    end
-    local text = string.format('%.0f', value)
-    redis.call('SET', keys.counter, text)
-    return {"ok", text}
+    return counter_addWithin(
+        tx,
+        keys.counter,
+        ask.by,
+        ask.from,
+        ask.to
+    )
 end
 
-function counter_get(tx, keys)
-    local stored = (redis.call('GET', keys.counter) or nil) or "0"
-    return tx:integer(stored) == nil and ({"refused", stored}) or ({"ok", stored})
+--- Adds one after the other, each only if it fits. keys: counter, guard; args: owner, then by, from and to of each.
+-- The reply has a verdict and a value for each, or is ['lost'].
+function counter_addEach(tx, keys, args)
+    if not guard_guarded(tx, keys[2], args[1]) then
+        return {"lost"}
+    end
+    local replies = {}
+    do
+        local i = 1
+        while i + 2 < #args do
+            local added = counter_addWithin(
+                tx,
+                keys[1],
+                args[i + 1],
+                args[i + 1 + 1],
+                args[i + 2 + 1]
+            )
+            replies[#replies + 1] = added[1]
+            replies[#replies + 1] = added[2]
+            i = i + 3
+        end
+    end
+    return replies
 end
 
---- Sets the value: the one that it replaces.
+function counter_get(tx, keys, ask)
+    local stored = (redis.call('GET', keys.counter) or nil) or "0"
+    return {
+        tx:within(stored, ask.from, ask.to) and "ok" or "refused",
+        stored
+    }
+end
+
+--- Sets the value: the one that was there, which it replaced unless another was expected.
 function counter_set(tx, keys, ask)
+    if not guard_guarded(tx, keys.guard, ask.owner) then
+        return {"lost", ""}
+    end
     local stored = (redis.call('GET', keys.counter) or nil) or "0"
-    if tx:integer(stored) == nil then
+    if not tx:within(stored, ask.from, ask.to) then
         return {"refused", stored}
     end
-    redis.call('SET', keys.counter, string.format('%.0f', ask.value))
+    if ask.expected == "" or ask.expected == stored then
+        redis.call('SET', keys.counter, ask.value)
+    end
     return {"ok", stored}
 end
 
 --==[ counter.add ]==
 
-local keys = {counter = KEYS[1]}
-local ask = {by = tonumber(ARGV[1])}
+local keys = {counter = KEYS[1], guard = KEYS[2]}
+local ask = {by = ARGV[1], from = ARGV[2], to = ARGV[3], owner = ARGV[4]}
 return counter_add(tx, keys, ask)
+
+--==[ counter.addEach ]==
+
+return counter_addEach(tx, KEYS, ARGV)
 
 --==[ counter.get ]==
 
 local keys = {counter = KEYS[1]}
-local ask = {}
+local ask = {from = ARGV[1], to = ARGV[2]}
 return counter_get(tx, keys, ask)
 
 --==[ counter.set ]==
 
-local keys = {counter = KEYS[1]}
-local ask = {value = tonumber(ARGV[1])}
+local keys = {counter = KEYS[1], guard = KEYS[2]}
+local ask = {from = ARGV[1], to = ARGV[2], value = ARGV[3], expected = ARGV[4], owner = ARGV[5]}
 return counter_set(tx, keys, ask)
 
 --==[ guard ]==

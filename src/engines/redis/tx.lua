@@ -56,6 +56,12 @@ function tx:setPx(key, value, ms)
   redis.call('SET', key, value, 'PX', lifetime(ms))
 end
 
+-- Lua's number of the reply is not exact: the value is read as text.
+function tx:incrby(key, by)
+  redis.call('INCRBY', key, by)
+  return redis.call('GET', key)
+end
+
 function tx:hget(key, field)
   return redis.call('HGET', key, field) or nil
 end
@@ -220,6 +226,28 @@ end
 
 function tx:number(text)
   return tonumber(text)
+end
+
+-- a <= b, for integers of any size as text.
+local function isAtMost(a, b)
+  local negative = string.sub(a, 1, 1) == '-'
+  if negative ~= (string.sub(b, 1, 1) == '-') then
+    return negative
+  end
+  if #a ~= #b then
+    return (#a < #b) ~= negative
+  end
+  if negative then
+    return a >= b
+  end
+  return a <= b
+end
+
+function tx:within(text, from, to)
+  if text ~= '0' and not string.find(text, '^-?[1-9]%d*$') then
+    return false
+  end
+  return isAtMost(from, text) and isAtMost(text, to)
 end
 
 function tx:part(text, index)

@@ -6,10 +6,11 @@ import { afterEach, expect, test } from 'vitest';
 import { embeddedEngine } from '../../../src/engines/embedded/embedded.ts';
 import type { Engine } from '../../../src/engines/engine.ts';
 import { add, get } from '../../../src/operations/counter.ts';
+import { by, counterAt, exact } from '../../counting.ts';
 import type { BatchOperation } from '../../../src/operations/tx.ts';
 import { type Talker, cleanUp, talker, temporaryDirectory, until } from '../fixtures/processes.ts';
 
-const keys = { counter: 'n' };
+const keys = counterAt('n');
 const engines: Engine[] = [];
 
 afterEach(async () => {
@@ -32,7 +33,7 @@ async function ended(one: Talker): Promise<void> {
 }
 
 async function valueIn(engine: Engine): Promise<number> {
-  return Number((await engine.run(get, keys, {}))[1]);
+  return Number((await engine.run(get, keys, exact))[1]);
 }
 
 /** A step that is not one of lockstep's own. */
@@ -87,10 +88,10 @@ test('no acknowledged write is lost when writers are killed', async () => {
 test('what a process was about to write when it was killed never happened', async () => {
   const directory = temporaryDirectory();
   const engine = await openEngine(directory);
-  await engine.run(add, keys, { by: 7 });
+  await engine.run(add, keys, by(7));
   const stuck = program('stay', directory);
   await until('it is inside', () => stuck.said.length > 0);
-  const pending = engine.run(add, keys, { by: 1 });
+  const pending = engine.run(add, keys, by(1));
   expect(await valueOf(directory)).toBe(7); // reading waits for nobody
   stuck.child.kill('SIGKILL');
   expect(await pending).toEqual(['ok', '8']);
@@ -108,10 +109,10 @@ async function valueOf(directory: string): Promise<number> {
 test('what a thread was about to write when it was terminated never happened', async () => {
   const directory = temporaryDirectory();
   const engine = await openEngine(directory);
-  await engine.run(add, keys, { by: 7 });
+  await engine.run(add, keys, by(7));
   const thread = new Worker(new URL('program.ts', import.meta.url), { argv: ['stay', directory], stdout: true });
   await once(thread.stdout, 'data');
-  const pending = engine.run(add, keys, { by: 1 });
+  const pending = engine.run(add, keys, by(1));
   await thread.terminate();
   expect(await pending).toEqual(['ok', '8']);
 });
@@ -129,11 +130,11 @@ test('the engines of one directory in one thread share one connection, until the
   const directory = temporaryDirectory();
   const first = await openEngine(directory);
   const second = await openEngine(`${directory}/../${directory.split('/').at(-1)!}`);
-  const [, ours] = await Promise.all([first.run(add, keys, { by: 1 }), second.run(add, keys, { by: 1 })]);
+  const [, ours] = await Promise.all([first.run(add, keys, by(1)), second.run(add, keys, by(1))]);
   expect(ours).toEqual(['ok', '2']);
   await first.close();
-  await expect(first.run(add, keys, { by: 1 })).rejects.toMatchObject({ code: 'CLOSED' });
-  expect(await second.run(add, keys, { by: 1 })).toEqual(['ok', '3']);
+  await expect(first.run(add, keys, by(1))).rejects.toMatchObject({ code: 'CLOSED' });
+  expect(await second.run(add, keys, by(1))).toEqual(['ok', '3']);
   expect(existsSync(join(directory, 'lockstep.db-wal'))).toBe(true);
   await Promise.all([second.close(), second.close()]);
   expect(existsSync(join(directory, 'lockstep.db-wal'))).toBe(false);
@@ -142,7 +143,7 @@ test('the engines of one directory in one thread share one connection, until the
 test('closing ends what was asked for before', async () => {
   const directory = temporaryDirectory();
   const engine = await openEngine(directory);
-  const added = Array.from({ length: 2_000 }, () => engine.run(add, keys, { by: 1 }));
+  const added = Array.from({ length: 2_000 }, () => engine.run(add, keys, by(1)));
   await engine.close();
   expect((await Promise.all(added)).at(-1)).toEqual(['ok', '2000']);
 });
@@ -155,10 +156,10 @@ test('a step that throws rejects alone and leaves no trace', async () => {
     throw new Error('spoilt');
   });
   const results = await Promise.allSettled([
-    engine.run(add, keys, { by: 1 }),
+    engine.run(add, keys, by(1)),
     engine.runBatch(spoil, [], []),
-    engine.run(add, keys, { by: 1 }),
-    engine.run(add, { counter: 'h' }, { by: 1 }),
+    engine.run(add, keys, by(1)),
+    engine.run(add, counterAt('h'), by(1)),
   ]);
   expect(results.map((result) => (result.status === 'fulfilled' ? result.value : String(result.reason)))).toEqual([
     ['ok', '1'],
@@ -198,7 +199,7 @@ test('timers and sockets get their turn while a task asks without pause', async 
   let turns = 0;
   const timer = setInterval(() => turns++, 1);
   const endMs = performance.now() + 300;
-  while (performance.now() < endMs) await engine.run(add, keys, { by: 1 });
+  while (performance.now() < endMs) await engine.run(add, keys, by(1));
   clearInterval(timer);
   expect(turns).toBeGreaterThan(30);
 });
@@ -226,7 +227,7 @@ test('what has expired leaves the disk while the store is used', async () => {
   const deadline = performance.now() + 15_000;
   let hasGrown = false; // the log is moved into the file by a thread, which takes its time
   for (let asked = 0; performance.now() < deadline && !(hasGrown && bytes() < grown); asked++) {
-    await engine.run(add, keys, { by: 1 });
+    await engine.run(add, keys, by(1));
     hasGrown ||= bytes() >= grown;
     if (asked % 200 === 0) await new Promise((done) => setTimeout(done, 5));
   }

@@ -7,10 +7,11 @@ import { openSqlite } from '../../../src/engines/embedded/driver.ts';
 import { embeddedEngine } from '../../../src/engines/embedded/embedded.ts';
 import type { Engine } from '../../../src/engines/engine.ts';
 import { add, get } from '../../../src/operations/counter.ts';
+import { by, counterAt, exact } from '../../counting.ts';
 import { set } from '../../../src/operations/map.ts';
 import { cleanUp, deepDirectory, node, talker, temporaryDirectory, until } from '../fixtures/processes.ts';
 
-const keys = { counter: 'n' };
+const keys = counterAt('n');
 const engines: Engine[] = [];
 const mounts: string[] = [];
 
@@ -58,7 +59,7 @@ test('a path that is too long for the database is refused before anything is mad
   expect((error as Error).message.length).toBeLessThan(300);
   expect(readdirSync(parent)).toEqual([]);
   const engine = await openEngine(directory.slice(0, -1));
-  expect(await engine.run(add, keys, { by: 1 })).toEqual(['ok', '1']);
+  expect(await engine.run(add, keys, by(1))).toEqual(['ok', '1']);
 });
 
 test.runIf(process.platform === 'linux')(
@@ -148,10 +149,10 @@ test('a damaged database is refused when the damage is met, and said to be damag
   const directory = temporaryDirectory();
   const path = join(directory, 'lockstep.db');
   const engine = await openEngine(directory);
-  for (let i = 0; i < 500; i++) await engine.run(add, { counter: `n${i}` }, { by: 1 });
+  for (let i = 0; i < 500; i++) await engine.run(add, counterAt(`n${i}`), by(1));
   await engine.close();
   truncateSync(path, 3_072);
-  const damaged = openEngine(directory).then((opened) => opened.run(get, { counter: 'n499' }, {}));
+  const damaged = openEngine(directory).then((opened) => opened.run(get, counterAt('n499'), exact));
   await expect(damaged).rejects.toMatchObject({ code: 'UNAVAILABLE', message: /damaged.*backup/ });
 });
 
@@ -159,12 +160,12 @@ test('a full disk refuses what does not fit and nothing else, and all goes on wh
   const directory = await mounted(temporaryDirectory(), '-t', 'tmpfs', '-o', 'size=3m', 'tmpfs');
   if (directory === undefined) return;
   const engine = await openEngine(directory);
-  await engine.run(add, keys, { by: 1 });
+  await engine.run(add, keys, by(1));
   const large = { field: 'f', value: 'x'.repeat(4_000_000), owner: '' };
   const [before, refused, after] = await Promise.allSettled([
-    engine.run(add, keys, { by: 1 }),
+    engine.run(add, keys, by(1)),
     engine.run(set, { map: 'm', guard: 'm', watchers: 'm-watchers' }, large),
-    engine.run(add, keys, { by: 1 }),
+    engine.run(add, keys, by(1)),
   ]);
   expect(refused).toMatchObject({ reason: { code: 'UNAVAILABLE', message: /disk.*full/ } });
   expect([before, after]).toMatchObject([{ value: ['ok', '2'] }, { value: ['ok', '3'] }]);
@@ -176,7 +177,7 @@ test('a full disk refuses what does not fit and nothing else, and all goes on wh
   let refusals = 0;
   for (let i = 0; i < 100 && refusals === 0; i++) {
     const [added, filled] = await Promise.allSettled([
-      engine.run(add, keys, { by: 1 }),
+      engine.run(add, keys, by(1)),
       engine.run(
         set,
         { map: 'm', guard: 'm', watchers: 'm-watchers' },
@@ -188,7 +189,7 @@ test('a full disk refuses what does not fit and nothing else, and all goes on wh
   }
   expect(refusals).toBe(1);
   rmSync(ballast);
-  expect(await engine.run(add, keys, { by: 1 })).toEqual(['ok', String(acknowledged + 1)]);
+  expect(await engine.run(add, keys, by(1))).toEqual(['ok', String(acknowledged + 1)]);
 }, 30_000);
 
 test('a read-only file system is refused', async () => {
@@ -213,22 +214,22 @@ test('a process that stays inside a write is waited for, then named as a possibl
     worstMs = Math.max(worstMs, performance.now() - last);
     last = performance.now();
   }, 1);
-  await expect(engine.run(add, keys, { by: 1 })).rejects.toMatchObject({ code: 'UNAVAILABLE', message: /stopped/ });
+  await expect(engine.run(add, keys, by(1))).rejects.toMatchObject({ code: 'UNAVAILABLE', message: /stopped/ });
   clearInterval(timer);
   console.log('longest stall of the event loop, ms:', worstMs.toFixed(1));
   stuck.child.kill('SIGKILL');
-  expect(await engine.run(add, keys, { by: 1 })).toEqual(['ok', '1']);
+  expect(await engine.run(add, keys, by(1))).toEqual(['ok', '1']);
 }, 30_000);
 
 test('a process that still uses a directory which was removed is told', async () => {
   const directory = temporaryDirectory();
   const engine = await openEngine(directory);
-  await engine.run(add, keys, { by: 1 });
+  await engine.run(add, keys, by(1));
   rmSync(directory, { recursive: true });
   let told: unknown;
   const addUntilTold = async (): Promise<void> => {
     while (told === undefined) {
-      await engine.run(add, keys, { by: 1 }).catch((error: unknown) => (told = error));
+      await engine.run(add, keys, by(1)).catch((error: unknown) => (told = error));
       await new Promise((done) => setTimeout(done, 5));
     }
   };

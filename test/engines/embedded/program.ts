@@ -2,9 +2,10 @@
 import { openSqlite } from '../../../src/engines/embedded/driver.ts';
 import { embeddedEngine } from '../../../src/engines/embedded/embedded.ts';
 import { add } from '../../../src/operations/counter.ts';
+import { by, counterAt } from '../../counting.ts';
 
 const [what, directory = '', number = '0'] = process.argv.slice(2);
-const keys = { counter: 'n' };
+const keys = counterAt('n');
 
 function say(...words: string[]): void {
   process.stdout.write(`${JSON.stringify(words)}\n`);
@@ -18,7 +19,7 @@ async function addAll(times: number): Promise<void> {
   const task = async (): Promise<void> => {
     while (left-- > 0) {
       const begun = performance.now();
-      await engine.run(add, keys, { by: 1 });
+      await engine.run(add, keys, by(1));
       worstMs = Math.max(worstMs, performance.now() - begun);
     }
   };
@@ -31,7 +32,7 @@ async function addAll(times: number): Promise<void> {
 async function addForEver(): Promise<never> {
   const engine = await embeddedEngine({ directory });
   for (;;) {
-    const [, value] = await engine.run(add, keys, { by: 1 });
+    const [, value] = await engine.run(add, keys, by(1));
     say(value);
   }
 }
@@ -39,7 +40,7 @@ async function addForEver(): Promise<never> {
 /** Opens, adds 1, says so, and closes. */
 async function addOnce(): Promise<void> {
   const engine = await embeddedEngine({ directory });
-  await engine.run(add, keys, { by: 1 });
+  await engine.run(add, keys, by(1));
   await engine.close();
   say('done');
 }

@@ -13,7 +13,7 @@ export const call: BatchOperation<Reply> = {
     const third = args[3] ?? '';
     const found = onKey(tx, verb, key, number(tx, first)) ?? onCollection(tx, verb, key, first, second);
     const more = found ?? onList(tx, verb, key, first, second) ?? onSets(tx, verb, keys);
-    return more ?? onSorted(tx, verb, key, first, second, third) ?? onText(tx, verb, key, first, second);
+    return more ?? onSorted(tx, verb, key, first, second, third) ?? onText(tx, verb, key, first, second, third);
   },
 };
 
@@ -93,6 +93,7 @@ function onCollection(tx: Tx, verb: string, key: string, first: string, second: 
     tx.setPx(key, first, number(tx, second));
     return 0;
   }
+  if (verb === 'incrby') return tx.incrby(key, first);
   if (verb === 'hget') return maybe(tx.hget(key, first));
   if (verb === 'hexists') return truth(tx.hexists(key, first));
   if (verb === 'hset') return tx.hset(key, first, second);
@@ -149,7 +150,7 @@ function scoreOf(tx: Tx, key: string, member: string): Reply {
   return score === undefined ? 'none' : tx.decimal(score);
 }
 
-function onText(tx: Tx, verb: string, key: string, first: string, second: string): Reply {
+function onText(tx: Tx, verb: string, key: string, first: string, second: string, third: string): Reply {
   if (verb === 'wake') return truth(tx.wake(first, second));
   if (verb === 'text') return tx.text(number(tx, first));
   if (verb === 'integer') return tx.integer(first) ?? 'none';
@@ -158,6 +159,7 @@ function onText(tx: Tx, verb: string, key: string, first: string, second: string
   if (verb === 'rest') return tx.rest(first, number(tx, second));
   if (verb === 'sha1hex') return tx.sha1hex(first);
   if (verb === 'startsWith') return truth(tx.startsWith(first, second));
+  if (verb === 'within') return truth(tx.within(first, second, third));
   if (verb === 'nowUs') return tx.nowUs();
   return 'no verb ' + verb + ' ' + key;
 }
