@@ -62,7 +62,7 @@ export function createLockstep(session: Session): Lockstep {
       const { min, max, bigint } = options;
       const make = (): AnyCounter =>
         createCounter<number>(session.engine, name, keys.counter(name), options as CounterOptions);
-      return counters.of(`${bigint} ${min} ${max} ${name}`, make) as Counter & Counter<bigint>;
+      return counters.of([bigint, min, max, name].map(String).join(' '), make) as Counter & Counter<bigint>;
     },
     map(name, options = {}) {
       checkName('map name', name);

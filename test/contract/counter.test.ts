@@ -85,7 +85,10 @@ describe('a counter', () => {
         2,
         'INVALID_VALUE',
         3,
-        ...['INVALID_VALUE', 'INVALID_VALUE', 0, 'INVALID_VALUE'],
+        'INVALID_VALUE',
+        'INVALID_VALUE',
+        0,
+        'INVALID_VALUE',
       ]);
       expect(await seats.get()).toBe(0);
       await expect(seats.add(-1)).rejects.toEqual(failure('INVALID_VALUE', 'below its min, 0; nothing was added'));
