@@ -42,6 +42,9 @@ export const limits = {
   /** How long renewal keeps the lease of an event loop that does not turn, in lengths of the lease. */
   stallLeases: 10,
 
+  /** The error of a lost lease tells how late the event loop ran, if it was more than this: ms. */
+  lagMsWorthTelling: 50,
+
   /** Hand-overs inside one session before the store is asked again; also the fencing tokens that a grant reserves. */
   handOversInARow: 64,
   /** Locks without holder or waiter that a session remembers. */
@@ -65,6 +68,22 @@ export const limits = {
   cardsPerOpening: 100,
   /** Locks in one `lockAll`. */
   lockAllMax: 64,
+
+  /** Independent servers that vote on one lock. */
+  quorumServersMax: 9,
+  /** The shortest and, where nothing is said, the longest lease over several servers: ms. */
+  quorumLeaseMsMin: 200,
+  quorumLeaseMsMaxDefault: 30_000,
+  /** A lease is asked for, and renewed, in rounds: the part of its length that a round takes at most, and ms. */
+  quorumRoundPart: 8,
+  quorumRoundMsMax: 1_000,
+  /** One of several servers that does not answer for this long is unavailable: ms. */
+  quorumCommandMs: 1_000,
+  /** Opening waits so long for servers beyond the majority: ms. */
+  quorumStragglersMs: 250,
+  /** The pause before another round: at random up to a bound that doubles from the one to the other: ms. */
+  quorumPauseMsMin: 5,
+  quorumPauseMsMax: 50,
 
   /** Longest id of a session, which names its socket: bytes. */
   sessionBytesMax: 24,

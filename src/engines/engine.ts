@@ -44,6 +44,30 @@ export interface Engine {
   close(): Promise<void>;
 }
 
+/**
+ * Several independent servers: each is asked on its own, and what a majority of them says holds. How their votes are
+ * counted is the business of whoever asks; but a renewal is one for the keeper only if a majority renewed.
+ */
+export interface Voters extends Pick<Engine, 'clock' | 'keeper' | 'close'> {
+  readonly all: readonly Voter[];
+  /** Whether waiting or holding keeps the process alive. */
+  ref(): void;
+  unref(): void;
+}
+
+/** One of several independent servers. `run` and `scan` reject early: a majority may decide without it. */
+export interface Voter extends Pick<Engine, 'name' | 'run' | 'scan'> {
+  /** Whom it last was connected to; undefined if it never was. Known before any step that runs there. */
+  serverRun(): ServerRun | undefined;
+}
+
+/** A server, from its start to its end. */
+export interface ServerRun {
+  readonly id: string;
+  /** Since when it surely has been this one that answers: monotonic ms. */
+  readonly sinceMs: number;
+}
+
 export interface Inbox {
   /** A message that an operation sent with `tx.wake`. A hint: it may be lost, late or come twice. */
   message(text: string): void;

@@ -10,6 +10,7 @@ import type { CallSite } from './call-site.ts';
 import { HeldLease, type LeaseSource } from './lease.ts';
 import { type AskOutcome, type Blocker, giveBack, LockAsk, leaveLine } from './lock-ask.ts';
 import type { LockName } from './lock-lines.ts';
+import { lossText } from './loss-text.ts';
 import { parseOwner, tokenOf } from './owner.ts';
 
 /** On what terms a lease is held. */
@@ -354,22 +355,11 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
   }
 
   #lossOf(lease: HeldLease, loss: Loss): LockstepError {
-    const lag = loss.lagMs > 50 ? ` (the event loop ran ${loss.lagMs} ms late)` : '';
-    const name = JSON.stringify(lease.lock);
-    return new LockstepError(
-      'LEASE_LOST',
-      `the lease of lock ${name} (fence ${lease.fence}) is over: ${reasons[loss.cause]}${lag}; stop what it protects`,
-      { details: { lock: lease.lock, fence: lease.fence, ...loss } },
-    );
+    const subject = `the lease of lock ${JSON.stringify(lease.lock)} (fence ${lease.fence})`;
+    return new LockstepError('LEASE_LOST', lossText(subject, loss), {
+      details: { lock: lease.lock, fence: lease.fence, ...loss },
+    });
   }
 }
 
 const done = Promise.resolve();
-
-const reasons: Readonly<Record<Loss['cause'], string>> = {
-  lost: 'the store gave it to somebody else or forgot it',
-  expired: 'its renewal was not confirmed in time',
-  maxHold: 'it was held for as long as its maxHold allows',
-  forced: 'somebody released it by force',
-  closed: 'its session was closed',
-};

@@ -43,14 +43,14 @@ export interface Hold {
  * holder's own timer, never by waiting for the store.
  */
 export class Leases {
-  readonly #engine: Engine;
+  readonly #engine: Pick<Engine, 'clock' | 'keeper'>;
   readonly #maxStallMs: number;
   readonly #held: Map<number, Hold> = new Map();
   #keeper: Keeper | undefined;
   #timer: Timer | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
 
-  constructor(engine: Engine, maxStallMs: number) {
+  constructor(engine: Pick<Engine, 'clock' | 'keeper'>, maxStallMs: number) {
     this.#engine = engine;
     this.#maxStallMs = maxStallMs;
   }

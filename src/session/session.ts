@@ -78,7 +78,7 @@ export class Session {
       await session.#doorbell.close();
       throw error;
     }
-    session.inBackground(session.#forgetDead());
+    session.inBackground(forgetDead(engine, session.keys, session.info.host));
     return session;
   }
 
@@ -87,14 +87,7 @@ export class Session {
     this.clock = engine.clock;
     this.space = options.space;
     this.keys = keysOf(options.space);
-    this.info = {
-      id: newSessionId(),
-      host: hostname(),
-      pid: process.pid,
-      thread: threadId,
-      label: options.label,
-      since: Math.floor(this.clock.wallUs() / 1000),
-    };
+    this.info = newSessionInfo(options.label, this.clock);
     this.leases = new Leases(engine, options.maxStallMs);
   }
 
@@ -148,15 +141,6 @@ export class Session {
     return this.#closing;
   }
 
-  /** Cards of processes of this machine that died unnoticed: a page of them at each opening keeps them few. */
-  async #forgetDead(): Promise<void> {
-    const { entries } = await this.engine.scan(this.keys.sessions, '', limits.cardsPerOpening);
-    for (let i = 1; i < entries.length; i += 2) {
-      const info = infoOf(entries[i]!);
-      if (info !== undefined && isGone(info, this.info.host)) this.forget(info.id);
-    }
-  }
-
   async #close(): Promise<void> {
     await Promise.allSettled([...this.receivers.values()].map(async (receiver) => receiver.close()));
     await Promise.allSettled(this.#background);
@@ -177,9 +161,30 @@ export class Session {
   }
 }
 
+/** This thread, as others see it. */
+export function newSessionInfo(label: string, clock: Clock): SessionInfo {
+  return {
+    id: newSessionId(),
+    host: hostname(),
+    pid: process.pid,
+    thread: threadId,
+    label,
+    since: Math.floor(clock.wallUs() / 1000),
+  };
+}
+
 /** 96 random bits, in characters that neither a file name nor a token minds. */
 function newSessionId(): string {
   return randomBytes(12).toString('base64url');
+}
+
+/** Cards of processes of this machine that died unnoticed: a page of them at each opening keeps them few. */
+export async function forgetDead(store: Pick<Engine, 'run' | 'scan'>, keys: SpaceKeys, host: string): Promise<void> {
+  const { entries } = await store.scan(keys.sessions, '', limits.cardsPerOpening);
+  for (let i = 1; i < entries.length; i += 2) {
+    const info = infoOf(entries[i]!);
+    if (info !== undefined && isGone(info, host)) await store.run(sessions.leave, keys, { session: info.id });
+  }
 }
 
 /** What a call on a closed session rejects with: `subject` is what was asked for. */

@@ -8,6 +8,7 @@ import type { Engine } from '../../src/engines/engine.ts';
 import * as counter from '../../src/operations/counter.ts';
 import * as lock from '../../src/operations/lock.ts';
 import * as map from '../../src/operations/map.ts';
+import * as quorum from '../../src/operations/quorum.ts';
 import * as session from '../../src/operations/session.ts';
 import * as watch from '../../src/operations/watch.ts';
 import type { BatchOperation, Operation, Reply } from '../../src/operations/tx.ts';
@@ -37,6 +38,7 @@ export type Command =
   | { on: 'lock'; do: 'look'; lock: number; from: number; to: number }
   | { on: 'lock'; do: 'acquireAll'; locks: number[]; token: Token; fences: number }
   | { on: 'lock'; do: 'renew'; leases: { lock: number; who: Who; ttlMs: number }[] }
+  | { on: 'lock'; do: 'vote'; lock: number; token: Token }
   | { on: 'counter'; do: 'foreign'; text: string }
   | { on: 'counter'; do: 'add'; by: string; bounds: Bounds; lock: number; who: Who }
   | { on: 'counter'; do: 'addEach'; parts: string[]; bounds: Bounds; lock: number; who: Who }
@@ -164,6 +166,7 @@ const lockCommand = fc.oneof(
       fences,
     }),
   },
+  { weight: 2, arbitrary: kind('lock', 'vote', { lock: lockPlace, token }) },
   {
     weight: 2,
     arbitrary: kind('lock', 'renew', {
@@ -311,6 +314,10 @@ export class Meaning {
           [this.#space.fences, ...locks.flatMap(({ owner, queue }) => [owner, queue])],
           [String(command.fences), ...locks.map(() => this.#token(command.token))],
         );
+      }
+      case 'vote': {
+        const owner = `${this.#token(command.token)}:0:1`;
+        return single(quorum.vote, this.#lock(command.lock), { owner, ttlMs: command.token.ttlMs });
       }
       case 'renew':
         return batch(

@@ -6,8 +6,7 @@ import { openDatabaseNow } from './database.ts';
 import type { KeeperStore } from './keeper.ts';
 
 const database = openDatabaseNow({ ...threadStore<KeeperStore>(), clock: systemClock });
-await renewOnThisThread(
-  (keys, args) => database.transact((tx) => renew.step(tx, keys, args)),
-  () => database.shortenLog(),
-);
+await renewOnThisThread((keys, args) => database.transact((tx) => renew.step(tx, keys, args)), {
+  errand: () => database.shortenLog(),
+});
 await database.close();

@@ -23,8 +23,8 @@ export interface KeeperThread<Store> {
 }
 
 /** The entry file of an engine's thread, beside the module `of`: TypeScript from the sources, JavaScript from the package. */
-export function threadModule(of: string): URL {
-  return new URL(`./keeper-thread${of.slice(of.lastIndexOf('.'))}`, of);
+export function threadModule(of: string, name = 'keeper-thread'): URL {
+  return new URL(`./${name}${of.slice(of.lastIndexOf('.'))}`, of);
 }
 
 /** The keepers of one engine in one thread. All share one thread that renews, begun with the first lease. */

@@ -287,12 +287,22 @@ export class LeaseView {
    * lease of a holder that takes and gives back one after the other would wake this thread.
    */
   sleep(bell: number, nowMs: number, nextMs: number): void {
+    Atomics.wait(this.#control, word.bell, bell, this.#fallAsleep(nowMs, nextMs));
+  }
+
+  /** The same, while the event loop of this thread turns. */
+  async doze(bell: number, nowMs: number, nextMs: number): Promise<void> {
+    await (Atomics as unknown as AsyncAtomics).waitAsync(this.#control, word.bell, bell, this.#fallAsleep(nowMs, nextMs)).value;
+  }
+
+  /** For how long: ms. */
+  #fallAsleep(nowMs: number, nextMs: number): number {
     const now = toWord(nowMs);
     const wantedMs = wordsApart(Atomics.load(this.#control, word.wanted), now);
     const ms = wantedMs > 0 ? Math.min(wantedMs, nextMs) : nextMs;
     Atomics.store(this.#control, word.wakeAt, (now + ms) | 0);
     Atomics.store(this.#control, word.asleep, 1);
-    Atomics.wait(this.#control, word.bell, bell, ms);
+    return ms;
   }
 
   #take(due: TakenLease[], chunk: Chunk, slot: number, kept: number): void {
@@ -311,6 +321,11 @@ export class LeaseView {
     change(chunk, i);
     return leave(chunk, i, kept);
   }
+}
+
+/** Every Node that runs this has it; the types of this language level do not know of it. */
+interface AsyncAtomics {
+  waitAsync(words: Int32Array, word: number, value: number, ms: number): { readonly value: Promise<string> | string };
 }
 
 function enter(chunk: Chunk, i: number, kept: number): boolean {

@@ -3,7 +3,10 @@ import { limits } from '../../base/limits.ts';
 import { type Instant, earlier, instantNow, isOver, leftMs, validFor } from '../../base/validity.ts';
 import type { LeaseView, TakenLease } from './lease-table.ts';
 
-/** One run of `lock.renew`: keys are owners' keys, args the owner and the ttl of each. 1 each that was renewed. */
+/**
+ * One run of `lock.renew`: keys are owners' keys, args the owner and the ttl of each. For each lease 1 if it was renewed,
+ * 0 if it is lost, -1 if that is not known and is to be tried again.
+ */
 export type Renew = (
   keys: readonly string[],
   args: readonly string[],
@@ -57,7 +60,7 @@ export class Renewals {
     const replies = await this.#ask(keys, args);
     const now = instantNow(this.#clock);
     for (const [i, lease] of batch.entries()) {
-      if (replies === undefined) this.#view.postpone(lease.handle, now.monotonicMs + againMs(lease));
+      if (replies === undefined || replies[i] === -1) this.#view.postpone(lease.handle, now.monotonicMs + againMs(lease));
       else if (replies[i] === 1 && !isOver(lease.until, now)) {
         const until = earlier(validFor(sent, ttls[i]!), lease.end);
         this.#view.confirm(lease.handle, until, now.monotonicMs + lease.ttlMs / 3);

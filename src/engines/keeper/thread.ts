@@ -1,5 +1,6 @@
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { systemClock } from '../../base/clock.ts';
+import { limits } from '../../base/limits.ts';
 import { LeaseView } from './lease-table.ts';
 import { Renewals, type Renew } from './renewals.ts';
 
@@ -18,25 +19,33 @@ export function threadStore<Store>(): Store {
   return (workerData as ThreadStart<Store>).store;
 }
 
-/**
- * The life of a thread that renews leases: returns when the holder closes. Sleeps without turning its event loop. Does
- * its errand when the holder asks for it, between renewals.
- */
-export async function renewOnThisThread(renew: Renew, errand: () => void = () => {}): Promise<void> {
+/** Beside renewal. */
+export interface ThreadLife {
+  /** Done when the holder asks for it, between renewals. */
+  readonly errand?: () => void;
+  /** The event loop turns while the thread sleeps: for connections that have to come back meanwhile. */
+  readonly turning?: true;
+}
+
+/** The life of a thread that renews leases: returns when the holder closes. Sleeps without turning its event loop. */
+export async function renewOnThisThread(renew: Renew, { errand, turning }: ThreadLife = {}): Promise<void> {
   const { control, memory } = workerData as ThreadStart<unknown>;
   const port = parentPort!;
   const say = (words: ThreadWord): void => port.postMessage(words);
   const view = new LeaseView(control, memory);
   const renewals = new Renewals(view, systemClock, renew, (handle) => say({ lost: handle }));
+  const awake = turning === true ? setInterval(() => {}, limits.timerMsMax) : undefined; // else the thread would end
   say('up');
   for (;;) {
     const bell = view.awake();
-    if (view.closed) return;
+    if (view.closed) return clearInterval(awake);
     for (let grown = receiveMessageOnPort(port); grown !== undefined; grown = receiveMessageOnPort(port)) {
       view.add(grown.message as SharedArrayBuffer);
     }
     const nextMs = await renewals.turn();
-    if (view.takeErrand()) errand();
-    view.sleep(bell, systemClock.monotonicMs(), nextMs);
+    if (view.takeErrand()) errand?.();
+    const now = systemClock.monotonicMs();
+    if (turning === true) await view.doze(bell, now, nextMs);
+    else view.sleep(bell, now, nextMs);
   }
 }

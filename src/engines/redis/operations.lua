@@ -736,6 +736,82 @@ local keys = {map = KEYS[1]}
 local ask = {}
 return map_size(tx, keys, ask)
 
+--==[ quorum ]==
+
+local tx = {}
+
+-- Redis gives false where there is nothing. The operations, like TypeScript, know only nil.
+local function found(reply)
+  return reply or nil
+end
+
+-- Lua would print 1e+15.
+local function decimal(integer)
+  return string.format('%.0f', integer)
+end
+
+-- PEXPIRE of 0 deletes the key: a lease that was asked to live on would be gone.
+local function lifetime(ms)
+  if not (ms >= 1 and ms % 1 == 0) then
+    error('ms must be a whole number of at least 1')
+  end
+  return decimal(ms)
+end
+
+function tx:pttl(key)
+  return redis.call('PTTL', key)
+end
+
+function tx:get(key)
+  return found(redis.call('GET', key))
+end
+
+function tx:setPx(key, value, ms)
+  redis.call('SET', key, value, 'PX', lifetime(ms))
+end
+
+function tx:hget(key, field)
+  return found(redis.call('HGET', key, field))
+end
+
+function tx:part(text, index)
+  local from = 1
+  for _ = 1, index do
+    local colon = string.find(text, ':', from, true)
+    if colon == nil then
+      return ''
+    end
+    from = colon + 1
+  end
+  local colon = string.find(text, ':', from, true)
+  return string.sub(text, from, colon and colon - 1 or -1)
+end
+
+local function vote(tx, lock, ask)
+    local owner = tx:get(lock.owner)
+    if owner == nil or owner == ask.owner then
+        tx:setPx(lock.owner, ask.owner, ask.ttlMs)
+        return {"yes"}
+    end
+    return {
+        "no",
+        owner,
+        tx:pttl(lock.owner),
+        tx:hget(
+            lock.sessions,
+            tx:part(owner, 0)
+        ) or ""
+    }
+end
+
+local operation = table.remove(ARGV, 1)
+if operation == 'vote' then
+  local keys = {owner = KEYS[1], sessions = KEYS[2]}
+  local ask = {owner = ARGV[1], ttlMs = tonumber(ARGV[2])}
+  return vote(tx, keys, ask)
+end
+error('no operation ' .. operation)
+
 --==[ session ]==
 
 function session_join(tx, keys, ask)

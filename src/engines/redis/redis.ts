@@ -102,7 +102,8 @@ async function asked<R>(name: string, reply: Promise<R>): Promise<R> {
   }
 }
 
-async function pageOf(link: Link, args: readonly string[]): Promise<[cursor: string, page: string[]]> {
+/** One page of SCAN or HSCAN. */
+export async function pageOf(link: Link, args: readonly string[]): Promise<[cursor: string, page: string[]]> {
   try {
     return (await asked(link.name, link.command(args))) as [string, string[]];
   } catch (error) {
@@ -116,11 +117,11 @@ async function pageOf(link: Link, args: readonly string[]): Promise<[cursor: str
 }
 
 /** '' begins and ends where Redis says '0'. */
-function from(cursor: string): string {
+export function from(cursor: string): string {
   return cursor === '' ? '0' : cursor;
 }
 
-function to(cursor: string): string {
+export function to(cursor: string): string {
   return cursor === '0' ? '' : cursor;
 }
 

@@ -65,7 +65,8 @@ function refuseUnfit(name: string, info: ReadonlyMap<string, string>): void {
   }
 }
 
-function unfit(name: string, why: string): LockstepError {
+/** The error for a server that lockstep can not use. */
+export function unfit(name: string, why: string): LockstepError {
   return new LockstepError('INVALID_ARGUMENT', `${name} ${why}.`, { details: { server: name } });
 }
 
@@ -92,7 +93,8 @@ function textOf(reply: unknown): string {
   return String(reply);
 }
 
-function parseInfo(text: string): Map<string, string> {
+/** Fields and values of a reply to INFO. */
+export function parseInfo(text: string): Map<string, string> {
   const lines = text.split(/\r?\n/).map((line) => line.split(':', 2) as [string, string]);
   return new Map(lines.filter(([, value]) => value !== undefined));
 }
