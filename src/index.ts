@@ -1,4 +1,4 @@
-export { open, type OpenOptions } from './open.ts';
+export { open, type OpenOptions, type QuorumOptions } from './open.ts';
 export type { Lockstep } from './lockstep.ts';
 export { LockstepError, isLockstepError, type ErrorCode, type ErrorDetails } from './base/errors.ts';
 export type { Duration } from './base/duration.ts';
@@ -12,4 +12,7 @@ export type { LockHolder, LockInspection, LockWaiter } from './primitives/inspec
 export type { Counter, CounterOptions } from './primitives/counter.ts';
 export type { WriteOptions } from './primitives/guard.ts';
 export type { SharedMap } from './primitives/map.ts';
+export type { QuorumLockstep } from './primitives/quorum.ts';
+export type { QuorumLock, QuorumLockOptions } from './primitives/quorum-lock.ts';
+export type { QuorumLease } from './primitives/quorum-lease.ts';
 export type { SessionInfo } from './session/session.ts';

@@ -9,6 +9,8 @@ import type { Engine } from './engines/engine.ts';
 import { memoryEngine } from './engines/memory.ts';
 import type { ReadyClient } from './engines/redis/client.ts';
 import { createLockstep, type Lockstep } from './lockstep.ts';
+import { createQuorumLockstep, type QuorumLockstep } from './primitives/quorum.ts';
+import { QuorumSession } from './session/quorum-session.ts';
 import { Session } from './session/session.ts';
 
 /** What a session may say when it opens shared state. */
@@ -28,6 +30,24 @@ export interface OpenOptions {
   onWarning?: (warning: Error) => void;
 }
 
+/** What a session may say when it opens locks over several servers. */
+export interface QuorumOptions extends Pick<OpenOptions, 'space' | 'label' | 'maxStall' | 'onWarning'> {
+  /**
+   * The longest lease that anybody takes on these servers, other programs included: all must say the same. For so long a
+   * server that restarted does not vote, as it may have forgotten who holds what. Default: 30 s.
+   */
+  maxTtl?: Duration;
+}
+
+/** What can be opened: a directory, an address, a client. */
+type Place = string | URL | ReadyClient;
+
+/**
+ * Opens locks over an odd number of at least three independent Redis or Valkey servers, of which a majority decides:
+ * they go on while a minority is away, but have neither an order nor fences. Rejects with `INVALID_ARGUMENT`, also where
+ * two are one server, or with `UNAVAILABLE` where no majority can be reached.
+ */
+export function open(where: readonly Place[], options?: QuorumOptions): Promise<QuorumLockstep>;
 /**
  * Opens the shared state at `where`: a directory (`./dir`, `file:///srv/dir`; default `./.lockstep`) that all tasks,
  * threads and processes of this machine share; a Redis or Valkey server (`redis://host:6379`, `rediss://…`,
@@ -35,10 +55,12 @@ export interface OpenOptions {
  * itself left alone); or `memory:`, for one process and for tests: each call a state of its own.
  * Rejects with `INVALID_ARGUMENT` or `UNAVAILABLE`; the text says what to do.
  */
+export function open(where?: Place, options?: OpenOptions): Promise<Lockstep>;
 export async function open(
-  where: string | URL | ReadyClient = './.lockstep',
-  options: OpenOptions = {},
-): Promise<Lockstep> {
+  where: Place | readonly Place[] = './.lockstep',
+  options: OpenOptions & QuorumOptions = {},
+): Promise<Lockstep | QuorumLockstep> {
+  if (isList(where)) return openQuorum(where, options);
   const settings = checkOptions(options);
   return connect(await engineAt(where instanceof URL ? where.href : where, options), settings);
 }
@@ -56,8 +78,8 @@ export interface Settings {
 }
 
 /** Checks options and fills in what is absent. Throws `INVALID_ARGUMENT`. */
-export function checkOptions(options: OpenOptions): Settings {
-  checkKnown('the options of open', options, known);
+export function checkOptions(options: OpenOptions, names: ReadonlySet<string> = known): Settings {
+  checkKnown('the options of open', options, names);
   const { space = 'default', label = basename(process.argv[1] ?? ''), durability, maxStall, onWarning } = options;
   checkSpace(space);
   if (typeof label !== 'string' || label.length > limits.labelLengthMax) {
@@ -72,6 +94,34 @@ export function checkOptions(options: OpenOptions): Settings {
 }
 
 const known: ReadonlySet<string> = new Set(['space', 'label', 'durability', 'maxStall', 'onWarning']);
+const knownOfQuorum: ReadonlySet<string> = new Set(['space', 'label', 'maxStall', 'onWarning', 'maxTtl']);
+
+async function openQuorum(where: readonly Place[], options: QuorumOptions): Promise<QuorumLockstep> {
+  const settings = checkOptions(options, knownOfQuorum);
+  const { maxTtl = limits.quorumLeaseMsMaxDefault, onWarning = (warning) => process.emitWarning(warning) } = options;
+  const ttlMsMax = toMs('maxTtl', maxTtl, limits.quorumLeaseMsMin, limits.leaseMsMax);
+  if (where.length < 3 || where.length % 2 === 0 || where.length > limits.quorumServersMax) {
+    const wanted = `an odd number of servers, from 3 to ${limits.quorumServersMax}, not ${where.length}: a majority of them decides`;
+    throw invalidArgument('where', where, wanted);
+  }
+  const { clientsAt } = await import('./engines/redis/clients.ts');
+  const { checkVoters, redisVoters } = await import('./engines/redis/voters.ts');
+  const voters = redisVoters(await Promise.all(where.map((one) => clientsAt(one instanceof URL ? one.href : one))));
+  const session = new QuorumSession(voters, { ...settings, ttlMsMax });
+  try {
+    await session.join();
+    await checkVoters(voters.all, onWarning);
+  } catch (error) {
+    await session.close();
+    throw error;
+  }
+  return createQuorumLockstep(session);
+}
+
+/** As `Array.isArray`, which says nothing of arrays that are only read. */
+function isList(where: Place | readonly Place[]): where is readonly Place[] {
+  return Array.isArray(where);
+}
 
 async function openSession(engine: Engine, settings: Settings): Promise<Session> {
   try {

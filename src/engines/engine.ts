@@ -55,8 +55,8 @@ export interface Voters extends Pick<Engine, 'clock' | 'keeper' | 'close'> {
   unref(): void;
 }
 
-/** One of several independent servers. `run` and `scan` reject early: a majority may decide without it. */
-export interface Voter extends Pick<Engine, 'name' | 'run' | 'scan'> {
+/** One of several independent servers. It is given up early: a majority may decide without it. */
+export interface Voter extends Pick<Engine, 'name' | 'run' | 'runBatch' | 'scan'> {
   /** Whom it last was connected to; undefined if it never was. Known before any step that runs there. */
   serverRun(): ServerRun | undefined;
 }

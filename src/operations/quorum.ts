@@ -1,8 +1,7 @@
 /**
  * A lock over several independent stores, of which each has one vote. Here is what happens in one of them.
  *
- *   owner     string  who has this store's vote, PX the lease; absent = free
- *   sessions  hash    session → card, to name a holder
+ *   owner  string  who has this store's vote, PX the lease; absent = free
  *
  * An owner is `session:ask:ttlMs:0:sinceUs`, made by the asker before its first send, the same in all stores, and
  * unique for ever: 0 stands where other locks have their fence, as stores that know nothing of each other can't give one.
@@ -15,15 +14,14 @@ import type { Operation } from './tx.ts';
 
 export interface VoteKeys {
   owner: string;
-  sessions: string;
 }
 
-/** `['yes']`, or who has the vote instead: what is left of the lease in ms (-1: for ever), and the holder's card. */
-export type Vote = readonly ['yes'] | readonly ['no', owner: string, leftMs: number, card: string];
+/** `['yes']`, or who has the vote instead, and what is left of that lease in ms; -1: for ever. */
+export type Vote = readonly ['yes'] | readonly ['no', owner: string, leftMs: number];
 
 export const vote: Operation<VoteKeys, { owner: string; ttlMs: number }, Vote> = {
   name: 'quorum.vote',
-  keys: ['owner', 'sessions'],
+  keys: ['owner'],
   args: { owner: 'text', ttlMs: 'integer' },
   step(tx, lock, ask) {
     const owner = tx.get(lock.owner);
@@ -31,6 +29,6 @@ export const vote: Operation<VoteKeys, { owner: string; ttlMs: number }, Vote> =
       tx.setPx(lock.owner, ask.owner, ask.ttlMs);
       return ['yes'];
     }
-    return ['no', owner, tx.pttl(lock.owner), tx.hget(lock.sessions, tx.part(owner, 0)) ?? ''];
+    return ['no', owner, tx.pttl(lock.owner)];
   },
 };

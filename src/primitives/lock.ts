@@ -289,7 +289,12 @@ async function lookUp(session: Session, line: LockLine): Promise<Seen> {
   return { owner, leftMs: Number(leftMs), info: infos.get(id) ?? (await infosOf(session, [owner])).get(id) };
 }
 
-function describeHolder(owner: string | undefined, info: SessionInfo | undefined, leftMs: number | undefined): string {
+/** Who has a lock, for the error of a wait that timed out. */
+export function describeHolder(
+  owner: string | undefined,
+  info: SessionInfo | undefined,
+  leftMs: number | undefined,
+): string {
   if (owner === undefined) return 'the store did not say in time who holds it';
   if (owner === '') return 'it was given back just now, and others came first';
   const known = parseOwner(owner);
@@ -297,7 +302,8 @@ function describeHolder(owner: string | undefined, info: SessionInfo | undefined
     leftMs === undefined ? '' : leftMs < 0 ? '; it has no time to live' : `; its lease has ${leftMs} ms left`;
   if (known === undefined) return `it is held by another program, as ${JSON.stringify(owner)}${left}`;
   const who = info === undefined ? `session ${known.session}` : describe(info);
-  return `it is held by ${who} since ${new Date(known.sinceMs).toISOString()} (fence ${known.fence})${left}`;
+  const fence = known.fence === 0 ? '' : ` (fence ${known.fence})`; // held over several servers there is none
+  return `it is held by ${who} since ${new Date(known.sinceMs).toISOString()}${fence}${left}`;
 }
 
 function siteText(site: CallSite | undefined): string {
@@ -306,6 +312,6 @@ function siteText(site: CallSite | undefined): string {
 }
 
 /** The body's own error wins, whatever can be done to it. */
-function addCause(error: Error, cause: Error): void {
+export function addCause(error: Error, cause: Error): void {
   if (error.cause === undefined && Object.isExtensible(error)) error.cause = cause;
 }

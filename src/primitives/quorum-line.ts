@@ -39,6 +39,7 @@ export class QuorumLine implements QuorumLeaseSource {
   lease: HeldQuorumLease | undefined;
   readonly #session: QuorumSession;
   readonly #where: LockName;
+  readonly #idle: (line: QuorumLine) => void;
   readonly #waiters: QuorumWaiter[] = [];
   #hold: Hold | undefined;
   #asking = false;
@@ -47,7 +48,8 @@ export class QuorumLine implements QuorumLeaseSource {
   #turnSince = 0;
   #freedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(session: QuorumSession, where: LockName) {
+  constructor(session: QuorumSession, where: LockName, idle: (line: QuorumLine) => void) {
+    this.#idle = idle;
     this.#session = session;
     this.#where = where;
   }
@@ -101,6 +103,7 @@ export class QuorumLine implements QuorumLeaseSource {
   }
 
   #advance(): void {
+    if (this.idle) this.#idle(this);
     if (this.#asking || this.#hold !== undefined || this.#waiters.length === 0) return;
     this.#asking = true;
     this.#session.inBackground(this.#ask());
@@ -124,7 +127,7 @@ export class QuorumLine implements QuorumLeaseSource {
     const { clock } = this.#session;
     let heardAt = Number.NEGATIVE_INFINITY;
     if (!waiter.once) await this.#leaveTurn(waiter);
-    for (let pauseMs = limits.quorumPauseMsMin; this.#waiters[0] === waiter;) {
+    for (let pauseMs: number = limits.quorumPauseMsMin; this.#waiters[0] === waiter;) {
       const round = await holdRound(this.#session, waiter.name, this.#where.keys, waiter.ttlMs);
       if (round.is === 'won') return this.#won(waiter, round.owner, round.until);
       if (round.is === 'lost') {

@@ -12,7 +12,6 @@ import type { QuorumSession } from '../session/quorum-session.ts';
 export interface VoteHolder {
   readonly owner: string;
   readonly leftMs: number;
-  readonly card: string;
 }
 
 /** What came of a round. */
@@ -87,7 +86,7 @@ async function giveBackTo(
   const endMs = clock.monotonicMs() + forMs;
   session.enter();
   try {
-    for (let pauseMs = limits.quorumPauseMsMin; ; pauseMs = Math.min(limits.redisBackOffMsMax, pauseMs * 2)) {
+    for (let pauseMs: number = limits.quorumPauseMsMin; ; pauseMs = Math.min(limits.redisBackOffMsMax, pauseMs * 2)) {
       try {
         await voter.run(lock.release, keys, { owner, fences: limits.handOversInARow });
         return true;
@@ -131,10 +130,9 @@ function holderIn(answers: Answers<Vote>): VoteHolder | undefined {
   let holder: VoteHolder | undefined;
   for (const answer of answers) {
     if (answer === undefined || !('reply' in answer) || answer.reply[0] === 'yes') continue;
-    const [, owner, leftMs, card] = answer.reply;
+    const [, owner, leftMs] = answer.reply;
     votes.set(owner, (votes.get(owner) ?? 0) + 1);
-    if (holder === undefined || votes.get(owner)! > votes.get(holder.owner)!) holder = { owner, leftMs, card };
-    else if (owner === holder.owner && holder.card === '') holder = { ...holder, card };
+    if (holder === undefined || votes.get(owner)! > votes.get(holder.owner)!) holder = { owner, leftMs };
   }
   return holder;
 }

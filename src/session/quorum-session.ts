@@ -35,27 +35,7 @@ export class QuorumSession {
   #busy = 0;
   #closing: Promise<void> | undefined;
 
-  /** Rejects with `UNAVAILABLE` where no majority can be reached, `INVALID_ARGUMENT` where two are one server. */
-  static async open(servers: Voters, options: QuorumOptions): Promise<QuorumSession> {
-    const session = new QuorumSession(servers, options);
-    const card = { session: session.info.id, card: JSON.stringify(session.info) };
-    const joined = session.voters.map((voter) => voter.run(sessions.join, session.keys, card));
-    const { clock, majority } = session;
-    const isDecided = (said: Answers<unknown>): boolean => countReplies(said) >= majority || session.isHopeless(said);
-    const answers = await ballot(joined, clock, 2 * limits.quorumCommandMs, isDecided);
-    if (countReplies(answers) < majority) throw session.unavailable('open', answers);
-    await ballot(joined, clock, limits.quorumStragglersMs, () => false);
-    for (const voter of session.voters) {
-      const twin = session.#twinOf(voter);
-      if (twin !== undefined) {
-        throw invalidArgument('where', voter.name, `a server of its own: it is the same one as ${twin.name}`);
-      }
-      session.inBackground(forgetDead(voter, session.keys, session.info.host));
-    }
-    return session;
-  }
-
-  private constructor(servers: Voters, options: QuorumOptions) {
+  constructor(servers: Voters, options: QuorumOptions) {
     this.#servers = servers;
     this.voters = servers.all;
     this.majority = majorityOf(servers.all.length);
@@ -65,6 +45,27 @@ export class QuorumSession {
     this.keys = keysOf(options.space);
     this.info = newSessionInfo(options.label, servers.clock);
     this.leases = new Leases(servers, options.maxStallMs);
+  }
+
+  /**
+   * Before all else: says on each server who this is. Rejects with `UNAVAILABLE` where no majority can be reached,
+   * `INVALID_ARGUMENT` where two are one server.
+   */
+  async join(): Promise<void> {
+    const { clock, majority, voters, keys, info } = this;
+    const card = { session: info.id, card: JSON.stringify(info) };
+    const joined = voters.map((voter) => voter.run(sessions.join, keys, card));
+    const isDecided = (said: Answers<unknown>): boolean => countReplies(said) >= majority || this.isHopeless(said);
+    const answers = await ballot(joined, clock, 2 * limits.quorumCommandMs, isDecided);
+    if (countReplies(answers) < majority) throw this.unavailable('open', answers);
+    await ballot(joined, clock, limits.quorumStragglersMs, () => false);
+    for (const voter of voters) {
+      const twin = this.#twinOf(voter);
+      if (twin !== undefined) {
+        throw invalidArgument('where', voter.name, `a server of its own: it is the same one as ${twin.name}`);
+      }
+      this.inBackground(forgetDead(voter, keys, info.host));
+    }
   }
 
   /** An owner for one round: its own for ever, the same on all servers. */

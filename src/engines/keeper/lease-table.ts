@@ -292,7 +292,12 @@ export class LeaseView {
 
   /** The same, while the event loop of this thread turns. */
   async doze(bell: number, nowMs: number, nextMs: number): Promise<void> {
-    await (Atomics as unknown as AsyncAtomics).waitAsync(this.#control, word.bell, bell, this.#fallAsleep(nowMs, nextMs)).value;
+    await (Atomics as unknown as AsyncAtomics).waitAsync(
+      this.#control,
+      word.bell,
+      bell,
+      this.#fallAsleep(nowMs, nextMs),
+    ).value;
   }
 
   /** For how long: ms. */

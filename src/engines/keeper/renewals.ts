@@ -60,7 +60,8 @@ export class Renewals {
     const replies = await this.#ask(keys, args);
     const now = instantNow(this.#clock);
     for (const [i, lease] of batch.entries()) {
-      if (replies === undefined || replies[i] === -1) this.#view.postpone(lease.handle, now.monotonicMs + againMs(lease));
+      if (replies === undefined || replies[i] === -1)
+        this.#view.postpone(lease.handle, now.monotonicMs + againMs(lease));
       else if (replies[i] === 1 && !isOver(lease.until, now)) {
         const until = earlier(validFor(sent, ttls[i]!), lease.end);
         this.#view.confirm(lease.handle, until, now.monotonicMs + lease.ttlMs / 3);

@@ -770,23 +770,6 @@ function tx:setPx(key, value, ms)
   redis.call('SET', key, value, 'PX', lifetime(ms))
 end
 
-function tx:hget(key, field)
-  return found(redis.call('HGET', key, field))
-end
-
-function tx:part(text, index)
-  local from = 1
-  for _ = 1, index do
-    local colon = string.find(text, ':', from, true)
-    if colon == nil then
-      return ''
-    end
-    from = colon + 1
-  end
-  local colon = string.find(text, ':', from, true)
-  return string.sub(text, from, colon and colon - 1 or -1)
-end
-
 local function vote(tx, lock, ask)
     local owner = tx:get(lock.owner)
     if owner == nil or owner == ask.owner then
@@ -796,17 +779,13 @@ local function vote(tx, lock, ask)
     return {
         "no",
         owner,
-        tx:pttl(lock.owner),
-        tx:hget(
-            lock.sessions,
-            tx:part(owner, 0)
-        ) or ""
+        tx:pttl(lock.owner)
     }
 end
 
 local operation = table.remove(ARGV, 1)
 if operation == 'vote' then
-  local keys = {owner = KEYS[1], sessions = KEYS[2]}
+  local keys = {owner = KEYS[1]}
   local ask = {owner = ARGV[1], ttlMs = tonumber(ARGV[2])}
   return vote(tx, keys, ask)
 end

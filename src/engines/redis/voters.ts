@@ -1,7 +1,7 @@
 import { systemClock } from '../../base/clock.ts';
-import { LockstepError } from '../../base/errors.ts';
+import { isLockstepError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
-import type { Engine, ServerRun, Voter, Voters } from '../engine.ts';
+import type { ServerRun, Voter, Voters } from '../engine.ts';
 import { openKeepers, threadModule } from '../keeper/keepers.ts';
 import type { ClientRecipe, RedisClients, RedisConnection } from './client.ts';
 import { Link } from './link.ts';
@@ -11,7 +11,7 @@ import { type Scripts, operationScripts } from './runner.ts';
 import { checkServer, parseInfo, unfit } from './server-check.ts';
 
 /** A server of its own: neither the master that Sentinels name nor a node of a cluster. */
-interface RedisVoter extends Voter, Pick<Engine, 'runBatch'> {
+interface RedisVoter extends Voter {
   readonly link: Link;
 }
 
@@ -19,7 +19,7 @@ interface RedisVoter extends Voter, Pick<Engine, 'runBatch'> {
  * Independent Redis servers, each with a connection of its own that comes back by itself; none needs to be there yet.
  * Throws `INVALID_ARGUMENT` for what is known to be several servers behind one name.
  */
-export function redisVoters(clients: readonly RedisClients[]): Voters & { readonly links: readonly Link[] } {
+export function redisVoters(clients: readonly RedisClients[]): Voters & { readonly all: readonly RedisVoter[] } {
   for (const { name } of clients) {
     if (/^redis\+(?:sentinel|cluster):/.test(name)) throw unfit(name, severalBehindIt);
   }
@@ -43,7 +43,6 @@ export function redisVoters(clients: readonly RedisClients[]): Voters & { readon
 
   return {
     all,
-    links: all.map(({ link }) => link),
     clock: systemClock,
     keeper: (wanted) => keepers.keeper(wanted),
     ref: () => void timer.ref(),
@@ -60,17 +59,21 @@ const severalBehindIt =
   'is not one server: over several independent servers a lock needs each of them by its own address. ' +
   'For a cluster, or a master with Sentinel, open it alone';
 
-/** What should be changed at those of the servers that can be reached; one that can't be used is `INVALID_ARGUMENT`. */
-export async function checkVoters(links: readonly Link[], onWarning: (warning: Error) => void): Promise<void> {
-  const checks = links.map(async (link) => {
-    const info = parseInfo(String(await link.command(['INFO', 'server'])));
-    if (info.get('redis_mode') === 'cluster') throw unfit(link.name, severalBehindIt);
+/** Tells what should be changed at the servers that were reached. Rejects with `INVALID_ARGUMENT` for one that can't be used. */
+export async function checkVoters(voters: readonly RedisVoter[], onWarning: (warning: Error) => void): Promise<void> {
+  const reached = voters.filter((voter) => voter.serverRun() !== undefined);
+  const checks = await Promise.allSettled(
+    reached.map(async ({ link }) => {
+      const info = parseInfo(String(await link.command(['INFO', 'server'])));
+      if (info.get('redis_mode') === 'cluster') throw unfit(link.name, severalBehindIt);
+      return checkServer(link);
+    }),
+  );
+  for (const check of checks) {
+    if (check.status === 'rejected' && isLockstepError(check.reason, 'INVALID_ARGUMENT')) throw check.reason;
+    if (check.status === 'rejected') continue; // it is away again
     // A server that forgets by a restart abstains for a while: only eviction forgets unseen.
-    for (const warning of await checkServer(link)) if (warning.setting === 'maxmemory-policy') onWarning(warning);
-  });
-  for (const check of await Promise.allSettled(checks)) {
-    const unusable = check.status === 'rejected' && (check.reason as LockstepError).code === 'INVALID_ARGUMENT';
-    if (unusable) throw check.reason as LockstepError;
+    for (const warning of check.value) if (warning.setting === 'maxmemory-policy') onWarning(warning);
   }
 }
 
