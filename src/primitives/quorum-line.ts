@@ -60,7 +60,7 @@ export class QuorumLine implements QuorumLeaseSource {
   }
 
   join(waiter: QuorumWaiter): void {
-    if (waiter.once && !this.idle) {
+    if (waiter.once && (this.#hold !== undefined || this.#waiters.length > 0)) {
       waiter.wait?.end();
       waiter.refuse();
       return;
