@@ -10,7 +10,8 @@ import { operationScripts } from './scripts.ts';
 const scripts = operationScripts();
 const link = openLink(await clientsFrom(threadStore<ClientRecipe>()), limits.redisRenewMs);
 const { runBatch } = scriptedBy(link, scripts);
-while (!(await isUp())); // until then the holder renews by itself
+// Until then the holder renews by itself. A link that knows that its server is away says so at once.
+while (!(await isUp())) await new Promise((again) => setTimeout(again, limits.redisAgainMs));
 // The event loop stands still between renewals, so that a connection that ended meanwhile is only found by using it.
 await renewOnThisThread((keys, args) => runBatch(renew, keys, args).catch(() => runBatch(renew, keys, args)));
 await link.close();

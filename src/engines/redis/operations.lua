@@ -738,58 +738,24 @@ return map_size(tx, keys, ask)
 
 --==[ quorum ]==
 
-local tx = {}
-
--- Redis gives false where there is nothing. The operations, like TypeScript, know only nil.
-local function found(reply)
-  return reply or nil
-end
-
--- Lua would print 1e+15.
-local function decimal(integer)
-  return string.format('%.0f', integer)
-end
-
--- PEXPIRE of 0 deletes the key: a lease that was asked to live on would be gone.
-local function lifetime(ms)
-  if not (ms >= 1 and ms % 1 == 0) then
-    error('ms must be a whole number of at least 1')
-  end
-  return decimal(ms)
-end
-
-function tx:pttl(key)
-  return redis.call('PTTL', key)
-end
-
-function tx:get(key)
-  return found(redis.call('GET', key))
-end
-
-function tx:setPx(key, value, ms)
-  redis.call('SET', key, value, 'PX', lifetime(ms))
-end
-
-local function vote(tx, lock, ask)
-    local owner = tx:get(lock.owner)
+function quorum_vote(tx, lock, ask)
+    local owner = (redis.call('GET', lock.owner) or nil)
     if owner == nil or owner == ask.owner then
-        tx:setPx(lock.owner, ask.owner, ask.ttlMs)
+        redis.call('SET', lock.owner, ask.owner, 'PX', lifetime(ask.ttlMs))
         return {"yes"}
     end
     return {
         "no",
         owner,
-        tx:pttl(lock.owner)
+        redis.call('PTTL', lock.owner)
     }
 end
 
-local operation = table.remove(ARGV, 1)
-if operation == 'vote' then
-  local keys = {owner = KEYS[1]}
-  local ask = {owner = ARGV[1], ttlMs = tonumber(ARGV[2])}
-  return vote(tx, keys, ask)
-end
-error('no operation ' .. operation)
+--==[ quorum.vote ]==
+
+local keys = {owner = KEYS[1]}
+local ask = {owner = ARGV[1], ttlMs = tonumber(ARGV[2])}
+return quorum_vote(tx, keys, ask)
 
 --==[ session ]==
 

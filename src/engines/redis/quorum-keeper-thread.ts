@@ -7,11 +7,11 @@ import type { ClientRecipe } from './client.ts';
 import { clientsFrom } from './clients.ts';
 import { renewByMajority } from './quorum-renewal.ts';
 import { openLink, scriptedBy } from './redis.ts';
-import { operationScripts } from './runner.ts';
+import { operationScripts } from './scripts.ts';
 
 const scripts = operationScripts();
 const clients = await Promise.all(threadStore<readonly ClientRecipe[]>().map(clientsFrom));
-const links = clients.map((one) => openLink(one, scripts, limits.redisRenewMs));
+const links = clients.map((one) => openLink(one, limits.redisRenewMs));
 while (!(await areUp())) await new Promise((again) => setTimeout(again, limits.redisAgainMs)); // until then the holder renews by itself
 // Its event loop turns: a server that is back is connected to before it is needed.
 const servers = links.map((link) => scriptedBy(link, scripts));

@@ -7,7 +7,7 @@ import type { ClientRecipe, RedisClients, RedisConnection } from './client.ts';
 import { Link } from './link.ts';
 import { renewByMajority } from './quorum-renewal.ts';
 import { from, pageOf, scriptedBy, to } from './redis.ts';
-import { type Scripts, operationScripts } from './runner.ts';
+import { operationScripts, type Scripts } from './scripts.ts';
 import { checkServer, parseInfo, unfit } from './server-check.ts';
 
 /** A server of its own: neither the master that Sentinels name nor a node of a cluster. */
@@ -82,7 +82,6 @@ function redisVoter(clients: RedisClients, scripts: Scripts): RedisVoter {
   const link = new Link(clients, {
     commandMs: limits.quorumCommandMs,
     async prepare(connection) {
-      for (const text of scripts.texts()) connection.command(['SCRIPT', 'LOAD', text]).catch(() => {});
       serverRun = await serverRunOf(connection, serverRun);
     },
   });
