@@ -40,6 +40,8 @@ export class LockAsk {
   /** The store has it in its queue. */
   #queued = false;
   #sentAt: Instant = { monotonicMs: 0, wallMs: 0 };
+  /** Of who held it then: a grant with a lower one was over before. Not known of another program's: then any grant is asked about. */
+  #holderFence = Number.POSITIVE_INFINITY;
   #recheck: Timer | undefined;
   #ahead = '';
   /** The token of a dead holder, after which it was tried once more. */
@@ -86,7 +88,8 @@ export class LockAsk {
     if (this.#ended || !owner.startsWith(`${this.token}:`)) return false;
     const now = instantNow(this.#session.clock);
     const until = validFor(this.#grantedAt(owner, now), this.#ttlMs);
-    if (leftMs(until, now) > this.#ttlMs / 2) this.#granted(owner, until, waitedMs);
+    const isNews = (parseOwner(owner)?.fence ?? 0) > this.#holderFence;
+    if (isNews && leftMs(until, now) > this.#ttlMs / 2) this.#granted(owner, until, waitedMs);
     else this.send();
     return true;
   }
@@ -121,12 +124,13 @@ export class LockAsk {
       return;
     }
     this.#sentAt = sentAt;
+    this.#holderFence = parseOwner(owner)?.fence ?? Number.POSITIVE_INFINITY;
     this.#queued = true;
     this.#attempts = 0;
     this.#outcome.held({ owner });
     this.#watch(ahead);
     const random = this.#session.clock.random();
-    const foreign = parseOwner(owner) === undefined; // it sends no mail
+    const foreign = this.#holderFence === Number.POSITIVE_INFINITY; // it sends no mail
     this.#sendIn(foreign ? foreignPollMs(random) : recheckMs(holderLeftMs, random));
   }
 
@@ -184,9 +188,11 @@ export class LockAsk {
     this.#recheck = this.#session.clock.timer(ms, () => this.send());
   }
 
-  /** A pushed grant is not later than its own stamp on a clock that we share, else than our last check. */
+  /** A pushed grant is not later than its own stamp on a clock that we share and that was not set back, else than our last check. */
   #grantedAt(owner: string, now: Instant): Instant {
-    if (!this.#session.engine.sharesClock) return this.#sentAt;
+    const sent = this.#sentAt;
+    const wasSetBack = now.wallMs - sent.wallMs < now.monotonicMs - sent.monotonicMs - limits.clockGrainMs;
+    if (!this.#session.engine.sharesClock || wasSetBack) return sent;
     const wallMs = parseOwner(owner)?.sinceMs ?? 0;
     return { wallMs, monotonicMs: now.monotonicMs - Math.max(0, now.wallMs - wallMs) };
   }

@@ -1,36 +1,98 @@
 import { expect, test } from 'vitest';
-import type { Engine, Inbox } from '../../src/engines/engine.ts';
+import type { Lockstep } from '../../src/lockstep.ts';
+import type { Lease } from '../../src/primitives/lease.ts';
+import type { Engine } from '../../src/engines/engine.ts';
 import { memoryEngine } from '../../src/engines/memory.ts';
 import { movedClock, openSession, until } from './sessions.ts';
 
-/** The store as a session sees it whose mail arrives only when the test says so. */
+/** The store as a session sees it whose mail arrives only when the test says so, and from then on at once. */
 function withHeldMail(engine: Engine): Engine & { deliver(): void } {
-  const held: (() => void)[] = [];
+  let held: (() => void)[] | undefined = [];
   return {
     ...engine,
     listen(session, inbox) {
-      const slow: Inbox = { ...inbox, message: (text) => held.push(() => inbox.message(text)) };
-      return engine.listen(session, slow);
+      const message = (text: string): void => {
+        if (held === undefined) inbox.message(text);
+        else held.push(() => inbox.message(text));
+      };
+      return engine.listen(session, { ...inbox, message });
     },
-    deliver: () => held.splice(0).forEach((arrive) => arrive()),
+    deliver() {
+      for (const arrive of held ?? []) arrive();
+      held = undefined;
+    },
   };
 }
 
-test('late word of a grant that ran out unheard does not end the lease that the same wait got afterwards', async () => {
+interface Late {
+  readonly clock: ReturnType<typeof movedClock>;
+  readonly first: Lockstep;
+  readonly second: Lockstep;
+  readonly third: Lockstep;
+  /** Of the second, who owns the lock and does not know. */
+  readonly waiting: Promise<Lease>;
+  /** Its mail comes. */
+  deliver(): void;
+}
+
+/** The second session waits for lock `a` and is granted it, but its mail is late. */
+async function lateGrant(sharesClock: boolean): Promise<Late> {
   const clock = movedClock();
   const engine = memoryEngine({ clock });
-  const slow = withHeldMail(engine);
-  const first = await openSession({ engine: async () => engine, putText: async () => {} }, 'first');
-  const second = await openSession({ engine: async () => slow, putText: async () => {} }, 'second');
-  const before = await first.lock('a', { ttl: 50 }).acquire();
-  const waiting = second.lock('a', { ttl: 50 }).acquire();
+  const slow = withHeldMail({ ...engine, sharesClock });
+  const openOn = (on: Engine, label: string): Promise<Lockstep> =>
+    openSession({ engine: async () => on, putText: async () => {} }, label);
+  const [first, second, third] = [
+    await openOn(engine, 'first'),
+    await openOn(slow, 'second'),
+    await openOn(engine, 'third'),
+  ];
+  const before = await first.lock('a', { ttl: 150 }).acquire();
+  const waiting = second.lock('a', { ttl: 150 }).acquire();
   await until('the second waits', async () => (await first.lock('a').inspect()).waiters.length === 1);
-  await before.release(); // the second owns it, and does not know
-  clock.wallShiftMs += 200;
+  await before.release();
+  return { clock, first, second, third, waiting, deliver: slow.deliver };
+}
+
+test('late word of a grant that ran out unheard does not end the lease that the same wait got afterwards', async () => {
+  const { clock, first, waiting, deliver } = await lateGrant(true);
+  clock.wallShiftMs += 500;
   const lease = await waiting; // it asked again
-  expect((await first.lock('a').inspect()).holder?.fence).toBe(lease.fence);
-  slow.deliver();
+  deliver();
   await expect(first.lock('a').tryAcquire()).resolves.toBeUndefined();
   expect((await first.lock('a').inspect()).holder?.fence).toBe(lease.fence);
   await lease.release();
+});
+
+test.each([true, false])(
+  'late word of a grant that ran out is no lease (clock shared with the store: %s)',
+  async (sharesClock) => {
+    const { clock, first, second, third, waiting, deliver } = await lateGrant(sharesClock);
+    clock.wallShiftMs += 500;
+    const lease = await third.lock('a').acquire();
+    await until('the second waits again', async () => (await first.lock('a').inspect()).waiters.length === 1);
+    deliver();
+    let inside = false;
+    const entering = waiting.then(async (late) => {
+      inside = true;
+      await late.release();
+    });
+    await second.counter('anything').get(); // and whatever it asks before that
+    expect(inside).toBe(false);
+    await lease.release();
+    await entering;
+  },
+);
+
+test('a late grant is asked about where the clock was set back meanwhile', async () => {
+  const { clock, third, waiting, deliver } = await lateGrant(true);
+  clock.wallShiftMs += 500;
+  const lease = await third.lock('a').acquire();
+  clock.wallShiftMs -= 3_600_000;
+  clock.monotonicShiftMs += 500; // while the second was stopped
+  deliver();
+  const early = await Promise.race([waiting, third.counter('anything').get()]);
+  expect(early).toBe(0);
+  await lease.release();
+  await (await waiting).release();
 });
