@@ -9,6 +9,7 @@ import { lockAll, lockAllOptions, type LeaseSet } from './primitives/lock-all.ts
 import { handleUnexpectedMail, type LockName } from './primitives/lock-lines.ts';
 import { createLock, type AcquireOptions, type LeaseOptions, type Lock, type LockOptions } from './primitives/lock.ts';
 import { createMap, type SharedMap } from './primitives/map.ts';
+import { createStats, type Stats, type StatsOptions } from './primitives/stats.ts';
 import { infoOf, isGone, type Session, type SessionInfo } from './session/session.ts';
 
 /**
@@ -30,6 +31,8 @@ export interface Lockstep extends AsyncDisposable {
   counter(name: string, options?: CounterOptions): Counter;
   /** A map from text to values: JSON, typed by a schema if one is given. */
   map<V = unknown>(name: string, options?: ValueOptions<V>): SharedMap<V>;
+  /** Statistics of values, in windows of time: count, sum, mean, deviation, quantiles. */
+  stats(name: string, options: StatsOptions): Stats;
   /** The locks that are held now, page by page, in no order. */
   locks(): AsyncIterable<LockInspection>;
   /** The sessions of this space, the oldest first. */
@@ -44,6 +47,7 @@ export interface Lockstep extends AsyncDisposable {
 export function createLockstep(session: Session): Lockstep {
   const { keys, space } = session;
   const counters = new Handles<AnyCounter>();
+  const statistics = new Handles<Stats>();
   handleUnexpectedMail(session);
 
   return {
@@ -69,6 +73,13 @@ export function createLockstep(session: Session): Lockstep {
       checkOptions('the options of map', options, mapOptions);
       return createMap(session.engine, name, keys.map(name), options);
     },
+    stats(name, options) {
+      checkName('stats name', name);
+      checkOptions('the options of stats', options, statsOptions);
+      const { every, keep, timeZone, quantiles } = options;
+      const make = (): Stats => createStats(session.engine, name, keys.stats(name), options);
+      return statistics.of([every, keep, timeZone, quantiles, name].map(String).join(' '), make);
+    },
     locks: () => heldLocks(session, keys),
     sessions: () => allSessions(session, keys),
     close: () => session.close(),
@@ -79,6 +90,7 @@ export function createLockstep(session: Session): Lockstep {
 type AnyCounter = Counter | Counter<bigint>;
 
 const counterOptions: ReadonlySet<string> = new Set(['min', 'max', 'bigint']);
+const statsOptions: ReadonlySet<string> = new Set(['every', 'keep', 'timeZone', 'quantiles']);
 const mapOptions: ReadonlySet<string> = new Set(['schema', 'codec']);
 
 function lockName(keys: SpaceKeys, name: string, key: string | undefined): LockName {

@@ -20,6 +20,23 @@ export const limits = {
   /** Entries of a map that are read at once while it is iterated. */
   entriesPerPage: 200,
 
+  /** The shortest and the longest window of statistics: ms (366 days). */
+  statsWindowMsMin: 100,
+  statsWindowMsMax: 31_622_400_000,
+  /** Windows of statistics that are kept behind the open one. */
+  statsKeepDefault: 24,
+  statsKeepMax: 1_000,
+  /** The largest value that statistics take, in size: its square, and a sum of 2^53 of those, is far from infinite. */
+  statsValueMax: 1e100,
+  /** How far around the expected time of the store the windows reach that a record names: ms. */
+  statsLeadMs: 500,
+  /** How often a record names others, before it gives up. */
+  statsTriesMax: 20,
+  /** Buckets of a sketch that one record brings. */
+  statsBucketsPerStep: 500,
+  /** Windows that are read in one step. */
+  statsWindowsPerStep: 50,
+
   /** The longest timeout: ms (24.8 days, the longest timer of Node). */
   waitMsMax: 2_147_483_647,
 

@@ -37,6 +37,13 @@ export interface ListNames {
   watchers: string;
 }
 
+/** Where statistics live. */
+export interface StatsNames {
+  stats: string;
+  /** Of the window that begins then: ms since 1970. */
+  window(startMs: number): string;
+}
+
 /** The keys of one space: the public layout, as docs/keys.md states it. */
 export interface SpaceKeys {
   readonly fences: string;
@@ -56,6 +63,7 @@ export interface SpaceKeys {
   set(name: string): SetNames;
   sorted(name: string): SortedNames;
   list(name: string): ListNames;
+  stats(name: string): StatsNames;
 }
 
 /**
@@ -86,6 +94,7 @@ export function keysOf(space: string): SpaceKeys {
     set: (name) => ({ set: `${at}set:${name}`, watchers: `${at}watchers:set:${name}` }),
     sorted: (name) => ({ sorted: `${at}sorted:${name}`, watchers: `${at}watchers:sorted:${name}` }),
     list: (name) => ({ list: `${at}list:${name}`, watchers: `${at}watchers:list:${name}` }),
+    stats: (name) => ({ stats: `${at}stats:${name}`, window: (startMs) => `${at}stats-window:${name}:${startMs}` }),
   };
   return keys;
 }
@@ -127,7 +136,7 @@ const unfit = /[\p{Cc}\p{Cs}]/u;
 const ownLock = /^\{([^{}]+)\}:lock:(.+)$/s;
 /** What the layout has for something else than an owner. */
 const taken =
-  /^(?:\{[^{}]+\}:(?:lock-queue:|lock-waits:|counter:|value:|map:|map-expiry:|set:|sorted:|list:|watchers:|(?:fence|sessions)$)|lock-(?:queue|waits|fence):)/;
+  /^(?:\{[^{}]+\}:(?:lock-queue:|lock-waits:|counter:|value:|map:|map-expiry:|set:|sorted:|list:|stats:|stats-window:|watchers:|(?:fence|sessions)$)|lock-(?:queue|waits|fence):)/;
 
 function verbatim(key: string): LockNames {
   const own = typeof key === 'string' ? ownLock.exec(key) : null;

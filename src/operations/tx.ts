@@ -47,6 +47,8 @@ export interface Tx {
   /** HDEL of one field: 1 if it was there. */
   hdel(key: string, field: string): number;
   hlen(key: string): number;
+  /** HGETALL: fields and values, flat. For hashes that the operation itself keeps small. In no order. */
+  hgetall(key: string): string[];
   /** HVALS: for hashes that the operation itself keeps small. In no order. */
   hvals(key: string): string[];
 

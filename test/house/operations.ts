@@ -122,6 +122,7 @@ const reading: ReadonlySet<string> = new Set([
   'hexists',
   'hlen',
   'hvals',
+  'hgetall',
   'llen',
   'lrange',
   'sunion',

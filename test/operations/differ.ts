@@ -28,7 +28,7 @@ export async function differ(
       const step = meaning.stepOf(command);
       if (step === undefined) await arrange(command, clock, meaning, all);
       else await compare(at, step, first, rest);
-      await meaning.learn((owner) => model.runBatch(call, [owner], ['get']));
+      await meaning.learn((owner) => model.runBatch(call, [owner], ['get']), clock.nowUs);
     }
     await compare('the end', meaning.stateStep(), first, rest);
     for (const run of rest) await run.heard(first, 'the end');
@@ -86,6 +86,7 @@ class Run {
   async reply(step: Step): Promise<unknown> {
     try {
       const reply = await step.on(this.#subject);
+      if (step.name === 'stats.read') return pairsInOrder(reply);
       return step.name === 'session.holderWaits' ? inOrder(reply) : reply;
     } catch (error) {
       if (isLockstepError(error)) return { code: error.code };
@@ -125,4 +126,11 @@ class Run {
 function inOrder(reply: Reply): Reply {
   const [owner, ...records] = reply as string[];
   return [owner!, ...records.sort()];
+}
+
+/** The fields of a window come in no order. */
+function pairsInOrder(reply: Reply): Reply {
+  const [length, ...texts] = reply as [number, ...string[]];
+  const pairs = texts.flatMap((field, i) => (i % 2 === 0 ? [`${field} ${texts[i + 1]}`] : []));
+  return [length, ...pairs.sort()];
 }

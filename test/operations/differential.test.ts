@@ -10,7 +10,7 @@ import { embeddedSubject, handClock, memorySubject, redisSubject, type Subject }
 
 /** Each is one change of the generated Lua, as a compiler, a merge or a tired hand might make it. */
 const slips: Record<string, [from: RegExp, to: string]> = {
-  'a < for a <=': [/return a <= b/, 'return a < b'],
+  'half of a condition': [/ask\.expected == "" or /, ''],
   'a dropped delete': [/^ +redis\.call\('ZREM', lock\.queue, ask\.token\)$/m, ''],
   'a forgotten wake-up': [/^ +lock_wakeBehind\(tx, lock, place\)$/m, ''],
   'an off-by-one in an expiry': [/'PEXPIRE', key, lifetime\(ttlMs\)/, "'PEXPIRE', key, lifetime(ttlMs + 1)"],

@@ -11,6 +11,7 @@ import * as map from '../../src/operations/map.ts';
 import * as quorum from '../../src/operations/quorum.ts';
 import * as session from '../../src/operations/session.ts';
 import * as watch from '../../src/operations/watch.ts';
+import * as stats from '../../src/operations/stats.ts';
 import type { BatchOperation, Operation, Reply } from '../../src/operations/tx.ts';
 import { call, state } from './verbs/verbs.ts';
 
@@ -50,6 +51,18 @@ export type Command =
   | { on: 'map'; do: 'get'; field: string }
   | { on: 'watch'; do: 'look'; place: number; seen: number; ms: number }
   | { on: 'watch'; do: 'forget'; place: number }
+  | {
+      on: 'stats';
+      do: 'record';
+      values: string[];
+      place: number;
+      other: boolean;
+      keepMs: number;
+      lock: number;
+      who: Who;
+    }
+  | { on: 'stats'; do: 'lookAtStats' }
+  | { on: 'stats'; do: 'read'; place: number }
   | { on: 'session'; do: 'join'; place: number; card: string }
   | { on: 'session'; do: 'quit'; place: number }
   | { on: 'session'; do: 'publishWait'; lock: number; field: string; record: string; ms: number }
@@ -79,6 +92,9 @@ function batch(operation: BatchOperation<Reply>, keys: readonly string[], args: 
 const lockNames = ['a', 'é', '😀'];
 const texts = ['', 'a', 'B', 'é', 'ﬀ', '😀', 'a b:c', '\u0000', '1', '-0', '"}'];
 const fields = ['x', 'é', '😀', ''];
+/** Of statistics: as long as the time that often passes. */
+const windowMs = 50;
+const statsFields = ['windows', 'open', 'count', 'sum', 'min', 'max', 'pivot', 'offsets', 'squares', 'bucket:0'];
 const largest = Number.MAX_SAFE_INTEGER;
 const exact = BigInt(largest);
 
@@ -205,6 +221,19 @@ const dataCommand = fc.oneof(
   kind('map', 'remove', { field, lock: lockPlace, who: guard }),
   kind('map', 'get', { field }),
   kind('map', 'size', {}),
+  kind('stats', 'record', {
+    values: fc.array(fc.constantFrom('1', '2', '-3', '0.1', '1e-7', '1e+22', '123456789.123'), {
+      minLength: 1,
+      maxLength: 4,
+    }),
+    place: fc.constantFrom(0, 0, 0, 0, -1, 1, 4),
+    other: fc.constantFrom(false, false, false, false, false, true),
+    keepMs: fc.constantFrom(50, 100),
+    lock: lockPlace,
+    who: guard,
+  }),
+  kind('stats', 'lookAtStats', {}),
+  kind('stats', 'read', { place: fc.constantFrom(0, 0, -1) }),
   kind('watch', 'look', {
     place,
     seen: fc.constantFrom(0, 1_700_000_000_123_456, 1_700_000_000_200_000, largest),
@@ -257,8 +286,13 @@ export class Meaning {
     this.#generations[at]!++;
   }
 
+  #nowMs = 0;
+  /** The windows of statistics that were named. */
+  readonly #windows = new Set<string>();
+
   /** Looks up who owns what, by an operation on the model. */
-  async learn(read: (owner: string) => Promise<Reply>): Promise<void> {
+  async learn(read: (owner: string) => Promise<Reply>, nowUs: number): Promise<void> {
+    this.#nowMs = Math.floor(nowUs / 1_000);
     for (const [i, name] of lockNames.entries()) {
       const [owner] = (await read(this.#space.lock(name).owner)) as string[];
       const known = this.#owners[i]!;
@@ -279,6 +313,8 @@ export class Meaning {
         return this.#mapStep(command);
       case 'watch':
         return this.#watchStep(command);
+      case 'stats':
+        return this.#statsStep(command);
       case 'session':
         return this.#sessionStep(command);
     }
@@ -364,6 +400,43 @@ export class Meaning {
     return single(map.set, guarded, { field: command.field, value: command.value, owner });
   }
 
+  #statsStep(command: On<'stats'>): Step {
+    const names = this.#space.stats('s');
+    const first = Math.floor(this.#nowMs / windowMs) * windowMs;
+    if (command.do === 'lookAtStats') return single(stats.look, names, {});
+    const starts = [-1, 0, 1].map((i) => first + (i + command.place) * windowMs);
+    for (const start of starts) this.#windows.add(names.window(start));
+    if (command.do === 'read') return batch(stats.read, [names.window(starts[1]!)], []);
+    const values = command.values.map(Number);
+    const offsets = values.map((value) => value - values[0]!);
+    const summed = [
+      values.length,
+      sumOf(values),
+      Math.min(...values),
+      Math.max(...values),
+      values[0],
+      sumOf(offsets),
+      sumOf(offsets.map((offset) => offset * offset)),
+    ].map(String);
+    const owner = this.#owner(command.lock, command.who);
+    return batch(
+      stats.record,
+      [names.stats, this.#lock(command.lock).owner, ...starts.map(names.window)],
+      [
+        owner,
+        command.other ? 'day UTC' : `${windowMs}ms`,
+        String(command.keepMs),
+        ...summed,
+        '3',
+        ...starts.flatMap((start) => [String(start), String(start + windowMs)]),
+        '-7',
+        '1',
+        '0',
+        String(values.length),
+      ],
+    );
+  }
+
   #watchStep(command: On<'watch'>): Step {
     const keys = this.#space.map('m');
     const ask = { session: this.session(command.place) };
@@ -401,6 +474,8 @@ export class Meaning {
       [this.#space.fences, 'string'],
       [this.#space.sessions, 'hash'],
       [this.#space.counter('n'), 'string'],
+      [this.#space.stats('s').stats, 'hash'],
+      ...[...this.#windows].map((key): [string, string] => [key, 'hash']),
       [this.#space.map('m').map, 'hash'],
       [this.#space.map('m').watchers, 'zset'],
     ];
@@ -414,7 +489,7 @@ export class Meaning {
     return batch(
       state,
       kinds.map(([key]) => key),
-      [...kinds.map(([, type]) => type), ...fields, ...sessions],
+      [...kinds.map(([, type]) => type), ...fields, ...statsFields, ...sessions],
     );
   }
 
@@ -431,6 +506,10 @@ export class Meaning {
     const known = owner === 'owner' ? this.#owners[i]!.at(-1) : this.#owners[i]!.at(-2);
     return (owner === 'nobody' ? undefined : known) ?? 'nobody:1:50:1:1';
   }
+}
+
+function sumOf(numbers: readonly number[]): number {
+  return numbers.reduce((sum, number) => sum + number, 0);
 }
 
 /** Where a counter must be for `by` to leave it within its bounds. */

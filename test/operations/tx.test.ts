@@ -83,10 +83,12 @@ describe.each(engines)('Tx on %s', (name, open) => {
       [1, 'h', 'hdel', 'é'],
       [0, 'h', 'hdel', 'é'],
       [[''], 'h', 'hvals'],
+      [['', ''], 'h', 'hgetall'],
       [1, 'h', 'hdel', ''],
       [0, 'h', 'exists'],
       [0, 'h', 'hlen'],
       [[], 'h', 'hvals'],
+      [[], 'h', 'hgetall'],
     ));
 
   test('lists grow and shrink at both ends, and vanish when empty', () =>

@@ -235,6 +235,10 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
       return 1;
     },
     hlen: (key) => read(key, hash)?.size ?? 0,
+    hgetall(key) {
+      if (read(key, hash) === undefined) return [];
+      return sql('SELECT field, value FROM hashes WHERE key = ?').all(key).flat() as string[];
+    },
     hvals(key) {
       if (read(key, hash) === undefined) return [];
       return texts(sql('SELECT value FROM hashes WHERE key = ?').all(key));

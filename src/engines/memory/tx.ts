@@ -185,6 +185,7 @@ export function memoryTx(entries: Map<string, Entry>, listens: (session: string)
       return 1;
     },
     hlen: (key) => read(key, 'hash')?.size ?? 0,
+    hgetall: (key) => [...(read(key, 'hash') ?? [])].flat(),
     hvals: (key) => [...(read(key, 'hash')?.values() ?? [])],
 
     lpush: (key, element) => push(key, 'first', element),

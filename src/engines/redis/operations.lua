@@ -89,6 +89,10 @@ function tx:hlen(key)
   return redis.call('HLEN', key)
 end
 
+function tx:hgetall(key)
+  return redis.call('HGETALL', key)
+end
+
 function tx:hvals(key)
   return redis.call('HVALS', key)
 end
@@ -827,6 +831,200 @@ return session_withdrawWait(tx, keys, ask)
 local keys = {owner = KEYS[1], waits = KEYS[2]}
 local ask = {}
 return session_holderWaits(tx, keys, ask)
+
+--==[ stats ]==
+
+function stats_recordIn(tx, keys, args, open)
+    local windowsAt = 11
+    local nowMs = math.floor(tx:nowUs() / 1000)
+    local start = stats_part(tx, open, 0)
+    local timeMs = math.max(nowMs, start)
+    local isOpen = timeMs < stats_part(tx, open, 1)
+    local place = stats_placeOf(
+        tx,
+        args,
+        windowsAt,
+        isOpen,
+        isOpen and start or timeMs
+    )
+    if place == -1 then
+        return {
+            "elsewhere",
+            nowMs,
+            start,
+            stats_part(tx, open, 1)
+        }
+    end
+    local window = keys[2 + place + 1]
+    local count = tx:integer((redis.call('HGET', window, "count") or nil) or "0") or 0
+    if count + stats_argument(tx, args, 3) > 2 ^ 53 - 1 then
+        return {"full"}
+    end
+    local from = stats_argument(tx, args, windowsAt + place * 2)
+    local over = isOpen and stats_part(tx, open, 1) or stats_argument(tx, args, windowsAt + place * 2 + 1)
+    local keepMs = math.max(
+        stats_part(tx, open, 2),
+        stats_argument(tx, args, 2)
+    )
+    if not isOpen or keepMs > stats_part(tx, open, 2) then
+        redis.call('HSET', keys[1], "windows", args[2])
+        redis.call('HSET', keys[1], "open", (((string.format('%.0f', from) .. ":") .. string.format('%.0f', over)) .. ":") .. string.format('%.0f', keepMs))
+        redis.call('PEXPIRE', keys[1], lifetime(over - nowMs + keepMs))
+    end
+    stats_addTo(tx, window, args, count)
+    stats_countBuckets(tx, window, args, windowsAt)
+    if count == 0 then
+        redis.call('PEXPIRE', window, lifetime(over - nowMs + keepMs))
+    end
+    return {"ok", nowMs, from, over}
+end
+
+function stats_placeOf(tx, args, windowsAt, isOpen, timeMs)
+    local many = stats_argument(tx, args, windowsAt - 1)
+    do
+        local i = 0
+        while i < many do
+            local from = stats_argument(tx, args, windowsAt + i * 2)
+            if from == timeMs then
+                return i
+            end
+            if not isOpen and from < timeMs and timeMs < stats_argument(tx, args, windowsAt + i * 2 + 1) then
+                return i
+            end
+            i = i + 1
+        end
+    end
+    return -1
+end
+
+function stats_addTo(tx, window, args, before)
+    local count = stats_argument(tx, args, 3)
+    local pivot = before == 0 and stats_number(tx, args, 7) or stats_fraction(tx, window, "pivot")
+    local shift = stats_number(tx, args, 7) - pivot
+    local offsets = stats_number(tx, args, 8)
+    local squares = stats_number(tx, args, 9) + 2 * shift * offsets + count * shift * shift
+    redis.call('HSET', window, "count", string.format('%.0f', before + count))
+    stats_add(
+        tx,
+        window,
+        "sum",
+        stats_number(tx, args, 4)
+    )
+    if before == 0 then
+        redis.call('HSET', window, "pivot", string.format('%.17g', pivot))
+    end
+    stats_add(tx, window, "offsets", offsets + count * shift)
+    stats_add(tx, window, "squares", squares)
+    if before == 0 or stats_number(tx, args, 5) < stats_fraction(tx, window, "min") then
+        redis.call('HSET', window, "min", string.format('%.17g', stats_number(tx, args, 5)))
+    end
+    if before == 0 or stats_number(tx, args, 6) > stats_fraction(tx, window, "max") then
+        redis.call('HSET', window, "max", string.format('%.17g', stats_number(tx, args, 6)))
+    end
+end
+
+function stats_countBuckets(tx, window, args, windowsAt)
+    local first = windowsAt + stats_argument(tx, args, windowsAt - 1) * 2
+    do
+        local i = first
+        while i + 1 < #args do
+            local before = tx:integer((redis.call('HGET', window, "bucket:" .. args[i + 1]) or nil) or "0") or 0
+            redis.call('HSET', window, "bucket:" .. args[i + 1], string.format('%.0f', before + stats_argument(tx, args, i + 1)))
+            i = i + 2
+        end
+    end
+end
+
+function stats_add(tx, window, field, by)
+    redis.call('HSET', window, field, string.format('%.17g', stats_fraction(tx, window, field) + by))
+end
+
+function stats_fraction(tx, window, field)
+    return tonumber((redis.call('HGET', window, field) or nil) or "0")
+end
+
+function stats_part(tx, open, index)
+    return tx:integer(tx:part(open, index)) or 0
+end
+
+function stats_argument(tx, args, place)
+    return tx:integer(args[place + 1] or "") or 0
+end
+
+function stats_number(tx, args, place)
+    return tonumber(args[place + 1] or "0")
+end
+
+--- Adds values that the caller summed up. keys: stats, guard, the windows; args: owner, windows, KEEP, count, sum, min,
+-- max, pivot, offsets, squares, how many windows; START and END of each; buckets with how many values each.
+-- 
+-- ['ok' or 'elsewhere', now, START, END of the window that is open (0, 0: none)]; 'elsewhere': it was not named, nothing
+-- was added. ['other', windows]: the name has others. ['full']: the count would not be exact. ['lost']: see guard.ts.
+function stats_record(tx, keys, args)
+    if not guard_guarded(tx, keys[2], args[1]) then
+        return {"lost"}
+    end
+    local windows = (redis.call('HGET', keys[1], "windows") or nil)
+    if windows ~= nil and windows ~= args[2] then
+        return {"other", windows}
+    end
+    return stats_recordIn(
+        tx,
+        keys,
+        args,
+        (redis.call('HGET', keys[1], "open") or nil) or ""
+    )
+end
+
+--- Now, START and END of the window that is open (0, 0: none), and `windows` ('': none). A window that is over is so from
+-- now on: it is final for who looked.
+function stats_look(tx, keys)
+    local nowMs = math.floor(tx:nowUs() / 1000)
+    local windows = (redis.call('HGET', keys.stats, "windows") or nil)
+    if windows == nil then
+        return {nowMs, 0, 0, ""}
+    end
+    local open = (redis.call('HGET', keys.stats, "open") or nil) or ""
+    local start = stats_part(tx, open, 0)
+    local over = stats_part(tx, open, 1)
+    if math.max(nowMs, start) < over or start == over then
+        return {nowMs, start, over, windows}
+    end
+    local now = string.format('%.0f', nowMs)
+    redis.call('HSET', keys.stats, "open", (((now .. ":") .. now) .. ":") .. tx:part(open, 2))
+    return {nowMs, nowMs, nowMs, windows}
+end
+
+--- keys: windows. Of each: how many texts follow, then its fields and values.
+function stats_read(tx, keys)
+    local found = {}
+    do
+        local i = 0
+        while i < #keys do
+            local fields = redis.call('HGETALL', keys[i + 1])
+            found[#found + 1] = #fields
+            for ____, text in ipairs(fields) do
+                found[#found + 1] = text
+            end
+            i = i + 1
+        end
+    end
+    return found
+end
+
+--==[ stats.record ]==
+
+return stats_record(tx, KEYS, ARGV)
+
+--==[ stats.look ]==
+
+local keys = {stats = KEYS[1]}
+local ask = {}
+return stats_look(tx, keys, ask)
+
+--==[ stats.read ]==
+
+return stats_read(tx, KEYS, ARGV)
 
 --==[ watch ]==
 

@@ -82,6 +82,10 @@ function tx:hlen(key)
   return redis.call('HLEN', key)
 end
 
+function tx:hgetall(key)
+  return redis.call('HGETALL', key)
+end
+
 function tx:hvals(key)
   return redis.call('HVALS', key)
 end

@@ -78,6 +78,7 @@ function onKey(tx: Tx, verb: string, key: string, ms: number): Reply | undefined
   if (verb === 'llen') return tx.llen(key);
   if (verb === 'scard') return tx.scard(key);
   if (verb === 'hlen') return tx.hlen(key);
+  if (verb === 'hgetall') return tx.hgetall(key);
   if (verb === 'hvals') return tx.hvals(key);
   if (verb === 'zcard') return tx.zcard(key);
   if (verb === 'get') return maybe(tx.get(key));
