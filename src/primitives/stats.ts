@@ -9,6 +9,7 @@ import { bucketOf } from './sketch.ts';
 import { snapshotOf, type StatsSnapshot } from './snapshot.ts';
 import { type Every, type Window, type Windows, windowsAround, windowsOf } from './windows.ts';
 
+/** The windows of statistics, and what is kept of them. */
 export interface StatsOptions {
   /**
    * How long a window is: a duration of 100 ms to 366 days, whose windows begin at its multiples since 1970, UTC; or
