@@ -26,6 +26,8 @@ export interface SessionOptions {
   label: string;
   /** 0: ten times the lease. */
   maxStallMs: number;
+  /** Its own for ever. Default: 96 random bits. */
+  id?: string;
 }
 
 /** What a primitive does with the session's mail about one of its keys. */
@@ -87,7 +89,7 @@ export class Session {
     this.clock = engine.clock;
     this.space = options.space;
     this.keys = keysOf(options.space);
-    this.info = newSessionInfo(options.label, this.clock);
+    this.info = newSessionInfo(options.label, this.clock, options.id);
     this.leases = new Leases(engine, options.maxStallMs);
   }
 
@@ -162,9 +164,9 @@ export class Session {
 }
 
 /** This thread, as others see it. */
-export function newSessionInfo(label: string, clock: Clock): SessionInfo {
+export function newSessionInfo(label: string, clock: Clock, id = newSessionId()): SessionInfo {
   return {
-    id: newSessionId(),
+    id,
     host: hostname(),
     pid: process.pid,
     thread: threadId,

@@ -1,0 +1,137 @@
+import { registerHooks } from 'node:module';
+
+/** One change of the sources, as a tired hand might make it, that the simulation must find. */
+export interface Mutant {
+  readonly name: string;
+  readonly file: string;
+  readonly from: string;
+  readonly to: string;
+  /** A seed that finds it: `npm run simulate -- --mutants` tells it anew. */
+  readonly seed: number;
+}
+
+const lock = 'src/operations/lock.ts';
+const ask = 'src/primitives/lock-ask.ts';
+const line = 'src/primitives/lock-line.ts';
+
+export const mutants: readonly Mutant[] = [
+  {
+    name: 'a release that does not look whose the lock is',
+    file: lock,
+    from: 'if (tx.get(lock.owner) !== ask.owner) return 0;',
+    to: 'if (tx.get(lock.owner) === undefined) return 0;',
+    seed: 122,
+  },
+  {
+    name: 'a lock that goes to the last in the line',
+    file: lock,
+    from: 'const token = tx.zrange(lock.queue, 0, 0)[0];\n    if (token === undefined) return undefined;',
+    to: 'const token = tx.zrange(lock.queue, -1, -1)[0];\n    if (token === undefined) return undefined;',
+    seed: 4,
+  },
+  {
+    name: 'a place in the line that is lost by asking again',
+    file: lock,
+    from: 'let place = tx.zscore(lock.queue, ask.token);',
+    to: 'let place: number | undefined;',
+    seed: 8,
+  },
+  {
+    name: 'fences that follow the clock alone',
+    file: lock,
+    from: 'const first = Math.max(last + 1, tx.nowUs());',
+    to: 'const first = Math.max(0 * last, tx.nowUs());',
+    seed: 5,
+  },
+  {
+    name: 'a renewal that counts from its reply',
+    file: 'src/engines/keeper/renewals.ts',
+    from: 'earlier(validFor(sent, ttls[i]!), lease.end)',
+    to: 'earlier(validFor(now, ttls[i]! + ttls[i]! / 50), lease.end)',
+    seed: 1143,
+  },
+  {
+    name: 'a guard that lets everybody write',
+    file: 'src/operations/guard.ts',
+    from: "return owner === '' || tx.get(guard) === owner;",
+    to: "return owner === '' || tx.exists(guard);",
+    seed: 224,
+  },
+  {
+    name: 'a lease that is counted from the reply, not from the request',
+    file: ask,
+    from: 'validFor(sentAt, Math.min(reply[2], this.#ttlMs))',
+    to: 'validFor(instantNow(this.#session.clock), this.#ttlMs)',
+    seed: 128,
+  },
+  {
+    name: 'a waiter that relies on its mail',
+    file: ask,
+    from: 'this.#sendIn(foreign ? foreignPollMs(random) : recheckMs(holderLeftMs, random));',
+    to: 'if (foreign) this.#sendIn(foreignPollMs(random) + recheckMs(holderLeftMs, random));',
+    seed: 42,
+  },
+  {
+    name: 'late word of an old grant that ends the lease of a new one',
+    file: line,
+    from: 'if (this.#hold !== undefined && token?.text === tokenOf(this.#hold.owner)?.text) return;',
+    to: 'if (this.#hold?.owner === owner) return;',
+    seed: 5169,
+  },
+  {
+    name: 'the last task of a session that is served first',
+    file: line,
+    from: 'this.#waiters.push(waiter);\n    this.#advance();',
+    to: 'this.#waiters.unshift(waiter);\n    this.#advance();',
+    seed: 7,
+  },
+  {
+    name: 'a waiter that gives up and still keeps its process alive',
+    file: line,
+    from: 'waiter.wait?.end();\n    this.session.exit();',
+    to: 'waiter.wait?.end();',
+    seed: 4,
+  },
+  {
+    name: 'time that only the monotonic clock counts',
+    file: 'src/base/validity.ts',
+    from: 'return Math.min(until.monotonicMs - now.monotonicMs, until.wallMs - now.wallMs);',
+    to: 'return until.monotonicMs - now.monotonicMs;',
+    seed: 10,
+  },
+  {
+    name: 'a lease that is over and does not say so',
+    file: 'src/session/leases.ts',
+    from: 'if (isOver(until, now)) this',
+    to: 'if (isAtItsEnd(hold, now)) this',
+    seed: 109,
+  },
+  {
+    name: 'a signal that is listened to for ever',
+    file: 'src/base/waiting.ts',
+    from: 'if (this.#signal !== undefined) waitsOf(this.#signal).delete(this);',
+    to: '',
+    seed: 2,
+  },
+  {
+    name: 'a counter that tells each call the sum of all',
+    file: 'src/primitives/counter.ts',
+    from: 'const upToMe = batch.sum;',
+    to: 'const upToMe = by;',
+    seed: 2,
+  },
+];
+
+/** From now on, sources are loaded with this change. */
+export function plant({ name, file, from, to }: Mutant): void {
+  const url = new URL(`../../${file}`, import.meta.url).href;
+  registerHooks({
+    load(at, context, next) {
+      const loaded = next(at, context);
+      if (at !== url) return loaded;
+      const source = new TextDecoder().decode(loaded.source as Uint8Array);
+      if (source.split(from).length !== 2) throw new Error(`mutant ${name}: ${file} has not once: ${from}`);
+      return { ...loaded, source: source.replace(from, () => to) };
+    },
+  });
+}

@@ -1,0 +1,198 @@
+import { getEventListeners } from 'node:events';
+import { systemClock } from '../../src/base/clock.ts';
+import { limits } from '../../src/base/limits.ts';
+import { memoryEngine, type MemoryEngine } from '../../src/engines/memory.ts';
+import { checkLinearizable } from '../histories/linearizable.ts';
+import { counter, map } from '../histories/models.ts';
+import { type Chance, chanceOf } from './chance.ts';
+import { RemoteEngine } from './engine.ts';
+import { Process, type WallClock, wallUs } from './process.ts';
+import { type Fault, peaceMs, type Scenario } from './scenario.ts';
+import { Violation, Witness } from './witness.ts';
+import { nothingSeen, Program, type Seen } from './workload.ts';
+import { World } from './world.ts';
+
+/** What came of a run. */
+export interface Outcome {
+  readonly violation: Violation | undefined;
+  /** Equal for runs in which the same happened. */
+  readonly fingerprint: number;
+  readonly events: number;
+  readonly grants: number;
+}
+
+/** After the last fault everybody who waits is served within this time, or after one more check where a clock was set: ms. */
+const progressMs = 10_000;
+/** Whatever runs by itself has ended by then: ms. */
+const idleMs = 60_000;
+
+/** Runs a scenario from its beginning to an empty world. `log` hears of everything that happens. */
+export async function run(scenario: Scenario, log?: (line: string) => void): Promise<Outcome> {
+  const simulation = new Simulation(scenario, log);
+  try {
+    await simulation.run();
+  } catch (error) {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    const violation = error instanceof Violation ? error : new Violation('no crash', text);
+    log?.(violation.message);
+    return { violation, ...simulation.told };
+  }
+  return { violation: undefined, ...simulation.told };
+}
+
+class Simulation {
+  readonly #scenario: Scenario;
+  readonly #chance: Chance;
+  readonly #world: World;
+  readonly #store: MemoryEngine;
+  readonly #remotes = new Map<string, RemoteEngine>();
+  readonly #programs: Program[] = [];
+  readonly #witness: Witness;
+  readonly #seen: Seen = nothingSeen();
+  #events = 0;
+
+  constructor(scenario: Scenario, log?: (line: string) => void) {
+    this.#scenario = scenario;
+    this.#chance = chanceOf(scenario.seed);
+    const world = new World(this.#chance, log);
+    this.#world = world;
+    const storeWall: WallClock = { shiftUs: 0 };
+    this.#store = memoryEngine({ clock: { ...systemClock, wallUs: () => wallUs(world, storeWall, 1) } });
+    this.#witness = new Witness(this.#store, 's', ['a', 'b'], this.#remotes);
+    for (const plan of scenario.processes) {
+      const wall = scenario.kind === 'machine' ? storeWall : { shiftUs: plan.skewMs * 1_000 };
+      const process = new Process(plan, world, wall, this.#chance);
+      const remote = new RemoteEngine(process, this.#store, scenario, (by, step) => this.#witness.applied(by, step));
+      this.#remotes.set(plan.name, remote);
+      this.#programs.push(new Program(plan, remote, this.#witness, this.#seen));
+    }
+    for (const fault of scenario.faults) this.#plan(fault);
+  }
+
+  get told(): Omit<Outcome, 'violation'> {
+    return { fingerprint: this.#world.fingerprint, events: this.#events, grants: this.#seen.grants };
+  }
+
+  async run(): Promise<void> {
+    const alive = (): Program[] => this.#programs.filter(({ process }) => !process.dead);
+    const isBusy = (): boolean => this.#world.nowUs < peaceMs * 1_000 || alive().some(({ left }) => left.size > 0);
+    const isSet = this.#scenario.faults.some(({ what }) => what === 'set clock');
+    await this.#until((peaceMs + progressMs + (isSet ? limits.recheckMsMax : 0)) * 1_000, isBusy);
+    for (const { process, left } of alive()) {
+      if (left.size > 0) this.#fail('nobody is forgotten', `${process.name} still does: ${[...left].join(', ')}`);
+    }
+    await this.#until(this.#world.nowUs + idleMs * 1_000, () => true);
+    this.#checkIdle(alive());
+    const closed = alive().map((program) => program.close());
+    await turn();
+    await this.#until(this.#world.nowUs + idleMs * 1_000, () => true);
+    if (closed.some(({ done }) => !done)) this.#fail('nobody is forgotten', 'close did not end');
+    this.#checkClosed(alive());
+    this.#checkData();
+  }
+
+  /** Lets things happen while `goesOn`, up to this time. */
+  async #until(untilUs: number, goesOn: () => boolean): Promise<void> {
+    while (goesOn()) {
+      if (!this.#world.step(untilUs)) return;
+      await turn();
+      this.#events += 1;
+      this.#witness.look();
+      if (this.#witness.violation !== undefined) throw this.#witness.violation;
+    }
+  }
+
+  #fail(invariant: Violation['invariant'], text: string): never {
+    throw new Violation(invariant, text);
+  }
+
+  #plan(fault: Fault): void {
+    if (fault.what === 'request' || fault.what === 'mail') return; // its engine knows
+    const remote = this.#remotes.get(fault.process);
+    if (remote === undefined) return;
+    const { process } = remote;
+    this.#world.after(fault.atMs * 1_000, fault.what, () => {
+      if (process.dead) return;
+      this.#world.note(() => `--- ${JSON.stringify(fault)}`);
+      if (fault.what === 'crash') remote.crash(fault.seenMs);
+      else if (fault.what === 'set clock') {
+        process.wall.shiftUs += fault.byMs * 1_000;
+        if (this.#scenario.kind === 'machine' && fault.byMs >= limits.queueMs) this.#witness.forgetLines();
+      } else {
+        const end = this.#begin(fault, remote);
+        this.#world.after(fault.forMs * 1_000, `end of ${fault.what}`, () => {
+          this.#world.note(() => `--- end of ${JSON.stringify(fault)}`);
+          end();
+        });
+      }
+    });
+  }
+
+  #begin(fault: Extract<Fault, { forMs: number }>, remote: RemoteEngine): () => void {
+    const { process } = remote;
+    if (fault.what === 'cut' || fault.what === 'hang') return remote.breakDown(fault.what);
+    if (fault.what === 'stop' || fault.what === 'sleep') return process.stop(fault.what === 'sleep');
+    process.main.stop();
+    return () => process.main.resume();
+  }
+
+  /** Everybody has done what it had to do: what is there now would stay. */
+  #checkIdle(alive: readonly Program[]): void {
+    const isAlive = this.#isAlive;
+    // The thread that renews looks at its empty table every twelve days.
+    const ahead = this.#world.ahead(this.#world.nowUs + 24 * 3_600_000_000).filter((what) => isAlive(what));
+    if (ahead.length > 0) this.#fail('nothing is left', `it goes on: ${[...new Set(ahead)].join(', ')}`);
+    this.#world.nowUs += 3 * 3_600_000_000; // longer than any key lives, also where the clock was set back
+    const left = Object.keys(this.#store.dump()).filter((key) => /:lock/.test(key));
+    if (left.length > 0) this.#fail('nothing is left', `keys: ${left.join(', ')}`);
+    for (const { process } of alive) {
+      if (this.#remotes.get(process.name)?.holdsProcess === true) {
+        this.#fail('nothing is left', `${process.name} is kept alive`);
+      }
+    }
+    for (const { process, signal } of this.#seen.signals) {
+      if (!process.dead && getEventListeners(signal, 'abort').length > 0) {
+        this.#fail('nothing is left', `a listener of a signal of ${process.name}`);
+      }
+    }
+  }
+
+  #checkClosed(alive: readonly Program[]): void {
+    const isAlive = this.#isAlive;
+    const ahead = this.#world.ahead(Infinity).filter((what) => isAlive(what));
+    if (ahead.length > 0) this.#fail('nothing is left', `after close: ${[...new Set(ahead)].join(', ')}`);
+    const cards = this.#store.dump()['{s}:sessions'];
+    const closed = new Set(alive.map(({ process }) => process.name));
+    const left = (cards?.type === 'hash' ? (cards.value as [string, string][]) : []).filter(([id]) => closed.has(id));
+    if (left.length > 0) this.#fail('nothing is left', `the card of ${left[0]![0]}`);
+  }
+
+  #checkData(): void {
+    const counts = this.#store.dump()['{s}:map:protected'];
+    const counted = new Map(counts?.type === 'hash' ? (counts.value as [string, string][]) : []);
+    for (const [lock, { sure, perhaps }] of Object.entries(this.#seen.counted)) {
+      const count = Number(counted.get(lock) ?? 0);
+      if (count >= sure && count <= sure + perhaps + this.#lostWithTheDead()) continue;
+      this.#fail('exact', `what lock ${lock} protects is ${count}, after ${sure} sure and ${perhaps} possible writes`);
+    }
+    const counting = checkLinearizable(counter, this.#seen.counter, 1_000).verdict;
+    const mapping = checkLinearizable(map, this.#seen.map, 1_000).verdict;
+    if (counting === 'not linearizable') this.#fail('exact', `counter: ${JSON.stringify(this.#seen.counter)}`);
+    if (mapping === 'not linearizable') this.#fail('exact', `map: ${JSON.stringify(this.#seen.map)}`);
+  }
+
+  readonly #isAlive = (what: string): boolean => {
+    return this.#remotes.get(what.split(' ', 1)[0]!)?.process.dead !== true;
+  };
+
+  /** A process that died may have had one write under way for each of its tasks. */
+  #lostWithTheDead(): number {
+    const dead = this.#scenario.processes.filter(({ name }) => this.#remotes.get(name)?.process.dead === true);
+    return dead.reduce((sum, { tasks }) => sum + tasks.length, 0);
+  }
+}
+
+/** Everything that follows from what happened is done: promises, and what waits for them. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

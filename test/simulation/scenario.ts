@@ -1,0 +1,164 @@
+import { chanceOf, type Dice, diceOf } from './chance.ts';
+
+/**
+ * What happens in one run, as plain data: it can be printed, replayed, and made smaller. What is not told here, such
+ * as how long each message takes, the seed decides place by place, so that it stays as it is when a part is left out.
+ */
+export interface Scenario {
+  readonly seed: number;
+  /** `machine`: one clock, and the death of a process is seen, as in a directory. `server`: a clock each, and connections that break. */
+  readonly kind: 'machine' | 'server';
+  readonly processes: readonly ProcessPlan[];
+  readonly faults: readonly Fault[];
+}
+
+export interface ProcessPlan {
+  readonly name: string;
+  /** When it opens its session: ms. */
+  readonly openMs: number;
+  /** `server`: how far its wall clock is off (ms), and how fast its clocks go. */
+  readonly skewMs: number;
+  readonly rate: number;
+  readonly tasks: readonly Task[];
+}
+
+interface Timed {
+  /** After the process has opened: ms. */
+  readonly startMs: number;
+}
+
+interface OnLock extends Timed {
+  readonly ttlMs: number;
+  /** 0: no bound. */
+  readonly maxHoldMs: number;
+  readonly timeoutMs: number | undefined;
+  /** How often the task pauses while it holds the lock, and for how long each: ms. */
+  readonly pauses: number;
+  readonly pauseMs: number;
+  /** Whether it counts up what the lock protects. */
+  readonly writes: boolean;
+}
+
+export type Task =
+  | (OnLock & {
+      readonly do: 'lock';
+      readonly lock: string;
+      readonly keepMs: number;
+      readonly abortMs: number | undefined;
+    })
+  | (OnLock & { readonly do: 'try'; readonly lock: string })
+  | (OnLock & { readonly do: 'both'; readonly locks: readonly string[] })
+  | (OnLock & { readonly do: 'nest'; readonly locks: readonly string[] })
+  | (Timed & { readonly do: 'add' | 'count' | 'reset'; readonly by: number })
+  | (Timed & { readonly do: 'get' | 'set' | 'delete'; readonly key: string; readonly value: string });
+
+export type Fault =
+  | { readonly what: 'crash'; readonly process: string; readonly atMs: number; readonly seenMs: number }
+  /** The event loop stands still; or the whole process with its threads. */
+  | { readonly what: 'stall' | 'stop'; readonly process: string; readonly atMs: number; readonly forMs: number }
+  /** The machine sleeps: nothing runs, and the monotonic clock stands still. */
+  | { readonly what: 'sleep'; readonly process: string; readonly atMs: number; readonly forMs: number }
+  /** Its connections break, and the store sees that; or nothing comes through and nobody sees it. */
+  | { readonly what: 'cut' | 'hang'; readonly process: string; readonly atMs: number; readonly forMs: number }
+  /** The wall clock of the process is set; that of the store, of all, on one machine. */
+  | { readonly what: 'set clock'; readonly process: string; readonly atMs: number; readonly byMs: number }
+  /** What becomes of one request, counted from the first of that process, on its main connection or the keeper's. */
+  | {
+      readonly what: 'request';
+      readonly process: string;
+      readonly by: 'main' | 'keeper';
+      readonly number: number;
+      readonly fate: 'not applied' | 'reply lost' | 'applied later' | 'applied twice' | 'slow';
+    }
+  /** What becomes of one message in its inbox. */
+  | {
+      readonly what: 'mail';
+      readonly process: string;
+      readonly number: number;
+      readonly fate: 'lost' | 'twice' | 'late';
+    };
+
+/** Nothing goes wrong after this time: ms. */
+export const peaceMs = 2_000;
+
+export function scenarioOf(seed: number): Scenario {
+  const dice = diceOf(chanceOf(seed), 'scenario');
+  const kind = dice.pick(['machine', 'server'] as const);
+  const names = Array.from({ length: dice.whole(2, 4) }, (_, i) => `p${i + 1}`);
+  const locks = dice.pick([['a'], ['a'], ['a', 'b']]);
+  const terms = { ttlMs: dice.pick([50, 120, 400]), isBusy: dice.isLucky(0.5) };
+  const processes = names.map((name, i) => ({
+    name,
+    openMs: i === 0 || dice.isLucky(0.7) ? 0 : dice.whole(1, 500),
+    skewMs: kind === 'server' ? dice.whole(-90_000, 90_000) : 0,
+    rate: kind === 'server' ? dice.between(0.997, 1.003) : 1,
+    tasks: Array.from({ length: dice.whole(1, 6) }, () => taskOf(dice, locks, terms)),
+  }));
+  const faults = Array.from({ length: dice.whole(0, 8) }, () => faultOf(dice, kind, names));
+  return { seed, kind, processes, faults: faults.filter((fault) => isNoticed(fault, faults)) };
+}
+
+/**
+ * A machine that sleeps while its wall clock is set back can't know how long that was. And a clock of the store that is
+ * set forward and back while a lease lasts ends it, with nobody the wiser.
+ */
+function isNoticed(fault: Fault, all: readonly Fault[]): boolean {
+  if (fault.what !== 'set clock' || fault.byMs > 0) return true;
+  return !all.some(
+    (other) =>
+      (other.what === 'sleep' && other.process === fault.process) || (other.what === 'set clock' && other.byMs > 0),
+  );
+}
+
+function taskOf(dice: Dice, locks: readonly string[], { ttlMs, isBusy }: { ttlMs: number; isBusy: boolean }): Task {
+  const startMs = isBusy ? dice.whole(0, 30) : dice.whole(0, 600);
+  const onLock: OnLock = {
+    startMs,
+    ttlMs: dice.isLucky(0.9) ? ttlMs : dice.pick([50, 200]),
+    maxHoldMs: dice.isLucky(0.05) ? dice.whole(20, 300) : 0,
+    timeoutMs: dice.isLucky(0.25) ? dice.whole(0, 300) : undefined,
+    pauses: dice.whole(0, 4),
+    pauseMs: dice.pick([0.05, 2, 2, 40]),
+    writes: dice.isLucky(0.8),
+  };
+  const lock = dice.pick(locks);
+  const drawn = dice.between(0, 1);
+  if (drawn < 0.6) {
+    const keepMs = dice.isLucky(0.15) ? dice.whole(5, 200) : 0;
+    return { do: 'lock', ...onLock, lock, keepMs, abortMs: dice.isLucky(0.15) ? dice.whole(0, 200) : undefined };
+  }
+  if (drawn < 0.68) return { do: 'try', ...onLock, lock };
+  if (drawn < 0.74) return { do: 'both', ...onLock, locks };
+  if (drawn < 0.78 && locks.length > 1) {
+    return { do: 'nest', ...onLock, locks: dice.isLucky(0.5) ? locks : locks.toReversed() };
+  }
+  if (drawn < 0.9) return { do: dice.pick(['add', 'add', 'count', 'reset'] as const), startMs, by: dice.whole(-2, 3) };
+  const key = dice.pick(['x', 'y']);
+  return { do: dice.pick(['get', 'set', 'delete'] as const), startMs, key, value: String(dice.whole(0, 9)) };
+}
+
+function faultOf(dice: Dice, kind: Scenario['kind'], names: readonly string[]): Fault {
+  const process = dice.pick(names);
+  const atMs = dice.isLucky(0.5) ? dice.between(0, 60) : dice.between(0, 900);
+  const forMs = dice.pick([dice.between(1, 60), dice.between(60, 900)]);
+  const drawn = dice.between(0, 1);
+  if (drawn < 0.1) return { what: 'crash', process, atMs, seenMs: dice.pick([0.1, 2, kind === 'machine' ? 2 : 400]) };
+  if (drawn < 0.2) return { what: dice.pick(['stall', 'stop'] as const), process, atMs, forMs };
+  if (drawn < 0.25 && kind === 'server') return { what: 'sleep', process, atMs, forMs };
+  if (drawn < 0.35 && kind === 'server') return { what: dice.pick(['cut', 'hang'] as const), process, atMs, forMs };
+  if (drawn < 0.4) {
+    return { what: 'set clock', process, atMs, byMs: dice.pick([-1, 1]) * dice.pick([dice.whole(1, 500), 3_600_000]) };
+  }
+  if (drawn < 0.75) {
+    const by = dice.isLucky(0.8) ? ('main' as const) : ('keeper' as const);
+    const number = by === 'main' ? dice.whole(0, 40) : dice.whole(0, 8);
+    const fates = ['not applied', 'reply lost', 'reply lost', 'applied later', 'applied twice', 'slow'] as const;
+    return { what: 'request', process, by, number, fate: dice.pick(fates) };
+  }
+  return {
+    what: 'mail',
+    process,
+    number: dice.whole(0, 6),
+    fate: dice.pick(['lost', 'lost', 'twice', 'late'] as const),
+  };
+}
