@@ -164,7 +164,7 @@ export class Session {
 }
 
 /** This thread, as others see it. */
-export function newSessionInfo(label: string, clock: Clock, id = newSessionId()): SessionInfo {
+export function newSessionInfo(label: string, clock: Clock, id: string = newSessionId()): SessionInfo {
   return {
     id,
     host: hostname(),

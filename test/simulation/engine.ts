@@ -252,7 +252,9 @@ function connection(by: 'main' | 'keeper', thread: Thread): Connection {
 }
 
 function unavailable(name: string): LockstepError {
-  return new LockstepError('UNAVAILABLE', `${name}: the simulated store did not answer`);
+  return new LockstepError('UNAVAILABLE', `${name}: the simulated store did not answer`, {
+    details: { applied: 'unknown' },
+  });
 }
 
 function failed(error: unknown): void {
