@@ -28,6 +28,10 @@ export interface OpenOptions {
   maxStall?: Duration;
   /** Redis: hears of settings of the server under which it may lose what is shared. Default: `process.emitWarning`. */
   onWarning?: (warning: Error) => void;
+  /**
+   * Redis: so many replicas must have a lock before it is granted; else it is given back, and `UNAVAILABLE`. Default: 0.
+   */
+  replicas?: number;
 }
 
 /** What a session may say when it opens locks over several servers. */
@@ -51,8 +55,8 @@ export function open(where: readonly Place[], options?: QuorumOptions): Promise<
 /**
  * Opens the shared state at `where`: a directory (`./dir`, `file:///srv/dir`; default `./.lockstep`) that all tasks,
  * threads and processes of this machine share; a Redis or Valkey server (`redis://host:6379`, `rediss://…`,
- * `redis+unix:/path`, `redis+sentinel://host:26379/master`, or a client of ioredis or node-redis, which is duplicated and
- * itself left alone); or `memory:`, for one process and for tests: each call a state of its own.
+ * `redis+unix:/path`, `redis+sentinel://host:26379/master`, `redis+cluster://host:6379,host:6379`, or a client of ioredis or
+ * node-redis, for one server or a cluster, which is duplicated and itself left alone); or `memory:`, for one process and for tests: each call a state of its own.
  * Rejects with `INVALID_ARGUMENT` or `UNAVAILABLE`; the text says what to do.
  */
 export function open(where?: Place, options?: OpenOptions): Promise<Lockstep>;
@@ -80,7 +84,7 @@ export interface Settings {
 /** Checks options and fills in what is absent. Throws `INVALID_ARGUMENT`. */
 export function checkOptions(options: OpenOptions, names: ReadonlySet<string> = known): Settings {
   checkKnown('the options of open', options, names);
-  const { space = 'default', label = basename(process.argv[1] ?? ''), durability, maxStall, onWarning } = options;
+  const { space = 'default', label = basename(process.argv[1] ?? ''), durability, maxStall } = options;
   checkSpace(space);
   if (typeof label !== 'string' || label.length > limits.labelLengthMax) {
     throw invalidArgument('label', label, `text of at most ${limits.labelLengthMax} characters`);
@@ -88,12 +92,19 @@ export function checkOptions(options: OpenOptions, names: ReadonlySet<string> = 
   if (durability !== undefined && durability !== 'normal' && durability !== 'full') {
     throw invalidArgument('durability', durability, "'normal' or 'full'");
   }
-  if (onWarning !== undefined && typeof onWarning !== 'function')
-    throw invalidArgument('onWarning', onWarning, 'a function');
+  checkRedisOptions(options);
   return { space, label, maxStallMs: maxStall === undefined ? 0 : toMs('maxStall', maxStall, 1, limits.leaseMsMax) };
 }
 
-const known: ReadonlySet<string> = new Set(['space', 'label', 'durability', 'maxStall', 'onWarning']);
+function checkRedisOptions({ onWarning, replicas = 0 }: OpenOptions): void {
+  if (onWarning !== undefined && typeof onWarning !== 'function')
+    throw invalidArgument('onWarning', onWarning, 'a function');
+  if (!Number.isInteger(replicas) || replicas < 0 || replicas > limits.redisReplicasMax) {
+    throw invalidArgument('replicas', replicas, `a whole number from 0 to ${limits.redisReplicasMax}`);
+  }
+}
+
+const known: ReadonlySet<string> = new Set(['space', 'label', 'durability', 'maxStall', 'onWarning', 'replicas']);
 const knownOfQuorum: ReadonlySet<string> = new Set(['space', 'label', 'maxStall', 'onWarning', 'maxTtl']);
 
 async function openQuorum(where: readonly Place[], options: QuorumOptions): Promise<QuorumLockstep> {
@@ -104,9 +115,9 @@ async function openQuorum(where: readonly Place[], options: QuorumOptions): Prom
     const wanted = `an odd number of servers, from 3 to ${limits.quorumServersMax}, not ${where.length}: a majority of them decides`;
     throw invalidArgument('where', where, wanted);
   }
-  const { clientsAt } = await import('./engines/redis/clients.ts');
+  const { serverAt } = await import('./engines/redis/clients.ts');
   const { checkVoters, redisVoters } = await import('./engines/redis/voters.ts');
-  const voters = redisVoters(await Promise.all(where.map((one) => clientsAt(one instanceof URL ? one.href : one))));
+  const voters = redisVoters(await Promise.all(where.map((one) => serverAt(one instanceof URL ? one.href : one))));
   const session = new QuorumSession(voters, { ...settings, ttlMsMax });
   try {
     await session.join();
@@ -135,8 +146,15 @@ async function openSession(engine: Engine, settings: Settings): Promise<Session>
 async function engineAt(where: string | ReadyClient, options: OpenOptions): Promise<Engine> {
   if (typeof where === 'object' && where !== null) return redisAt(where, options);
   if (typeof where !== 'string' || where === '') throw invalidArgument('where', where, "a directory, or 'memory:'");
-  if (where === 'memory:') return memoryEngine();
   if (/^redis[a-z+]*:/i.test(where)) return redisAt(where, options);
+  if ((options.replicas ?? 0) > 0) {
+    throw invalidArgument(
+      'replicas',
+      options.replicas,
+      'left out where the store is no Redis server: it has no replicas',
+    );
+  }
+  if (where === 'memory:') return memoryEngine();
   const { embeddedEngine } = await import('./engines/embedded/embedded.ts'); // and SQLite, only where it is wanted
   return embeddedEngine({ directory: directoryOf(where), durability: options.durability ?? 'normal' });
 }
@@ -144,8 +162,8 @@ async function engineAt(where: string | ReadyClient, options: OpenOptions): Prom
 async function redisAt(where: string | ReadyClient, options: OpenOptions): Promise<Engine> {
   const { clientsAt } = await import('./engines/redis/clients.ts');
   const { redisEngine } = await import('./engines/redis/redis.ts');
-  const { onWarning = (warning) => process.emitWarning(warning) } = options;
-  return redisEngine({ clients: await clientsAt(where), onWarning });
+  const { onWarning = (warning) => process.emitWarning(warning), replicas = 0 } = options;
+  return redisEngine({ clients: await clientsAt(where), onWarning, replicas });
 }
 
 function directoryOf(where: string): string {

@@ -133,6 +133,16 @@ export const limits = {
   redisAgainMs: 50,
   /** The longest pause between two tries to connect to a Redis server: ms. */
   redisBackOffMsMax: 1_000,
+  /** A node of a Redis Cluster that does not say for so long which node has which slot is passed by: ms. */
+  redisTopologyMs: 1_000,
+  /** A session that waits or holds looks this often whether the masters it listens to still are masters: ms. */
+  redisLookMs: 1_000,
+  /** Renewals at one node of a Redis Cluster wait for those at the others for so long: ms. */
+  redisOtherNodesMs: 250,
+  /** How long a grant waits for its replicas: ms. */
+  redisReplicasMs: 1_000,
+  /** The most replicas that a grant can wait for. */
+  redisReplicasMax: 100,
   /** Keys that one step of a search through all keys of a Redis server looks at. */
   redisScanSteps: 1_000,
 

@@ -37,6 +37,12 @@ export interface Engine {
   /** Whether the session may live: false only if it is surely dead or closed. */
   alive(session: string): Promise<boolean>;
 
+  /**
+   * Present where a grant counts only once replicas have it: resolves then, rejects with `UNAVAILABLE` where they do not
+   * have it in time.
+   */
+  confirm?(grant: { key: string; owner: string; ttlMs: number }): Promise<void>;
+
   /** Keeps leases alive while their session's process lives, also when its event loop does not turn. */
   keeper(options: KeeperOptions): Keeper;
 

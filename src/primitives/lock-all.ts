@@ -6,7 +6,7 @@ import { startWait } from '../base/waiting.ts';
 import * as operations from '../operations/lock.ts';
 import type { Session } from '../session/session.ts';
 import type { HeldLease, Lease } from './lease.ts';
-import type { LeaseTerms } from './lock-line.ts';
+import type { LeaseTerms, LockLine } from './lock-line.ts';
 import { lineOf, type LockName } from './lock-lines.ts';
 import { acquire, leaseTerms, namedLeases, type AcquireOptions, type LeaseOptions } from './lock.ts';
 
@@ -116,14 +116,27 @@ async function tryAll(
       for (const line of lines) line.unreserve();
       return undefined;
     }
+    const [, ...owners] = reply;
+    await confirmAll(session, lines, owners, terms.ttlMs);
     session.assertOpen(); // it may have been closed meanwhile
     const until = validFor(sent, terms.ttlMs);
-    const [, ...owners] = reply;
     return lines.map((line, i) => line.adopt(owners[i]!, until, terms));
   } catch (error) {
     for (const { line } of asks) line.giveUp(); // it may have been done
     throw error;
   }
+}
+
+/** Where grants count only once replicas have them. */
+async function confirmAll(
+  { engine }: Session,
+  lines: readonly LockLine[],
+  owners: readonly string[],
+  ttlMs: number,
+): Promise<void> {
+  const confirm = engine.confirm?.bind(engine);
+  if (confirm === undefined) return;
+  await Promise.all(lines.map(({ keys }, i) => confirm({ key: keys.owner, owner: owners[i]!, ttlMs })));
 }
 
 function deadlineOf(session: Session, options: AcquireOptions): number {

@@ -37,6 +37,7 @@ export class LockAsk {
   readonly #ttlMs: number;
   readonly #outcome: AskOutcome;
   #ended = false;
+  #confirming = false;
   /** The store has it in its queue. */
   #queued = false;
   #sentAt: Instant = { monotonicMs: 0, wallMs: 0 };
@@ -113,8 +114,28 @@ export class LockAsk {
   }
 
   #granted(owner: string, until: Instant, waitedMs: number): void {
-    this.end();
-    this.#outcome.granted(owner, until, waitedMs);
+    const { engine } = this.#session;
+    if (engine.confirm === undefined) {
+      this.end();
+      this.#outcome.granted(owner, until, waitedMs);
+      return;
+    }
+    this.#recheck?.cancel();
+    if (this.#confirming) return; // told of it once more
+    this.#confirming = true;
+    const given = engine.confirm({ key: this.#keys.owner, owner, ttlMs: this.#ttlMs }).then(
+      () => {
+        if (this.#ended) return; // given up meanwhile
+        this.end();
+        this.#outcome.granted(owner, until, waitedMs);
+      },
+      (error: unknown) => {
+        if (this.#ended) return;
+        this.leave();
+        this.#outcome.failed(error as Error);
+      },
+    );
+    this.#session.inBackground(given);
   }
 
   /** Wait for mail, for the end of whoever is ahead, or until the holder's lease is over. */

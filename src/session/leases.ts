@@ -89,6 +89,23 @@ export class Leases {
     return Math.max(0, leftMs(this.validUntil(hold), instantNow(this.#engine.clock)));
   }
 
+  /** Asks the store about all leases, as it may have forgotten some: those are lost at once, not at their next renewal. */
+  async verify(renew: (keys: readonly string[], args: readonly string[]) => Promise<readonly number[]>): Promise<void> {
+    const all = [...this.#held];
+    const nowMs = this.#engine.clock.monotonicMs();
+    for (let from = 0; from < all.length; from += limits.renewBatchMax) {
+      const some = all.slice(from, from + limits.renewBatchMax);
+      const replies = await renew(
+        some.map(([, { key }]) => key),
+        some.flatMap(([, { owner, ttlMs, endMs }]) => [
+          owner,
+          String(Math.max(1, Math.ceil(Math.min(ttlMs, endMs - nowMs)))),
+        ]),
+      );
+      for (const [i, [handle]] of some.entries()) if (replies[i] === 0) this.#end(handle, 'lost', 0);
+    }
+  }
+
   async close(): Promise<void> {
     this.#timer?.cancel();
     this.#held.clear();

@@ -6,6 +6,7 @@ import { LockstepError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { keysOf, type SpaceKeys } from '../base/names.ts';
 import type { Doorbell, Engine } from '../engines/engine.ts';
+import { renew } from '../operations/lock.ts';
 import * as sessions from '../operations/session.ts';
 import { Leases } from './leases.ts';
 
@@ -71,7 +72,10 @@ export class Session {
     session.#doorbell = await engine.listen(session.info.id, {
       message: (text) => session.#deliver(text, false),
       undelivered: (_, text) => session.#deliver(text, true),
-      resync: () => session.receivers.forEach((receiver) => receiver.resync()),
+      resync() {
+        for (const receiver of session.receivers.values()) receiver.resync();
+        session.inBackground(session.leases.verify((keys, args) => engine.runBatch(renew, keys, args)));
+      },
     });
     session.#doorbell.unref();
     try {

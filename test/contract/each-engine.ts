@@ -9,6 +9,7 @@ import { memoryEngine } from '../../src/engines/memory.ts';
 import type { Operation } from '../../src/operations/tx.ts';
 import { clientsAt } from '../../src/engines/redis/clients.ts';
 import { redisEngine } from '../../src/engines/redis/redis.ts';
+import { type RedisCluster, startRedisCluster } from '../redis/cluster.ts';
 import { type RedisServer, hasRedisServer, startRedisServer } from '../redis/server.ts';
 
 /** A new, empty store, gone when the test is finished. */
@@ -28,6 +29,11 @@ export function eachEngine(suite: (name: string, openStore: () => Promise<Store>
     let server: Promise<RedisServer> | undefined;
     afterAll(async () => (await server)?.remove());
     suite(name, async () => redisStore(await (server ??= startRedisServer()), clientOf));
+  });
+  describe.skipIf(!hasRedisServer)('a Redis Cluster', () => {
+    let cluster: Promise<RedisCluster> | undefined;
+    afterAll(async () => (await cluster)?.remove());
+    suite('cluster', async () => clusterStore(await (cluster ??= startRedisCluster())));
   });
 }
 
@@ -79,6 +85,25 @@ function redisStore(server: RedisServer, clientOf: (server: RedisServer, db: num
       const client = server.client();
       await client.select(db);
       await client.set(key, text);
+    },
+  };
+}
+
+/** All of a cluster: it has one database. */
+async function clusterStore(cluster: RedisCluster): Promise<Store> {
+  await cluster.empty();
+  const engines: Engine[] = [];
+  onTestFinished(async () => {
+    await Promise.all(engines.map((engine) => engine.close()));
+  });
+  return {
+    async engine() {
+      const engine = await redisEngine({ clients: await clientsAt(cluster.address) });
+      engines.push(engine);
+      return engine;
+    },
+    async putText(key, text) {
+      await (await cluster.masterOf(key)).client().set(key, text);
     },
   };
 }

@@ -20,6 +20,7 @@ export interface RedisServer {
   /** `redis+unix:/…` */
   readonly address: string;
   readonly pid: number;
+  readonly isUp: boolean;
   /** A plain client, for what a test does to the store beside lockstep; closed with the server. */
   client(): Redis;
   kill(signal: NodeJS.Signals): void;
@@ -86,6 +87,9 @@ export async function startRedisServer(settings: readonly string[] = [], passwor
     port,
     socket,
     address: `redis+unix:${socket}`,
+    get isUp() {
+      return server?.exitCode === null && server.signalCode === null;
+    },
     get pid() {
       return server!.pid!;
     },

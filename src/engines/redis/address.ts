@@ -1,26 +1,32 @@
 import { invalidArgument } from '../../base/errors.ts';
+import type { NodeAddress } from './cluster-clients.ts';
 
 /** Where a server is, as options of ioredis; `name` says it without passwords. */
 export interface RedisAddress {
   readonly name: string;
   readonly options: object;
+  /** Of a cluster: the nodes that are asked first. */
+  readonly seeds?: readonly NodeAddress[];
 }
 
 /**
  * Reads `redis://[[user]:password@]host[:port][/db]`, `rediss://…` (TLS), `redis+unix:[//[user]:password@]/path[?db=n]`
- * and `redis+sentinel://[[user]:password@]host[:port],host[:port],…/master[/db]`. Throws `INVALID_ARGUMENT`.
+ * `redis+sentinel://[[user]:password@]host[:port],host[:port],…/master[/db]`, and
+ * `redis+cluster://[[user]:password@]host[:port],host[:port],…` (`rediss+cluster://` with TLS). Throws
+ * `INVALID_ARGUMENT`.
  */
 export function parseAddress(where: string): RedisAddress {
   const scheme = where.slice(0, where.indexOf(':')).toLowerCase();
   if (scheme === 'redis' || scheme === 'rediss') return tcp(where, scheme);
   if (scheme === 'redis+unix') return unixSocket(where);
   if (scheme === 'redis+sentinel') return sentinel(where);
+  if (scheme === 'redis+cluster' || scheme === 'rediss+cluster') return cluster(where, scheme);
   throw invalidArgument('where', masked(where), wanted);
 }
 
 const wanted =
-  "an address such as 'redis://host:6379/0', 'rediss://user:password@host', 'redis+unix:/run/redis.sock' or " +
-  "'redis+sentinel://host:26379,host:26379/master'";
+  "an address such as 'redis://host:6379/0', 'rediss://user:password@host', 'redis+unix:/run/redis.sock', " +
+  "'redis+sentinel://host:26379,host:26379/master' or 'redis+cluster://host:6379,host:6379'";
 
 function tcp(where: string, scheme: string): RedisAddress {
   let url: URL;
@@ -53,16 +59,32 @@ function sentinel(where: string): RedisAddress {
   const parts = /^[^:]+:\/\/(?:([^:@/]*):([^@/]*)@)?([^/@]+)\/([^/?]+)(?:\/(\d+))?$/.exec(where);
   if (parts === null) throw invalidArgument('where', masked(where), wanted);
   const [, user = '', password = '', hosts = '', master = '', db = '0'] = parts;
-  const sentinels = hosts.split(',').map((one) => {
-    const [, host, port = '26379'] = /^(.+?)(?::(\d+))?$/.exec(one) ?? [];
-    if (host === undefined) throw invalidArgument('where', masked(where), wanted);
-    return { host: host.replace(/^\[(.*)\]$/, '$1'), port: Number(port) };
-  });
+  const sentinels = nodes(where, hosts, 26_379);
   const name = decodeURIComponent(master);
   return {
     name: `redis+sentinel://${hosts}/${name}`,
     options: { sentinels, name, role: 'master', db: database(where, db), ...credentials(user, password) },
   };
+}
+
+function cluster(where: string, scheme: string): RedisAddress {
+  const parts = /^[^:]+:\/\/(?:([^:@/]*):([^@/]*)@)?([^/@?]+)\/?$/.exec(where);
+  if (parts === null) throw invalidArgument('where', masked(where), wanted);
+  const [, user = '', password = '', hosts = ''] = parts;
+  return {
+    name: `${scheme}://${hosts}`,
+    seeds: nodes(where, hosts, 6379),
+    options: { ...credentials(user, password), ...(scheme === 'rediss+cluster' ? { tls: {} } : {}) },
+  };
+}
+
+/** `host:port,[::1]:port,host` */
+function nodes(where: string, hosts: string, portDefault: number): NodeAddress[] {
+  return hosts.split(',').map((one) => {
+    const [, host, port = String(portDefault)] = /^(.+?)(?::(\d+))?$/.exec(one) ?? [];
+    if (host === undefined) throw invalidArgument('where', masked(where), wanted);
+    return { host: host.replace(/^\[(.*)\]$/, '$1'), port: Number(port) };
+  });
 }
 
 function credentials(user: string, password: string): object {

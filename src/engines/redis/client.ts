@@ -21,8 +21,13 @@ export interface RedisConnection {
    * refused it, with any other error if the connection was lost: nobody knows then whether it was carried out.
    */
   command(args: readonly string[]): Promise<unknown>;
-  /** Resolves when the server has confirmed. */
-  subscribe(channel: string, message: (text: string) => void): Promise<void>;
+  /**
+   * Resolves when the server has confirmed. `sharded`: to a channel of a slot of a cluster; the connection ends when the
+   * slot moves away.
+   */
+  subscribe(channel: string, message: (text: string) => void, sharded?: boolean): Promise<void>;
+  /** What to do about a refusal: absent or undefined where it is final, 'elsewhere' where another connection may do. */
+  refused?(error: Error): 'elsewhere' | undefined;
   /** Ends it at once; what is under way is rejected. */
   close(): void;
 }

@@ -1,27 +1,65 @@
 import { invalidArgument, LockstepError } from '../../base/errors.ts';
 import { parseAddress } from './address.ts';
 import type { ClientRecipe, RedisClients } from './client.ts';
-import { ioredisFrom, ioredisLike, isIoredis } from './ioredis.ts';
-import { isNodeRedis, nodeRedisFrom, nodeRedisLike } from './node-redis.ts';
+import type { ClusterClients, ClusterRecipe } from './cluster-clients.ts';
+import {
+  ioredisCluster,
+  ioredisClusterRecipe,
+  ioredisFrom,
+  ioredisLike,
+  isIoredis,
+  isIoredisCluster,
+} from './ioredis.ts';
+import {
+  isNodeRedis,
+  isNodeRedisCluster,
+  nodeRedisCluster,
+  nodeRedisClusterRecipe,
+  nodeRedisFrom,
+  nodeRedisLike,
+} from './node-redis.ts';
 
 /**
  * Ways to connect to what `open` was given: an address, which needs ioredis, or a client, of which duplicates are made.
  * Rejects with `INVALID_ARGUMENT`.
  */
-export async function clientsAt(where: string | object): Promise<RedisClients> {
+export async function clientsAt(where: string | object): Promise<RedisClients | ClusterClients> {
   if (typeof where === 'string') {
-    const { name, options } = parseAddress(where);
-    return clientsFrom({ library: 'ioredis', name, options });
+    return anyFrom({ library: 'ioredis', ...parseAddress(where) });
   }
+  if (isIoredisCluster(where)) return clusterFrom(ioredisClusterRecipe(where));
+  if (isNodeRedisCluster(where)) return clusterFrom(nodeRedisClusterRecipe(where));
   if (isIoredis(where)) return ioredisLike(where);
   if (isNodeRedis(where)) return nodeRedisLike(where);
   throw invalidArgument('where', where, 'a directory, an address, or a client of ioredis or node-redis');
 }
 
+/** The same for what must be one server. */
+export async function serverAt(where: string | object): Promise<RedisClients> {
+  const clients = await clientsAt(where);
+  if ('seeds' in clients) throw invalidArgument('where', clients.name, 'a server, not a cluster');
+  return clients;
+}
+
 /** The same connections again, also in another thread. */
-export async function clientsFrom({ library, name, options }: ClientRecipe): Promise<RedisClients> {
+export function anyFrom(recipe: ClientRecipe | ClusterRecipe): Promise<RedisClients | ClusterClients> {
+  return 'seeds' in recipe ? clusterFrom(recipe) : clientsFrom(recipe);
+}
+
+/** To one server. */
+export function clientsFrom(recipe: ClientRecipe): Promise<RedisClients> {
+  const { library, name, options } = recipe;
+  return installed(recipe, () => (library === 'ioredis' ? ioredisFrom(name, options) : nodeRedisFrom(name, options)));
+}
+
+/** To a cluster. */
+function clusterFrom(recipe: ClusterRecipe): Promise<ClusterClients> {
+  return installed(recipe, () => (recipe.library === 'ioredis' ? ioredisCluster(recipe) : nodeRedisCluster(recipe)));
+}
+
+async function installed<Clients>({ library, name }: ClientRecipe, make: () => Promise<Clients>): Promise<Clients> {
   try {
-    return library === 'ioredis' ? await ioredisFrom(name, options) : await nodeRedisFrom(name, options);
+    return await make();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw error;
     throw new LockstepError(

@@ -34,7 +34,7 @@ const adviceOn: Readonly<Record<string, string>> = {
   WRONGPASS: 'Correct the user or the password in the address.',
   NOPERM: 'The rules of this ACL user are too narrow: docs/redis.md lists what is needed.',
   BUSY: 'Another script has run for too long: SCRIPT KILL ends it.',
-  MOVED: 'It is a node of a cluster: lockstep needs a server of its own, or one with Sentinel.',
-  CROSSSLOT: 'It is a node of a cluster: lockstep needs a server of its own, or one with Sentinel.',
-  CLUSTERDOWN: 'It is a node of a cluster: lockstep needs a server of its own, or one with Sentinel.',
+  MOVED: 'It is a node of a cluster: open redis+cluster://host:port.',
+  CLUSTERDOWN: 'A part of the cluster has no master: CLUSTER INFO and CLUSTER NODES say which.',
+  TRYAGAIN: 'Its slot is being moved to another node, with some keys here and some there.',
 };

@@ -1,6 +1,7 @@
 import type { Redis, RedisOptions } from 'ioredis';
 import { limits } from '../../base/limits.ts';
 import { type RedisClients, type RedisConnection, ReplyError, recipeOf } from './client.ts';
+import { type ClusterClients, clusterName, clusterOf, type ClusterRecipe, withServername } from './cluster-clients.ts';
 
 /** What is used of a ready client of the user's. */
 export interface ReadyIoredis {
@@ -25,6 +26,44 @@ export function ioredisLike(client: ReadyIoredis): RedisClients {
     recipe: isPlain(client.options) ? recipeOf('ioredis', name, Object.fromEntries(theirs)) : undefined,
     connect: (ended) => connection(client.duplicate(ours) as Redis, ended),
   };
+}
+
+/** Connections to the nodes of a cluster, as `recipe` says. Rejects where ioredis is not installed. */
+export async function ioredisCluster(recipe: ClusterRecipe): Promise<ClusterClients> {
+  const { Redis: Client } = await import('ioredis');
+  const make = Client as new (options: object) => Redis;
+  return clusterOf(recipe, (node, ended) => {
+    const tls = (recipe.options as RedisOptions).tls;
+    const secured = tls === undefined ? {} : { tls: withServername(tls, node.host) };
+    return connection(new make({ ...recipe.options, ...secured, ...node, ...ours, db: 0 }), ended);
+  });
+}
+
+/** What a `Cluster` of ioredis was made of. */
+export interface ReadyIoredisCluster {
+  readonly startupNodes: readonly (string | number | { host?: string; port?: number })[];
+  readonly options: { readonly redisOptions?: object; readonly natMap?: ClusterRecipe['addresses'] };
+}
+
+export function ioredisClusterRecipe({ startupNodes, options }: ReadyIoredisCluster): ClusterRecipe {
+  const seeds = startupNodes.map((node) => {
+    if (typeof node === 'number') return { host: '127.0.0.1', port: node };
+    if (typeof node === 'object') return { host: node.host ?? '127.0.0.1', port: node.port ?? 6379 };
+    const url = new URL(/^[a-z]+:\/\//.test(node) ? node : `redis://${node}`);
+    return { host: url.hostname, port: Number(url.port) || 6379 };
+  });
+  const theirs = Object.entries(options.redisOptions ?? {}).filter(([option]) => !(option in ours));
+  return {
+    library: 'ioredis',
+    name: clusterName(seeds),
+    seeds,
+    options: Object.fromEntries(theirs),
+    addresses: options.natMap,
+  };
+}
+
+export function isIoredisCluster(client: object): client is ReadyIoredisCluster {
+  return 'isCluster' in client && client.isCluster === true && 'startupNodes' in client && 'options' in client;
 }
 
 export function isIoredis(client: object): client is ReadyIoredis {
@@ -59,8 +98,13 @@ function isPlain(options: object): boolean {
 
 function connection(client: Redis, ended: (reason: Error) => void): RedisConnection {
   let last = new Error('the connection was closed');
+  const channels = new Map<string, (text: string) => void>();
+  const deliver = (channel: string, text: string): void => channels.get(channel)?.(text);
+  client.on('message', deliver).on('smessage', deliver);
+  client.on('moved', () => client.disconnect()); // a slot with a channel of ours went to another node
   client.on('error', (error: Error) => {
     last = error;
+    if (channels.size > 0) client.disconnect(); // ioredis 5 loses count of its commands when that happens
   });
   const up = new Promise<void>((resolve) => {
     client.once('ready', () => {
@@ -79,9 +123,13 @@ function connection(client: Redis, ended: (reason: Error) => void): RedisConnect
         throw isReply(error) ? new ReplyError(error) : error;
       }
     },
-    async subscribe(channel, message) {
-      client.on('message', (_, text: string) => message(text));
-      await client.subscribe(channel);
+    async subscribe(channel, message, sharded = false) {
+      channels.set(channel, message);
+      try {
+        await (sharded ? client.ssubscribe(channel) : client.subscribe(channel));
+      } catch (error) {
+        throw isReply(error) ? new ReplyError(error) : error;
+      }
     },
     close() {
       client.disconnect();

@@ -16,6 +16,8 @@ interface Command {
   args: readonly string[];
   /** What `args` are for; absent where they are the whole command. */
   script: Script | undefined;
+  /** False: a TRYAGAIN is the answer. */
+  readonly patient: boolean;
   /** Monotonic ms. */
   readonly sinceMs: number;
   sentMs: number;
@@ -49,6 +51,10 @@ export class Link {
   /** The scripts whose text this connection has sent, by their SHA-1. */
   readonly #brought: Set<string> = new Set();
   #pauseMs = 0;
+  /** What was refused may be done at another connection. */
+  #isElsewhere = false;
+  /** How often that was said in a row. */
+  #moves = 0;
   /** Why the server can't be used, and since when: monotonic ms. */
   #down: { reason: Error; sinceMs: number } | undefined;
   /** Why the server asked for another try, if it did so last. */
@@ -73,15 +79,23 @@ export class Link {
   }
 
   command(args: readonly string[]): Promise<unknown> {
-    return this.#ask(args, undefined);
+    return this.#ask(args, undefined, true);
   }
 
-  /** Runs a script: by its name, if this connection brought its text before. `args`: how many keys, keys, arguments. */
-  script(script: Script, args: readonly string[]): Promise<unknown> {
-    return this.#ask(args, script);
+  /**
+   * Runs a script: by its name, if this connection brought its text before. `args`: how many keys, keys, arguments.
+   * Not `patient`: where a slot is moving and has only some of the keys, it rejects with TRYAGAIN at once.
+   */
+  script(script: Script, args: readonly string[], patient = true): Promise<unknown> {
+    return this.#ask(args, script, patient);
   }
 
-  #ask(args: readonly string[], script: Script | undefined): Promise<unknown> {
+  /** How often it was connected: the same before and after means the same connection. */
+  get ups(): number {
+    return this.#ups;
+  }
+
+  #ask(args: readonly string[], script: Script | undefined, patient: boolean): Promise<unknown> {
     if (this.#closing !== undefined) return Promise.reject(closedError(this.name));
     const sinceMs = nowMs();
     const down = this.#down;
@@ -89,7 +103,7 @@ export class Link {
       return Promise.reject(unavailable(this.name, down.reason, 'no'));
     }
     return new Promise((resolve, reject) => {
-      const command: Command = { args, script, sinceMs, sentMs: 0, settled: false, resolve, reject };
+      const command: Command = { args, script, patient, sinceMs, sentMs: 0, settled: false, resolve, reject };
       this.#began();
       if (this.#ready && this.#line.length === 0) this.#send(this.#connection!, command);
       else this.#line.push(command);
@@ -132,6 +146,7 @@ export class Link {
       (reply) => {
         this.#sent.delete(command);
         this.#putOff = undefined;
+        this.#moves = 0;
         this.#settle(command, () => command.resolve(reply));
         if (this.#refused.length > 0) this.#retryRefused();
       },
@@ -154,17 +169,21 @@ export class Link {
       return;
     }
     this.#sent.delete(command);
-    if (unsendable || !this.#mayTryAgain(command, error)) this.#settle(command, () => command.reject(error));
+    if (unsendable || !this.#mayTryAgain(connection, command, error))
+      this.#settle(command, () => command.reject(error));
     if (this.#refused.length > 0) this.#retryRefused();
   }
 
   /** The server said that it did not do it, and another try may be answered otherwise. */
-  #mayTryAgain(command: Command, error: ReplyError): boolean {
+  #mayTryAgain(connection: RedisConnection, command: Command, error: ReplyError): boolean {
     if (command.settled) return false;
     const { word } = error;
     if (word === 'NOSCRIPT' && command.script !== undefined) this.#brought.delete(command.script.sha);
-    else if (word === 'LOADING' || word === 'TRYAGAIN') {
+    else if (word === 'LOADING' || (word === 'TRYAGAIN' && command.patient)) {
       this.#pauseMs = limits.redisAgainMs;
+      this.#putOff = error;
+    } else if (connection.refused?.(error) === 'elsewhere') {
+      this.#isElsewhere = true;
       this.#putOff = error;
     } else return false;
     this.#refused.push(command);
@@ -175,12 +194,24 @@ export class Link {
   #retryRefused(): void {
     if (this.#sent.size > 0) return;
     this.#line.unshift(...this.#refused.splice(0));
+    if (this.#isElsewhere) return this.#move();
     const go = (): void => {
       this.#pauseMs = 0;
       this.#drain();
     };
     if (this.#pauseMs === 0) go();
     else setTimeout(go, this.#pauseMs).unref();
+  }
+
+  /** Nothing is under way, and nothing is lost: the next connection goes where it is to be done. */
+  #move(): void {
+    const connection = this.#connection;
+    this.#connection = undefined;
+    this.#isElsewhere = false;
+    this.#moves += 1;
+    this.#down = { reason: this.#putOff ?? new Error('it is elsewhere'), sinceMs: nowMs() };
+    connection?.close();
+    this.#wake?.();
   }
 
   // Waiting
@@ -265,7 +296,7 @@ export class Link {
         this.#failedToConnect(error as Error);
         failures += 1;
       }
-      await this.#pause(backOffMs(failures));
+      await this.#pause(backOffMs(failures + this.#moves));
     }
   }
 
@@ -309,13 +340,16 @@ export class Link {
     this.#brought.clear();
     this.#down = undefined;
     this.#pauseMs = 0;
+    this.#isElsewhere = false;
     this.#drain();
   }
 
   /** A word of the server, such as WRONGPASS, or a certificate will not change soon: nobody waits for that. */
   #failedToConnect(reason: Error): void {
     this.#down = { reason, sinceMs: this.#down?.sinceMs ?? nowMs() };
-    const lasts = reason instanceof ReplyError || /^(?:WRONGPASS|NOAUTH|NOPERM)\b|certificate/i.test(reason.message);
+    const lasts =
+      (reason instanceof ReplyError && !passing.has(reason.word)) ||
+      /^(?:WRONGPASS|NOAUTH|NOPERM)\b|certificate/i.test(reason.message);
     if (!lasts) return;
     while (this.#line.length > 0) this.#failFirst();
   }
@@ -333,6 +367,9 @@ export class Link {
     });
   }
 }
+
+/** What a node says that joins, loads, or is not the one to ask. */
+const passing: ReadonlySet<string> = new Set(['LOADING', 'MOVED', 'ASK', 'TRYAGAIN', 'CLUSTERDOWN', 'MASTERDOWN']);
 
 function backOffMs(failures: number): number {
   return Math.min(limits.redisBackOffMsMax, 5 * 2 ** failures) * (0.5 + Math.random() / 2);

@@ -1,5 +1,6 @@
-import type { RedisClientOptions, RedisClientType } from 'redis';
+import type { RedisClientOptions, RedisClientType, RedisClusterOptions } from 'redis';
 import { limits } from '../../base/limits.ts';
+import { type ClusterClients, clusterName, clusterOf, type ClusterRecipe, withServername } from './cluster-clients.ts';
 import { type RedisClients, type RedisConnection, ReplyError, recipeOf } from './client.ts';
 
 /** What is used of a ready client of the user's. */
@@ -13,6 +14,46 @@ export async function nodeRedisFrom(name: string, options: RedisClientOptions): 
   const { createClient } = await import('redis');
   const make = (): RedisClientType => createClient({ ...options, ...ours(options) });
   return { name, recipe: recipeOf('redis', name, options), connect: (ended) => connection(make(), ended) };
+}
+
+/** Connections to the nodes of a cluster that `seeds` know, as `recipe` says. Rejects where `redis` is not installed. */
+export async function nodeRedisCluster(recipe: ClusterRecipe): Promise<ClusterClients> {
+  const { createClient } = await import('redis');
+  const options = recipe.options as RedisClientOptions;
+  return clusterOf(recipe, ({ host, port }, ended) => {
+    const socket = { ...withServername(options.socket ?? {}, host), host, port } as NonNullable<
+      RedisClientOptions['socket']
+    >;
+    return connection(createClient({ ...options, ...ours({ ...options, socket }) }), ended);
+  });
+}
+
+/** What a client for a cluster was made of: it is asked for a duplicate of itself, which is not made. */
+export function nodeRedisClusterRecipe(client: ReadyNodeRedis): ClusterRecipe {
+  let found: RedisClusterOptions | undefined;
+  const recorder = function recorder(options: RedisClusterOptions): void {
+    found = options;
+  };
+  const shim: object = Object.create(client, { constructor: { value: recorder } }) as object;
+  client.duplicate.call(Object.create(shim) as ReadyNodeRedis, {});
+  const { rootNodes, defaults = {}, nodeAddressMap, RESP } = found!;
+  const seeds = rootNodes.map(({ url, socket }) => {
+    const at = url === undefined ? (socket as { host?: string; port?: number }) : new URL(url);
+    const host = at instanceof URL ? at.hostname : at?.host;
+    return { host: host ?? 'localhost', port: Number(at?.port ?? 6379) || 6379 };
+  });
+  const { reconnectStrategy: _, ...socket } = defaults.socket ?? {};
+  return {
+    library: 'redis',
+    name: clusterName(seeds),
+    seeds,
+    options: { ...plain(defaults), ...(RESP === undefined ? {} : { RESP }), socket },
+    addresses: nodeAddressMap,
+  };
+}
+
+export function isNodeRedisCluster(client: object): client is ReadyNodeRedis {
+  return 'duplicate' in client && 'nodeClient' in client && 'masters' in client;
 }
 
 /** More connections such as `client`, which itself is left alone. */
@@ -66,6 +107,10 @@ function connection(client: RedisClientType, ended: (reason: Error) => void): Re
     if (!client.isOpen) end(); // a client that does not reconnect says no more than this
   });
   client.once('end', end);
+  client.on('sharded-channel-moved', () => {
+    last = new Error('the slot of a channel moved to another node');
+    end();
+  });
   const up = new Promise<void>((resolve) => {
     client.connect().then(
       () => {
@@ -87,7 +132,13 @@ function connection(client: RedisClientType, ended: (reason: Error) => void): Re
         throw isReply(error) ? new ReplyError(error) : error;
       }
     },
-    subscribe: (channel, message) => client.subscribe(channel, message),
+    async subscribe(channel, message, sharded = false) {
+      try {
+        await (sharded ? client.sSubscribe(channel, message) : client.subscribe(channel, message));
+      } catch (error) {
+        throw isReply(error) ? new ReplyError(error) : error;
+      }
+    },
     close() {
       client.destroy();
     },

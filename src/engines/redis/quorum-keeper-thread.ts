@@ -6,8 +6,9 @@ import { renewOnThisThread, threadStore } from '../keeper/thread.ts';
 import type { ClientRecipe } from './client.ts';
 import { clientsFrom } from './clients.ts';
 import { renewByMajority } from './quorum-renewal.ts';
-import { openLink, scriptedBy } from './redis.ts';
+import { scriptedBy } from './redis.ts';
 import { operationScripts } from './scripts.ts';
+import { openLink } from './servers.ts';
 
 const scripts = operationScripts();
 const clients = await Promise.all(threadStore<readonly ClientRecipe[]>().map(clientsFrom));

@@ -1,95 +1,123 @@
 import { systemClock } from '../../base/clock.ts';
 import { limits } from '../../base/limits.ts';
 import { LockstepError } from '../../base/errors.ts';
+import { renew } from '../../operations/lock.ts';
 import type { Doorbell, Engine } from '../engine.ts';
 import { type RedisClients, ReplyError } from './client.ts';
+import type { ClusterClients } from './cluster-clients.ts';
 import { unavailable } from './failure.ts';
-import { openInbox } from './inbox.ts';
 import { redisKeepers } from './keeper.ts';
-import { Link } from './link.ts';
-import { redisRunner } from './runner.ts';
-import { operationScripts, type Scripts } from './scripts.ts';
+import type { Link } from './link.ts';
+import { renewingAt } from './renewing.ts';
+import { confirmedBy } from './replicas.ts';
+import { redisRunner, type SendScript } from './runner.ts';
+import type { Scripts } from './scripts.ts';
 import { checkServer } from './server-check.ts';
+import { type Servers, serversOf } from './servers.ts';
 
 export interface RedisOptions {
-  readonly clients: RedisClients;
+  readonly clients: RedisClients | ClusterClients;
   /** A server that does not answer for this long is `UNAVAILABLE`: ms. */
   readonly commandMs?: number;
   /** Called once for each setting of the server that should be changed. Without it nobody looks. */
   readonly onWarning?: (warning: Error) => void;
+  /** How many replicas must have a grant before it counts. Default: none. */
+  readonly replicas?: number;
 }
 
 /**
- * State in a Redis or Valkey server, for any number of machines. Rejects with `UNAVAILABLE` where the server can't be
- * used. Operations are the generated scripts, one round trip each, on one connection: in the order in which they were
+ * State in a Redis or Valkey server, or in a cluster of them, for any number of machines. Rejects with `UNAVAILABLE` where the server can't be
+ * used. Operations are the generated scripts, one round trip each, on one connection (in a cluster: to the master
+ * of the slot): in the order in which they were
  * asked for.
  *
  * `watch` and `alive` never tell of a death: a session whose connection is away looks the same for a moment, and must not lose a
  * lease by that. The dead are skipped as waiters, by the count of PUBLISH, and end as holders with their leases.
  */
 export async function redisEngine(options: RedisOptions): Promise<Engine> {
-  const { clients, commandMs = limits.redisCommandMs, onWarning } = options;
-  const scripts = operationScripts();
-  const link = openLink(clients, commandMs);
+  const { clients, commandMs = limits.redisCommandMs, onWarning, replicas = 0 } = options;
+  const servers = serversOf(clients, commandMs);
   try {
-    await asked(link.name, link.command(['PING']));
-    if (onWarning !== undefined) for (const warning of await checkServer(link)) onWarning(warning);
+    await asked(servers.name, servers.any.command(['PING']));
+    if (onWarning !== undefined) for (const warning of await checkServer(servers)) onWarning(warning);
   } catch (error) {
-    await link.close();
-    throw error;
+    await servers.close();
+    throw isNoCluster(error) ? noCluster(servers.name) : error;
   }
-  const { run, runBatch } = scriptedBy(link, scripts);
-  const keepers = redisKeepers(clients.recipe, runBatch);
+  const { run, runBatch } = scriptedAt(servers);
+  const renewal = renewingAt(servers);
+  const keepers = redisKeepers(clients.recipe, renewal);
   const bells = new Set<Doorbell>();
   let closing: Promise<void> | undefined;
 
   return {
-    name: `redis ${link.name}`,
-    store: link, // two addresses may be one server, or one address two
+    name: `redis ${servers.name}`,
+    store: servers, // two addresses may be one server, or one address two
 
     clock: systemClock,
     sharesClock: false,
 
     run,
-    runBatch,
+    runBatch(operation, keys, args) {
+      // the leases of a session may be in many slots
+      return operation.name === renew.name ? (renewal(keys, args) as Promise<never>) : runBatch(operation, keys, args);
+    },
 
     async scan(key, cursor, count) {
-      const [next, entries] = await pageOf(link, ['HSCAN', key, from(cursor), 'COUNT', String(count)]);
+      const [next, entries] = await pageOf(servers.at(key), ['HSCAN', key, from(cursor), 'COUNT', String(count)]);
       return { cursor: to(next), entries };
     },
     async scanKeys(prefix, cursor, count) {
       const steps = String(Math.max(count, limits.redisScanSteps));
-      const [next, keys] = await pageOf(link, ['SCAN', from(cursor), 'MATCH', `${literal(prefix)}*`, 'COUNT', steps]);
+      const [next, keys] = await pageOf(servers.at(prefix), [
+        'SCAN',
+        from(cursor),
+        'MATCH',
+        `${literal(prefix)}*`,
+        'COUNT',
+        steps,
+      ]);
       return { cursor: to(next), keys };
     },
 
     async listen(session, inbox) {
-      const bell = await openInbox(clients, session, inbox);
+      const bell = await servers.listen(session, inbox);
       bells.add(bell);
       return bell;
     },
     watch: () => () => {},
     alive: () => Promise.resolve(true),
     keeper: (wanted) => keepers.keeper(wanted),
+    ...(replicas === 0 ? {} : { confirm: confirmedBy(servers, replicas) }),
 
     close() {
-      closing ??= Promise.all([keepers.close(), ...[...bells].map((bell) => bell.close())]).then(() => link.close());
+      closing ??= Promise.all([keepers.close(), ...[...bells].map((bell) => bell.close())]).then(() => servers.close());
       return closing;
     },
   };
 }
 
-/** A connection on which operations run. */
-export function openLink(clients: RedisClients, commandMs: number): Link {
-  return new Link(clients, { commandMs, prepare: () => Promise.resolve() });
+/** `run` and `runBatch` of an engine over one connection. */
+export function scriptedBy(link: Link, scripts: Scripts): Pick<Engine, 'run' | 'runBatch'> {
+  return scripted(link.name, (script, keys, rest) => link.script(script, [String(keys), ...rest]), scripts);
 }
 
-/** `run` and `runBatch` of an engine, over a connection. */
-export function scriptedBy(link: Link, scripts: Scripts): Pick<Engine, 'run' | 'runBatch'> {
-  const runner = redisRunner((script, keys, rest) => link.script(script, [String(keys), ...rest]), scripts);
+function scriptedAt(servers: Servers): Pick<Engine, 'run' | 'runBatch'> {
+  const send: SendScript = (script, keys, keysAndArguments) => {
+    const [first = ''] = keysAndArguments;
+    const words = [String(keys), ...keysAndArguments, ...servers.extra(first, script.needsTag)];
+    const heard = servers.heard(first);
+    const link = servers.at(first);
+    return heard === undefined ? link.script(script, words) : heard.then(() => link.script(script, words));
+  };
+  return scripted(servers.name, send, servers.scripts);
+}
+
+function scripted(name: string, send: SendScript, scripts: Scripts): Pick<Engine, 'run' | 'runBatch'> {
+  const runner = redisRunner(send, scripts);
   return {
-    run: (operation, keys, args) => asked(link.name, runner.run(operation, keys, args)),
-    runBatch: (operation, keys, args) => asked(link.name, runner.runBatch(operation, keys, args)),
+    run: (operation, keys, args) => asked(name, runner.run(operation, keys, args)),
+    runBatch: (operation, keys, args) => asked(name, runner.runBatch(operation, keys, args)),
   };
 }
 
@@ -98,8 +126,28 @@ async function asked<R>(name: string, reply: Promise<R>): Promise<R> {
   try {
     return await reply;
   } catch (error) {
+    if (error instanceof ReplyError && error.word === 'CROSSSLOT') throw twoSlots(name, error);
     throw error instanceof ReplyError ? unavailable(name, error, 'no') : error;
   }
+}
+
+function twoSlots(name: string, cause: ReplyError): LockstepError {
+  return new LockstepError(
+    'INVALID_ARGUMENT',
+    `${name} can't change in one step what is in two slots of the cluster: the lease of a lock with a \`key\` of its own ` +
+      'guards only what is in the slot of that key. Put the hash tag of the space into the key: {default}:my-lock.',
+    { cause, details: { server: name } },
+  );
+}
+
+function isNoCluster(error: unknown): boolean {
+  return error instanceof Error && error.message.includes('cluster support disabled');
+}
+
+function noCluster(name: string): LockstepError {
+  return new LockstepError('INVALID_ARGUMENT', `${name} is not a cluster: open redis://host:port.`, {
+    details: { server: name },
+  });
 }
 
 /** One page of SCAN or HSCAN. */

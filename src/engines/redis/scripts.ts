@@ -6,6 +6,8 @@ export interface Script {
   readonly text: string;
   /** What EVALSHA calls it: the SHA-1 of its text, in hexadecimal. */
   readonly sha: string;
+  /** Its last argument is to be the short hash tag of its slot, where mail of this slot is sent. */
+  readonly needsTag: boolean;
 }
 
 /** Something that a script may need: a verb, or a function of an operation's file. */
@@ -26,7 +28,11 @@ export class Scripts {
   readonly #calls: Map<string, string> = new Map();
   readonly #scripts: Map<string, Script> = new Map();
 
-  constructor(lua: string) {
+  readonly #dressed: (text: string) => string;
+
+  /** `dressed` may change each script. */
+  constructor(lua: string, dressed: (text: string) => string = (text) => text) {
+    this.#dressed = dressed;
     const sections = lua.split(/^--==\[ ([\w.-]+) \]==\n/m).slice(1);
     for (let i = 0; i < sections.length; i += 2) {
       const [name, text] = [sections[i]!, sections[i + 1]!.trim()];
@@ -39,8 +45,9 @@ export class Scripts {
   of(operation: string): Script {
     const known = this.#scripts.get(operation);
     if (known !== undefined) return known;
-    const text = this.#assemble(this.#calls.get(operation)!);
-    const script = { text, sha: createHash('sha1').update(text).digest('hex') };
+    const text = this.#dressed(this.#assemble(this.#calls.get(operation)!));
+    const needsTag = text.startsWith(wakeInSlot);
+    const script = { text, sha: createHash('sha1').update(text).digest('hex'), needsTag };
     this.#scripts.set(operation, script);
     return script;
   }
@@ -88,5 +95,29 @@ function wordsOf(lua: string): Iterable<string> {
 
 /** The scripts that are published. */
 export function operationScripts(): Scripts {
-  return new Scripts(readFileSync(new URL('./operations.lua', import.meta.url), 'utf8'));
+  return new Scripts(published());
 }
+
+/** The same for a cluster, where mail goes by the channel of a slot. */
+export function clusterScripts(): Scripts {
+  return new Scripts(published(), (text) =>
+    text.includes(publish) ? `${wakeInSlot}\n${text.replaceAll(publish, 'wakeInSlot(')}` : text,
+  );
+}
+
+function published(): string {
+  return readFileSync(new URL('./operations.lua', import.meta.url), 'utf8');
+}
+
+const publish = "redis.call('PUBLISH', 'lockstep:' .. ";
+
+/**
+ * Only who listens at this very node is counted, and is to get it: after a failover somebody may still listen at the old
+ * master, get what is sent at the new one, and not be counted, so that he would hold what the step has given to the next.
+ * Hence the id of the node in the channel.
+ */
+const wakeInSlot = `local tag = table.remove(ARGV)
+local function wakeInSlot(session, message)
+  local node = redis.call('CLUSTER', 'MYID')
+  return redis.call('SPUBLISH', 'lockstep:{' .. tag .. '}:' .. session .. ':' .. node, message)
+end`;

@@ -1,5 +1,6 @@
 import { LockstepError } from '../../base/errors.ts';
 import type { Link } from './link.ts';
+import type { Servers } from './servers.ts';
 
 /** A setting under which the server may lose what lockstep keeps there. */
 export class RedisWarning extends Error {
@@ -13,14 +14,16 @@ export class RedisWarning extends Error {
   }
 }
 
+/** What is looked at, and by which connection. */
+export type Checked = Pick<Servers, 'any' | 'name' | 'kind'>;
+
 /**
  * Looks at the server's version and settings, as far as it tells: what should be changed. Rejects with
  * `INVALID_ARGUMENT` for a server that can't be used, `UNAVAILABLE` for one that does not answer.
  */
-export async function checkServer(link: Link): Promise<RedisWarning[]> {
-  const { name } = link;
+export async function checkServer({ any: link, name, kind }: Checked): Promise<RedisWarning[]> {
   const info = parseInfo(await told(link, ['INFO']));
-  refuseUnfit(name, info);
+  refuseUnfit(name, kind, info);
   const replicas = Number(info.get('connected_slaves') ?? 0);
   const wanted = replicas === 0 ? '' : await told(link, ['CONFIG', 'GET', 'min-replicas-to-write']);
   const warnings: RedisWarning[] = [];
@@ -52,16 +55,16 @@ export async function checkServer(link: Link): Promise<RedisWarning[]> {
   return warnings;
 }
 
-function refuseUnfit(name: string, info: ReadonlyMap<string, string>): void {
+function refuseUnfit(name: string, kind: Servers['kind'], info: ReadonlyMap<string, string>): void {
   const version = info.get('redis_version');
   if (version !== undefined && isBelow(version, 6, 2)) {
     throw unfit(name, `is Redis ${version}: lockstep needs Redis 6.2 or later, or Valkey`);
   }
-  if (info.get('cluster_enabled') === '1') {
-    throw unfit(
-      name,
-      'is a node of a cluster, which lockstep does not support yet: use a server of its own, or Sentinel',
-    );
+  if (kind === 'cluster' && version !== undefined && isBelow(version, 7, 0)) {
+    throw unfit(name, `is Redis ${version}: lockstep needs Redis 7.0 or later in a cluster, for its sharded channels`);
+  }
+  if (kind === 'server' && info.get('cluster_enabled') === '1') {
+    throw unfit(name, 'is a node of a cluster: open redis+cluster://host:port, or a client that is for a cluster');
   }
 }
 

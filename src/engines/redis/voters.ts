@@ -66,7 +66,7 @@ export async function checkVoters(voters: readonly RedisVoter[], onWarning: (war
     reached.map(async ({ link }) => {
       const info = parseInfo(String(await link.command(['INFO', 'server'])));
       if (info.get('redis_mode') === 'cluster') throw unfit(link.name, severalBehindIt);
-      return checkServer(link);
+      return checkServer({ any: link, name: link.name, kind: 'server' });
     }),
   );
   for (const check of checks) {

@@ -1,0 +1,110 @@
+import type { Doorbell, Inbox } from '../engine.ts';
+import type { RedisClients } from './client.ts';
+import { Cluster } from './cluster.ts';
+import type { ClusterClients, Purpose } from './cluster-clients.ts';
+import { openInbox } from './inbox.ts';
+import { Link } from './link.ts';
+import { clusterScripts, operationScripts, type Scripts } from './scripts.ts';
+import { SlotInboxes } from './slot-inboxes.ts';
+import { slotOf, tagIn } from './slots.ts';
+
+/** One server, or a cluster of them: which connection is for which key. */
+export interface Servers {
+  readonly name: string;
+  readonly kind: 'server' | 'cluster';
+  readonly scripts: Scripts;
+  /** A connection for what has no key. */
+  readonly any: Link;
+  /** The connection for steps at a key. Steps of one key take effect in the order in which they were asked for. */
+  at(key: string): Link;
+  /** Another connection for a key, on which WAIT may wait. */
+  confirming(key: string): Link;
+  /** What a script is given beside keys and arguments. */
+  extra(key: string, needsTag: boolean): readonly string[];
+  listen(session: string, inbox: Inbox): Promise<Doorbell>;
+  /** Undefined where all that listen hear of what is done at a key; else when they do. */
+  heard(key: string): Promise<unknown> | undefined;
+  close(): Promise<void>;
+}
+
+export function serversOf(clients: RedisClients | ClusterClients, commandMs: number): Servers {
+  return 'seeds' in clients ? cluster(clients, commandMs) : oneServer(clients, commandMs);
+}
+
+/** A connection on which operations run. */
+export function openLink(clients: RedisClients, commandMs: number): Link {
+  return new Link(clients, { commandMs, prepare: () => Promise.resolve() });
+}
+
+function oneServer(clients: RedisClients, commandMs: number): Servers {
+  const link = openLink(clients, commandMs);
+  let confirming: Link | undefined;
+  return {
+    name: clients.name,
+    kind: 'server',
+    scripts: operationScripts(),
+    any: link,
+    at: () => link,
+    confirming: () => (confirming ??= openLink(clients, commandMs)),
+    extra: () => none,
+    listen: (session, inbox) => openInbox(clients, session, inbox),
+    heard: () => undefined,
+    async close() {
+      await Promise.all([link.close(), confirming?.close()]);
+    },
+  };
+}
+
+const none: readonly string[] = [];
+
+function cluster(clients: ClusterClients, commandMs: number): Servers {
+  const nodes = new Cluster(clients);
+  const links: Record<Exclude<Purpose, 'mail'>, Map<number, Link>> = { steps: new Map(), confirmations: new Map() };
+  const inboxes = new Set<SlotInboxes>();
+
+  function linkOf(slot: number, purpose: keyof typeof links): Link {
+    const known = links[purpose].get(slot);
+    if (known !== undefined) return known;
+    const made = openLink(nodes.inSlot(slot, purpose), commandMs);
+    links[purpose].set(slot, made);
+    return made;
+  }
+
+  const at = (key: string): Link => linkOf(slotOf(key), 'steps');
+  return {
+    name: clients.name,
+    kind: 'cluster',
+    scripts: clusterScripts(),
+    get any() {
+      return linkOf(0, 'steps');
+    },
+    at,
+    confirming: (key) => linkOf(slotOf(key), 'confirmations'),
+    extra: (key, needsTag) => (needsTag ? [tagIn(slotOf(key))] : none),
+    async listen(session, inbox) {
+      const made = new SlotInboxes(nodes, session, inbox, (key) => at(key).command(['EXISTS', key]));
+      inboxes.add(made);
+      return {
+        ref: () => made.ref(),
+        unref: () => made.unref(),
+        async close() {
+          inboxes.delete(made);
+          await made.close();
+        },
+      };
+    },
+    heard(key) {
+      const opening: Promise<void>[] = [];
+      for (const one of inboxes) {
+        const reached = one.reach(key);
+        if (reached !== undefined) opening.push(reached);
+      }
+      return opening.length === 0 ? undefined : Promise.all(opening);
+    },
+    async close() {
+      const all = [...links.steps.values(), ...links.confirmations.values()];
+      await Promise.all(all.map((link) => link.close()));
+      nodes.close();
+    },
+  };
+}
