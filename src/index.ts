@@ -18,4 +18,7 @@ export type { SharedMap } from './primitives/map.ts';
 export type { QuorumLockstep } from './primitives/quorum.ts';
 export type { QuorumLock, QuorumLockOptions } from './primitives/quorum-lock.ts';
 export type { QuorumLease } from './primitives/quorum-lease.ts';
+export type { Transaction, TransactionBody, TransactionOptions } from './primitives/transaction.ts';
+export type { TransactionCounter } from './primitives/transaction/counter.ts';
+export type { TransactionMap } from './primitives/transaction/map.ts';
 export type { SessionInfo } from './session/session.ts';

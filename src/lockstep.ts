@@ -10,6 +10,7 @@ import { handleUnexpectedMail, type LockName } from './primitives/lock-lines.ts'
 import { createLock, type AcquireOptions, type LeaseOptions, type Lock, type LockOptions } from './primitives/lock.ts';
 import { createMap, type SharedMap } from './primitives/map.ts';
 import { createStats, type Stats, type StatsOptions } from './primitives/stats.ts';
+import { Transactions, type TransactionBody, type TransactionOptions } from './primitives/transaction.ts';
 import { infoOf, isGone, type Session, type SessionInfo } from './session/session.ts';
 
 /**
@@ -33,6 +34,16 @@ export interface Lockstep extends AsyncDisposable {
   map<V = unknown>(name: string, options?: ValueOptions<V>): SharedMap<V>;
   /** Statistics of values, in windows of time: count, sum, mean, deviation, quantiles. */
   stats(name: string, options: StatsOptions): Stats;
+  /**
+   * Runs `body` and commits what it wrote, all or nothing, if everything that it read is still so; else runs it again with
+   * what is there now. Serializable. A body that throws writes nothing. It may run several times: what it does beside
+   * `tx` must not matter.
+   *
+   * Resolves to the body's result. Rejects with its error; `CONFLICT` when others that are no transactions changed what it read
+   * again and again; `LEASE_LOST` by its guard; `TIMEOUT`, or the signal's reason; `AMBIGUOUS` when it can't be learned
+   * whether it is committed; `UNAVAILABLE`, `CLOSED`, `WRONG_KIND` with nothing written.
+   */
+  transaction<T>(body: TransactionBody<T>, options?: TransactionOptions): Promise<T>;
   /** The locks that are held now, page by page, in no order. */
   locks(): AsyncIterable<LockInspection>;
   /** The sessions of this space, the oldest first. */
@@ -48,6 +59,7 @@ export function createLockstep(session: Session): Lockstep {
   const { keys, space } = session;
   const counters = new Handles<AnyCounter>();
   const statistics = new Handles<Stats>();
+  const transactions = new Transactions(session);
   handleUnexpectedMail(session);
 
   return {
@@ -80,6 +92,7 @@ export function createLockstep(session: Session): Lockstep {
       const make = (): Stats => createStats(session.engine, name, keys.stats(name), options);
       return statistics.of([every, keep, timeZone, quantiles, name].map(String).join(' '), make);
     },
+    transaction: (body, options = {}) => transactions.run(body, options),
     locks: () => heldLocks(session, keys),
     sessions: () => allSessions(session, keys),
     close: () => session.close(),

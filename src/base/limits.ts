@@ -102,6 +102,24 @@ export const limits = {
   quorumPauseMsMin: 5,
   quorumPauseMsMax: 50,
 
+  /** Transactions in one step, and what their keys and values may add up to: UTF-16 code units. */
+  transactionsPerStep: 128,
+  transactionStepLength: 262_144,
+  /** Steps of transactions that a session has on their way at once. */
+  transactionSteps: 4,
+  /** Tries of a transaction before it asks for the commit lock, and tries while it has it. */
+  transactionTries: 10,
+  transactionLockedTries: 10,
+  /** Tries without a pause; from then on pauses of random length, up to twice as long each time: ms. */
+  transactionQuickTries: 3,
+  transactionPauseMsMax: 20,
+  /** Between two looks whether it is a transaction's turn, where no message told it: ms. */
+  transactionTurnMs: 5,
+  /** For so long a session asks what came of a commit whose reply was lost: ms. */
+  commitLearnMs: 30_000,
+  /** Entries of a collection that one read of a transaction may bring. */
+  transactionReadMax: 10_000,
+
   /** Longest id of a session, which names its socket: bytes. */
   sessionBytesMax: 24,
   /** Messages for one session that wait for its socket; what is more is dropped, as messages are hints: UTF-16 code units. */

@@ -44,10 +44,18 @@ export interface StatsNames {
   window(startMs: number): string;
 }
 
+/** What transactions of a space have in common: see operations/transaction.ts. */
+export interface CommitNames {
+  commits: string;
+  lock: string;
+  queue: string;
+}
+
 /** The keys of one space: the public layout, as docs/keys.md states it. */
 export interface SpaceKeys {
   readonly fences: string;
   readonly sessions: string;
+  readonly commit: CommitNames;
   /** What all owner keys of named locks begin with; the rest is the name. */
   readonly locks: string;
   lock(name: string): LockNames;
@@ -76,6 +84,7 @@ export function keysOf(space: string): SpaceKeys {
   const keys: SpaceKeys = {
     fences: `${at}fence`,
     sessions: `${at}sessions`,
+    commit: { commits: `${at}commits`, lock: `${at}commit-lock`, queue: `${at}commit-queue` },
     locks: `${at}lock:`,
     lock: (name) => ({
       owner: `${at}lock:${name}`,
@@ -136,7 +145,7 @@ const unfit = /[\p{Cc}\p{Cs}]/u;
 const ownLock = /^\{([^{}]+)\}:lock:(.+)$/s;
 /** What the layout has for something else than an owner. */
 const taken =
-  /^(?:\{[^{}]+\}:(?:lock-queue:|lock-waits:|counter:|value:|map:|map-expiry:|set:|sorted:|list:|stats:|stats-window:|watchers:|(?:fence|sessions)$)|lock-(?:queue|waits|fence):)/;
+  /^(?:\{[^{}]+\}:(?:lock-queue:|lock-waits:|counter:|value:|map:|map-expiry:|set:|sorted:|list:|stats:|stats-window:|watchers:|(?:fence|sessions|commits|commit-lock|commit-queue)$)|lock-(?:queue|waits|fence):)/;
 
 function verbatim(key: string): LockNames {
   const own = typeof key === 'string' ? ownLock.exec(key) : null;

@@ -18,6 +18,8 @@ export interface Engine {
   readonly clock: Clock;
   /** True where `clock.wallUs()` is the store's own clock. */
   readonly sharesClock: boolean;
+  /** True where a step may have been carried out although `run` rejected, as its reply was lost on the way. */
+  readonly losesReplies: boolean;
 
   run<Keys, Args, R extends Reply>(operation: Operation<Keys, Args, R>, keys: Keys, args: Args): Promise<R>;
   runBatch<R extends Reply>(operation: BatchOperation<R>, keys: readonly string[], args: readonly string[]): Promise<R>;

@@ -71,6 +71,7 @@ export function memoryEngine(options: { clock?: Clock } = {}): MemoryEngine {
     store: entries,
     clock,
     sharesClock: true,
+    losesReplies: false,
 
     run: async (operation, keys, args) => run((view) => operation.step(view, keys, args)),
     runBatch: async (operation, keys, args) => run((view) => operation.step(view, keys, args)),

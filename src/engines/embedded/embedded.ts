@@ -113,6 +113,7 @@ function engineOn(parts: Parts, directory: string, clock: Clock, left: () => Pro
     store: `embedded ${directory}`,
     clock,
     sharesClock: true,
+    losesReplies: false,
 
     run: (operation, keys, args) => run((tx) => operation.step(tx, keys, args), operation.readOnly === true),
     runBatch: (operation, keys, args) => run((tx) => operation.step(tx, keys, args), operation.readOnly === true),

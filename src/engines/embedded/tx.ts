@@ -191,6 +191,10 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
       return 1;
     },
     exists: (key) => live(key) !== undefined,
+    type(key) {
+      const found = live(key);
+      return found === undefined ? 'none' : kinds[found.kind]!;
+    },
     pexpire: (key, ms) => expire(live(key), endMs(ms)),
     persist(key) {
       const found = live(key);

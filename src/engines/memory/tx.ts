@@ -137,6 +137,7 @@ export function memoryTx(entries: Map<string, Entry>, listens: (session: string)
       return 1;
     },
     exists: (key) => entry(key) !== undefined,
+    type: (key) => entry(key)?.kind ?? 'none',
     pexpire(key, ms) {
       const expiresMs = endMs(ms);
       const found = entry(key);

@@ -39,6 +39,10 @@ function tx:exists(key)
   return redis.call('EXISTS', key) == 1
 end
 
+function tx:type(key)
+  return redis.call('TYPE', key).ok
+end
+
 function tx:pexpire(key, ms)
   return redis.call('PEXPIRE', key, lifetime(ms))
 end
@@ -1025,6 +1029,478 @@ return stats_look(tx, keys, ask)
 --==[ stats.read ]==
 
 return stats_read(tx, KEYS, ARGV)
+
+--==[ transaction ]==
+
+function transaction_parametersOf(verb)
+    if verb == "map.get" or verb == "map.delete" then
+        return 1
+    end
+    if verb == "map.set" then
+        return 2
+    end
+    if verb == "counter.set" or verb == "counter.add" or verb == "counter.fits" or verb == "guard" then
+        return 1
+    end
+    return 0
+end
+
+function transaction_isPartial(verb)
+    return verb == "map.get" or verb == "map.set" or verb == "map.delete"
+end
+
+function transaction_read(tx, keys, args, at, key)
+    local verb = args[at + 1]
+    if verb == "map.get" then
+        return transaction_maybe((redis.call('HGET', keys[key + 1], args[at + 2 + 1]) or nil))
+    end
+    if verb == "map.size" then
+        return {string.format('%.0f', redis.call('HLEN', keys[key + 1]))}
+    end
+    if verb == "counter.get" then
+        return transaction_maybe((redis.call('GET', keys[key + 1]) or nil))
+    end
+    if verb == "counter.fits" then
+        return transaction_unfit(
+            tx,
+            (redis.call('GET', keys[key + 1]) or nil) or "0",
+            args[at + 2 + 1]
+        )
+    end
+    if verb == "guard" then
+        return (redis.call('GET', keys[key + 1]) or nil) == args[at + 2 + 1] and ({}) or ({"over"})
+    end
+    return {"no verb " .. verb}
+end
+
+function transaction_write(tx, keys, args, at, key, state)
+    local verb = args[at + 1]
+    if verb == "map.set" then
+        redis.call('HSET', keys[key + 1], args[at + 2 + 1], args[at + 3 + 1])
+    end
+    if verb == "map.delete" then
+        redis.call('HDEL', keys[key + 1], args[at + 2 + 1])
+    end
+    if transaction_isPartial(verb) and state[key + 1 + 1] ~= "none" then
+        watch_changed(tx, keys[key + 1 + 1], args[at + 2 + 1])
+    end
+    if verb == "counter.set" then
+        redis.call('SET', keys[key + 1], args[at + 2 + 1])
+    end
+    if verb == "counter.add" then
+        transaction_addTo(tx, keys[key + 1], args[at + 2 + 1])
+    end
+end
+
+function transaction_maybe(text)
+    return text == nil and ({}) or ({text})
+end
+
+function transaction_unfit(tx, stored, by)
+    local sum = (tx:integer(stored) or 2 ^ 53 - 1) + tonumber(by)
+    local fits = tx:integer(stored) ~= nil and sum <= 2 ^ 53 - 1 and sum >= -(2 ^ 53 - 1)
+    return fits and ({}) or ({stored})
+end
+
+function transaction_addTo(tx, counter, by)
+    local stored = tx:integer((redis.call('GET', counter) or nil) or "0") or 0
+    redis.call('SET', counter, string.format('%.0f', stored + tonumber(by)))
+end
+
+function transaction_attempt(tx, keys, args, at, state, replies)
+    local ticket = args[at + 1 + 1]
+    local holder = (redis.call('HGET', keys[2], "") or nil)
+    local outcome = transaction_checked(
+        tx,
+        keys,
+        args,
+        at,
+        state
+    )
+    if holder ~= nil and outcome == "ok" and holder ~= ticket and transaction_isHeldUp(tx, keys, args, at) then
+        outcome = "turn"
+    end
+    if holder == ticket and outcome == "conflict" then
+        outcome = "overtaken"
+    end
+    replies[#replies + 1] = outcome
+    if outcome == "ok" then
+        transaction_writeAll(
+            tx,
+            keys,
+            args,
+            at,
+            state
+        )
+    else
+        transaction_explain(
+            tx,
+            keys,
+            args,
+            at,
+            outcome,
+            replies
+        )
+    end
+    if ticket ~= "" then
+        transaction_queueUp(
+            tx,
+            keys,
+            args,
+            at,
+            outcome
+        )
+    end
+    return outcome
+end
+
+function transaction_checked(tx, keys, args, at, state)
+    local reads = tonumber(args[at + 2 + 1])
+    local place = at + 3
+    local outcome = "ok"
+    do
+        local i = 0
+        while i < reads do
+            local key = tonumber(args[place + 1 + 1])
+            if state[key + 1] ~= "" then
+                return "kind-" .. args[place + 1 + 1]
+            end
+            if outcome == "ok" and not transaction_holds(
+                tx,
+                keys,
+                args,
+                place,
+                key
+            ) then
+                outcome = "conflict"
+            end
+            place = transaction_behindRead(tx, args, place)
+            i = i + 1
+        end
+    end
+    local writes = tonumber(args[place + 1])
+    place = place + 1
+    do
+        local i = 0
+        while i < writes do
+            if state[tonumber(args[place + 1 + 1]) + 1] ~= "" then
+                return "kind-" .. args[place + 1 + 1]
+            end
+            place = place + 2 + transaction_parametersOf(args[place + 1])
+            i = i + 1
+        end
+    end
+    return outcome
+end
+
+function transaction_holds(tx, keys, args, place, key)
+    local found = transaction_read(
+        tx,
+        keys,
+        args,
+        place,
+        key
+    )
+    local expected = place + 2 + transaction_parametersOf(args[place + 1])
+    if #found ~= tonumber(args[expected + 1]) then
+        return false
+    end
+    do
+        local i = 0
+        while i < #found do
+            if found[i + 1] ~= args[expected + 1 + i + 1] then
+                return false
+            end
+            i = i + 1
+        end
+    end
+    return true
+end
+
+function transaction_explain(tx, keys, args, at, outcome, replies)
+    if (string.sub(outcome, 1, #"kind-") == "kind-") then
+        return
+    end
+    local reads = tonumber(args[at + 2 + 1])
+    local place = at + 3
+    do
+        local i = 0
+        while i < reads do
+            local found = transaction_read(
+                tx,
+                keys,
+                args,
+                place,
+                tonumber(args[place + 1 + 1])
+            )
+            replies[#replies + 1] = #found
+            for ____, text in ipairs(found) do
+                replies[#replies + 1] = text
+            end
+            place = transaction_behindRead(tx, args, place)
+            i = i + 1
+        end
+    end
+end
+
+function transaction_writeAll(tx, keys, args, at, state)
+    local place = transaction_writesOf(tx, args, at)
+    local writes = tonumber(args[place + 1])
+    place = place + 1
+    do
+        local i = 0
+        while i < writes do
+            transaction_write(
+                tx,
+                keys,
+                args,
+                place,
+                tonumber(args[place + 1 + 1]),
+                state
+            )
+            place = place + 2 + transaction_parametersOf(args[place + 1])
+            i = i + 1
+        end
+    end
+end
+
+function transaction_writesOf(tx, args, at)
+    local reads = tonumber(args[at + 2 + 1])
+    local place = at + 3
+    do
+        local i = 0
+        while i < reads do
+            place = transaction_behindRead(tx, args, place)
+            i = i + 1
+        end
+    end
+    return place
+end
+
+function transaction_behindRead(tx, args, place)
+    local expected = place + 2 + transaction_parametersOf(args[place + 1])
+    return expected + 1 + tonumber(args[expected + 1])
+end
+
+function transaction_stateOf(tx, keys, args)
+    local kinds = tonumber(args[3])
+    local found = {}
+    do
+        local i = 0
+        while i < kinds do
+            found[#found + 1] = (redis.call('TYPE', keys[3 + i + 1]).ok)
+            i = i + 1
+        end
+    end
+    local state = {"", "", ""}
+    do
+        local i = 0
+        while i < kinds do
+            local wrong = transaction_isWrong(args[3 + i + 1], found[i + 1]) and found[i + 1] or ""
+            do
+                local j = i + 1
+                while j < kinds and wrong == "" and transaction_isBeside(args[3 + j + 1]) do
+                    if transaction_isWrong(args[3 + j + 1], found[j + 1]) then
+                        wrong = found[j + 1]
+                    end
+                    j = j + 1
+                end
+            end
+            state[#state + 1] = transaction_isBeside(args[3 + i + 1]) and found[i + 1] or wrong
+            i = i + 1
+        end
+    end
+    return state
+end
+
+function transaction_isBeside(kind)
+    return kind == "+zset" or kind == "+hash"
+end
+
+function transaction_isWrong(wanted, found)
+    return found ~= "none" and found ~= wanted and "+" .. found ~= wanted
+end
+
+function transaction_isDone(tx, known, id)
+    return id ~= "" and known ~= "" and tonumber(tx:part(known, 0)) >= tonumber(id)
+end
+
+function transaction_isHeldUp(tx, keys, args, at)
+    local place = transaction_writesOf(tx, args, at)
+    local writes = tonumber(args[place + 1])
+    place = place + 1
+    do
+        local i = 0
+        while i < writes do
+            local key = keys[tonumber(args[place + 1 + 1]) + 1]
+            if (redis.call('HGET', keys[2], key) or nil) ~= nil then
+                return true
+            end
+            if transaction_isPartial(args[place + 1]) and (redis.call('HGET', keys[2], (key .. " ") .. args[place + 2 + 1]) or nil) ~= nil then
+                return true
+            end
+            place = place + 2 + transaction_parametersOf(args[place + 1])
+            i = i + 1
+        end
+    end
+    return false
+end
+
+function transaction_queueUp(tx, keys, args, at, outcome)
+    local lock = keys[2]
+    local queue = keys[3]
+    local ticket = args[at + 1 + 1]
+    if outcome == "ok" or (string.sub(outcome, 1, #"kind-") == "kind-") then
+        redis.call('ZREM', queue, ticket)
+        if (redis.call('HGET', lock, "") or nil) == ticket then
+            redis.call('DEL', lock)
+        end
+        transaction_promote(tx, lock, queue, ticket)
+        return
+    end
+    redis.call('ZADD', queue, 'NX', string.format('%.17g', (transaction_arrival(tx, queue)) + 0), ticket)
+    redis.call('PEXPIRE', queue, lifetime(queueMs))
+    transaction_promote(tx, lock, queue, ticket)
+    if (redis.call('HGET', lock, "") or nil) ~= ticket then
+        return
+    end
+    transaction_reserve(tx, keys, args, at)
+    redis.call('PEXPIRE', lock, lifetime(lockMs))
+end
+
+function transaction_promote(tx, lock, queue, ticket)
+    if (redis.call('EXISTS', lock) == 1) then
+        return
+    end
+    do
+        local i = 0
+        while i < 100 do
+            local head = redis.call('ZRANGE', queue, '0', '0')[1]
+            if head == nil then
+                return
+            end
+            if head == ticket or (redis.call('PUBLISH', 'lockstep:' .. (tx:part(head, 0)), (("turn " .. head) .. " 0 ") .. queue) > 0) then
+                redis.call('HSET', lock, "", head)
+                redis.call('PEXPIRE', lock, lifetime(lockMs))
+                redis.call('ZADD', queue, string.format('%.17g', (transaction_arrival(tx, queue)) + 0), head)
+                return
+            end
+            redis.call('ZREM', queue, head)
+            i = i + 1
+        end
+    end
+end
+
+function transaction_arrival(tx, queue)
+    local last = redis.call('ZRANGE', queue, '-1', '-1')[1]
+    return math.max(
+        tx:nowUs(),
+        last == nil and 0 or (tx:zscore(queue, last) or 0) + 1
+    )
+end
+
+function transaction_reserve(tx, keys, args, at)
+    local reads = tonumber(args[at + 2 + 1])
+    local place = at + 3
+    do
+        local i = 0
+        while i < reads do
+            local key = keys[tonumber(args[place + 1 + 1]) + 1]
+            redis.call('HSET', keys[2], transaction_isPartial(args[place + 1]) and (key .. " ") .. args[place + 2 + 1] or key, "1")
+            place = transaction_behindRead(tx, args, place)
+            i = i + 1
+        end
+    end
+end
+
+lockMs = 1000
+queueMs = 10000
+--- What came of each request, in order. `ok`; `conflict` (`overtaken`, if it has the commit lock), `turn` where the
+-- commit lock is in the way, followed by what each read gives now: how many texts, and these; `kind-` and the place of a key that holds something else.
+-- 
+-- keys: commits, lock, queue, then those of data. args: the field in commits, the id ('' for none), for how many keys a kind follows,
+-- these kinds (Redis's types), then the requests: how many arguments it has with this one, its ticket ('' for none),
+-- how many reads follow, for each its verb, the place of its key, its parameters, how many texts are expected, and these;
+-- how many writes follow, for each its verb, the place of its key, its parameters.
+function transaction_commit(tx, keys, args)
+    local known = (redis.call('HGET', keys[1], args[1]) or nil) or ""
+    if transaction_isDone(tx, known, args[2]) then
+        return {"done", known}
+    end
+    local state = transaction_stateOf(tx, keys, args)
+    local replies = {"now"}
+    local outcomes = args[2]
+    do
+        local at = 3 + tonumber(args[3])
+        while at < #args do
+            outcomes = (outcomes .. ":") .. transaction_attempt(
+                tx,
+                keys,
+                args,
+                at,
+                state,
+                replies
+            )
+            at = at + tonumber(args[at + 1])
+        end
+    end
+    if args[2] ~= "" then
+        redis.call('HSET', keys[1], args[1], outcomes)
+    end
+    return replies
+end
+
+--- As `commit`, of requests that write nothing: their reads, as after `conflict`, where these are not as expected.
+function transaction_look(tx, keys, args)
+    local state = transaction_stateOf(tx, keys, args)
+    local replies = {"now"}
+    do
+        local at = 3 + tonumber(args[3])
+        while at < #args do
+            local outcome = transaction_checked(
+                tx,
+                keys,
+                args,
+                at,
+                state
+            )
+            replies[#replies + 1] = outcome
+            if outcome ~= "ok" then
+                transaction_explain(
+                    tx,
+                    keys,
+                    args,
+                    at,
+                    outcome,
+                    replies
+                )
+            end
+            at = at + tonumber(args[at + 1])
+        end
+    end
+    return replies
+end
+
+--- Forgets what came of the steps of a session that is over. keys: commits; args: fields. How many there were.
+function transaction_forget(tx, keys, args)
+    local forgotten = 0
+    for ____, field in ipairs(args) do
+        forgotten = forgotten + redis.call('HDEL', keys[1], field)
+    end
+    return forgotten
+end
+
+--==[ transaction.commit ]==
+
+return transaction_commit(tx, KEYS, ARGV)
+
+--==[ transaction.look ]==
+
+return transaction_look(tx, KEYS, ARGV)
+
+--==[ transaction.forget ]==
+
+return transaction_forget(tx, KEYS, ARGV)
 
 --==[ watch ]==
 

@@ -56,6 +56,7 @@ export async function redisEngine(options: RedisOptions): Promise<Engine> {
 
     clock: systemClock,
     sharesClock: false,
+    losesReplies: true,
 
     run,
     runBatch(operation, keys, args) {

@@ -32,6 +32,10 @@ function tx:exists(key)
   return redis.call('EXISTS', key) == 1
 end
 
+function tx:type(key)
+  return redis.call('TYPE', key).ok
+end
+
 function tx:pexpire(key, ms)
   return redis.call('PEXPIRE', key, lifetime(ms))
 end

@@ -1,0 +1,346 @@
+/**
+ * Transactions: what was read is checked, then everything is written, in one step; many transactions in a step.
+ *
+ *   commits  hash            session:slot → id:outcome… of the last step that this session sent through this slot
+ *   lock     hash, PX        the commit lock: '' → the ticket of who has it, name → '1' for what others must not write
+ *   queue    sorted set, PX  the tickets of those who want the commit lock, by arrival (store µs)
+ *
+ * and behind them the keys of everything that is read and written, whose layouts stand in their own files. A thing with
+ * several keys has them one behind the other; a step of a transaction names the first.
+ *
+ * - A transaction is done as a whole or not at all: kinds, checks and the commit lock come before the first write. One
+ *   that is refused does not disturb the others of its step.
+ * - A check is the read itself, made again: whoever wrote meanwhile is seen, also who does not use lockstep.
+ * - A refusal brings what the reads give now.
+ * - A step with an id is done once: sent again, it tells what came of it; behind a later one of its slot, it does nothing.
+ * - While the commit lock is held, others write nothing that its holder reads. It is taken in the order of arrival, by
+ *   transactions that met conflicts again and again; it ends by itself, so that a dead holder holds up nobody for long.
+ */
+import type { BatchOperation, Tx } from './tx.ts';
+import { changed } from './watch.ts';
+
+/** How long a transaction may hold the commit lock without another try: ms. */
+const lockMs = 1000;
+/** A queue for the commit lock that nobody asked about for this long is gone: ms. */
+const queueMs = 10000;
+
+/**
+ * What came of each request, in order. `ok`; `conflict` (`overtaken`, if it has the commit lock), `turn` where the
+ * commit lock is in the way, followed by what each read gives now: how many texts, and these; `kind-` and the place of a key that holds something else.
+ *
+ * keys: commits, lock, queue, then those of data. args: the field in commits, the id ('' for none), for how many keys a kind follows,
+ * these kinds (Redis's types), then the requests: how many arguments it has with this one, its ticket ('' for none),
+ * how many reads follow, for each its verb, the place of its key, its parameters, how many texts are expected, and these;
+ * how many writes follow, for each its verb, the place of its key, its parameters.
+ */
+export const commit: BatchOperation<readonly (string | number)[]> = {
+  name: 'transaction.commit',
+  batch: true,
+  step(tx, keys, args) {
+    const known = tx.hget(keys[0]!, args[0]!) ?? '';
+    if (isDone(tx, known, args[1]!)) return ['done', known];
+    const state = stateOf(tx, keys, args);
+    const replies: (string | number)[] = ['now'];
+    let outcomes = args[1]!;
+    for (let at = 3 + tx.number(args[2]!); at < args.length; at = at + tx.number(args[at]!)) {
+      outcomes = outcomes + ':' + attempt(tx, keys, args, at, state, replies);
+    }
+    if (args[1]! !== '') tx.hset(keys[0]!, args[0]!, outcomes);
+    return replies;
+  },
+};
+
+/** As `commit`, of requests that write nothing: their reads, as after `conflict`, where these are not as expected. */
+export const look: BatchOperation<readonly (string | number)[]> = {
+  name: 'transaction.look',
+  batch: true,
+  readOnly: true,
+  step(tx, keys, args) {
+    const state = stateOf(tx, keys, args);
+    const replies: (string | number)[] = ['now'];
+    for (let at = 3 + tx.number(args[2]!); at < args.length; at = at + tx.number(args[at]!)) {
+      const outcome = checked(tx, keys, args, at, state);
+      replies.push(outcome);
+      if (outcome !== 'ok') explain(tx, keys, args, at, outcome, replies);
+    }
+    return replies;
+  },
+};
+
+/** Forgets what came of the steps of a session that is over. keys: commits; args: fields. How many there were. */
+export const forget: BatchOperation<number> = {
+  name: 'transaction.forget',
+  batch: true,
+  step(tx, keys, args) {
+    let forgotten = 0;
+    for (const field of args) forgotten = forgotten + tx.hdel(keys[0]!, field);
+    return forgotten;
+  },
+};
+
+// What can be read and written: a verb more is one line in each of these.
+
+/** How many parameters a verb has. */
+function parametersOf(verb: string): number {
+  if (verb === 'map.get' || verb === 'map.delete') return 1;
+  if (verb === 'map.set') return 2;
+  if (verb === 'counter.set' || verb === 'counter.add' || verb === 'counter.fits' || verb === 'guard') return 1;
+  return 0;
+}
+
+/** Whether the first parameter of a verb says which part of its thing it touches, and no other. */
+function isPartial(verb: string): boolean {
+  return verb === 'map.get' || verb === 'map.set' || verb === 'map.delete';
+}
+
+/** What a read gives. `at`: its verb; `key`: the place of its key. */
+function read(tx: Tx, keys: readonly string[], args: readonly string[], at: number, key: number): readonly string[] {
+  const verb = args[at]!;
+  if (verb === 'map.get') return maybe(tx.hget(keys[key]!, args[at + 2]!));
+  if (verb === 'map.size') return [tx.text(tx.hlen(keys[key]!))];
+  if (verb === 'counter.get') return maybe(tx.get(keys[key]!));
+  if (verb === 'counter.fits') return unfit(tx, tx.get(keys[key]!) ?? '0', args[at + 2]!);
+  if (verb === 'guard') return tx.get(keys[key]!) === args[at + 2]! ? [] : ['over'];
+  return ['no verb ' + verb];
+}
+
+/** `state`: as `stateOf` gave it. */
+function write(
+  tx: Tx,
+  keys: readonly string[],
+  args: readonly string[],
+  at: number,
+  key: number,
+  state: readonly string[],
+): void {
+  const verb = args[at]!;
+  if (verb === 'map.set') tx.hset(keys[key]!, args[at + 2]!, args[at + 3]!);
+  if (verb === 'map.delete') tx.hdel(keys[key]!, args[at + 2]!);
+  if (isPartial(verb) && state[key + 1]! !== 'none') changed(tx, keys[key + 1]!, args[at + 2]!);
+  if (verb === 'counter.set') tx.set(keys[key]!, args[at + 2]!);
+  if (verb === 'counter.add') addTo(tx, keys[key]!, args[at + 2]!);
+}
+
+function maybe(text: string | undefined): readonly string[] {
+  return text === undefined ? [] : [text];
+}
+
+/** Nothing where `by` can be added to `stored`. */
+function unfit(tx: Tx, stored: string, by: string): readonly string[] {
+  const sum = (tx.integer(stored) ?? Number.MAX_SAFE_INTEGER) + tx.number(by);
+  const fits = tx.integer(stored) !== undefined && sum <= Number.MAX_SAFE_INTEGER && sum >= -Number.MAX_SAFE_INTEGER;
+  return fits ? [] : [stored];
+}
+
+function addTo(tx: Tx, counter: string, by: string): void {
+  const stored = tx.integer(tx.get(counter) ?? '0') ?? 0;
+  tx.set(counter, tx.text(stored + tx.number(by)));
+}
+
+// One request
+
+/** Does the request at `at`, or nothing of it. What came of it. */
+function attempt(
+  tx: Tx,
+  keys: readonly string[],
+  args: readonly string[],
+  at: number,
+  state: readonly string[],
+  replies: (string | number)[],
+): string {
+  const ticket = args[at + 1]!;
+  const holder = tx.hget(keys[1]!, '');
+  let outcome = checked(tx, keys, args, at, state);
+  if (holder !== undefined && outcome === 'ok' && holder !== ticket && isHeldUp(tx, keys, args, at)) outcome = 'turn';
+  if (holder === ticket && outcome === 'conflict') outcome = 'overtaken';
+  replies.push(outcome);
+  if (outcome === 'ok') writeAll(tx, keys, args, at, state);
+  else explain(tx, keys, args, at, outcome, replies);
+  if (ticket !== '') queueUp(tx, keys, args, at, outcome);
+  return outcome;
+}
+
+/** `ok` where every read gives what is expected, and no key is of a wrong kind. Else `conflict`, or `kind` and which key. */
+function checked(
+  tx: Tx,
+  keys: readonly string[],
+  args: readonly string[],
+  at: number,
+  state: readonly string[],
+): string {
+  const reads = tx.number(args[at + 2]!);
+  let place = at + 3;
+  let outcome = 'ok';
+  for (let i = 0; i < reads; i++) {
+    const key = tx.number(args[place + 1]!);
+    if (state[key]! !== '') return 'kind-' + args[place + 1]!;
+    if (outcome === 'ok' && !holds(tx, keys, args, place, key)) outcome = 'conflict';
+    place = behindRead(tx, args, place);
+  }
+  const writes = tx.number(args[place]!);
+  place = place + 1;
+  for (let i = 0; i < writes; i++) {
+    if (state[tx.number(args[place + 1]!)]! !== '') return 'kind-' + args[place + 1]!;
+    place = place + 2 + parametersOf(args[place]!);
+  }
+  return outcome;
+}
+
+function holds(tx: Tx, keys: readonly string[], args: readonly string[], place: number, key: number): boolean {
+  const found = read(tx, keys, args, place, key);
+  const expected = place + 2 + parametersOf(args[place]!);
+  if (found.length !== tx.number(args[expected]!)) return false;
+  for (let i = 0; i < found.length; i++) if (found[i]! !== args[expected + 1 + i]!) return false;
+  return true;
+}
+
+/** What a refusal says beyond its outcome. */
+function explain(
+  tx: Tx,
+  keys: readonly string[],
+  args: readonly string[],
+  at: number,
+  outcome: string,
+  replies: (string | number)[],
+): void {
+  if (tx.startsWith(outcome, 'kind-')) return;
+  const reads = tx.number(args[at + 2]!);
+  let place = at + 3;
+  for (let i = 0; i < reads; i++) {
+    const found = read(tx, keys, args, place, tx.number(args[place + 1]!));
+    replies.push(found.length);
+    for (const text of found) replies.push(text);
+    place = behindRead(tx, args, place);
+  }
+}
+
+function writeAll(
+  tx: Tx,
+  keys: readonly string[],
+  args: readonly string[],
+  at: number,
+  state: readonly string[],
+): void {
+  let place = writesOf(tx, args, at);
+  const writes = tx.number(args[place]!);
+  place = place + 1;
+  for (let i = 0; i < writes; i++) {
+    write(tx, keys, args, place, tx.number(args[place + 1]!), state);
+    place = place + 2 + parametersOf(args[place]!);
+  }
+}
+
+/** Where the request at `at` says how many writes it has. */
+function writesOf(tx: Tx, args: readonly string[], at: number): number {
+  const reads = tx.number(args[at + 2]!);
+  let place = at + 3;
+  for (let i = 0; i < reads; i++) place = behindRead(tx, args, place);
+  return place;
+}
+
+function behindRead(tx: Tx, args: readonly string[], place: number): number {
+  const expected = place + 2 + parametersOf(args[place]!);
+  return expected + 1 + tx.number(args[expected]!);
+}
+
+/**
+ * By the place of a key: of the first of a thing '', or what is there instead of what should be; of the others behind it,
+ * whose wanted kinds begin with +, what they hold.
+ */
+function stateOf(tx: Tx, keys: readonly string[], args: readonly string[]): string[] {
+  const kinds = tx.number(args[2]!);
+  const found: string[] = [];
+  for (let i = 0; i < kinds; i++) found.push(tx.type(keys[3 + i]!));
+  const state: string[] = ['', '', ''];
+  for (let i = 0; i < kinds; i++) {
+    let wrong = isWrong(args[3 + i]!, found[i]!) ? found[i]! : '';
+    for (let j = i + 1; j < kinds && wrong === '' && isBeside(args[3 + j]!); j++) {
+      if (isWrong(args[3 + j]!, found[j]!)) wrong = found[j]!;
+    }
+    state.push(isBeside(args[3 + i]!) ? found[i]! : wrong);
+  }
+  return state;
+}
+
+function isBeside(kind: string): boolean {
+  return kind === '+zset' || kind === '+hash';
+}
+
+function isWrong(wanted: string, found: string): boolean {
+  return found !== 'none' && found !== wanted && '+' + found !== wanted;
+}
+
+// Steps that are sent again
+
+/** Whether a step with this id, or a later one of its slot, was done. */
+function isDone(tx: Tx, known: string, id: string): boolean {
+  return id !== '' && known !== '' && tx.number(tx.part(known, 0)) >= tx.number(id);
+}
+
+// The commit lock
+
+/** Whether the commit lock keeps one of these writes for another transaction. */
+function isHeldUp(tx: Tx, keys: readonly string[], args: readonly string[], at: number): boolean {
+  let place = writesOf(tx, args, at);
+  const writes = tx.number(args[place]!);
+  place = place + 1;
+  for (let i = 0; i < writes; i++) {
+    const key = keys[tx.number(args[place + 1]!)]!;
+    if (tx.hget(keys[1]!, key) !== undefined) return true;
+    if (isPartial(args[place]!) && tx.hget(keys[1]!, key + ' ' + args[place + 2]!) !== undefined) return true;
+    place = place + 2 + parametersOf(args[place]!);
+  }
+  return false;
+}
+
+/** A ticket that is done leaves, and the next one has the commit lock; another one gets in line. */
+function queueUp(tx: Tx, keys: readonly string[], args: readonly string[], at: number, outcome: string): void {
+  const lock = keys[1]!;
+  const queue = keys[2]!;
+  const ticket = args[at + 1]!;
+  if (outcome === 'ok' || tx.startsWith(outcome, 'kind-')) {
+    tx.zrem(queue, ticket);
+    if (tx.hget(lock, '') === ticket) tx.del(lock);
+    promote(tx, lock, queue, ticket);
+    return;
+  }
+  tx.zaddNew(queue, arrival(tx, queue), ticket);
+  tx.pexpire(queue, queueMs);
+  promote(tx, lock, queue, ticket);
+  if (tx.hget(lock, '') !== ticket) return;
+  reserve(tx, keys, args, at);
+  tx.pexpire(lock, lockMs);
+}
+
+/** Gives the commit lock, if it is free, to the first in line who lives; and puts that one last, as it may not move any more. */
+function promote(tx: Tx, lock: string, queue: string, ticket: string): void {
+  if (tx.exists(lock)) return;
+  for (let i = 0; i < 100; i++) {
+    const head = tx.zrange(queue, 0, 0)[0];
+    if (head === undefined) return;
+    if (head === ticket || tx.wake(tx.part(head, 0), 'turn ' + head + ' 0 ' + queue)) {
+      tx.hset(lock, '', head);
+      tx.pexpire(lock, lockMs);
+      tx.zadd(queue, arrival(tx, queue), head);
+      return;
+    }
+    tx.zrem(queue, head); // its session is dead
+  }
+}
+
+/** First come, first served, whatever the clock does. */
+function arrival(tx: Tx, queue: string): number {
+  const last = tx.zrange(queue, -1, -1)[0];
+  return Math.max(tx.nowUs(), last === undefined ? 0 : (tx.zscore(queue, last) ?? 0) + 1);
+}
+
+/** Names what the request reads. */
+function reserve(tx: Tx, keys: readonly string[], args: readonly string[], at: number): void {
+  const reads = tx.number(args[at + 2]!);
+  let place = at + 3;
+  for (let i = 0; i < reads; i++) {
+    const key = keys[tx.number(args[place + 1]!)]!;
+    tx.hset(keys[1]!, isPartial(args[place]!) ? key + ' ' + args[place + 2]! : key, '1');
+    place = behindRead(tx, args, place);
+  }
+}

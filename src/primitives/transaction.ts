@@ -1,0 +1,372 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { ValueOptions } from '../base/codec.ts';
+import { invalidArgument, LockstepError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+import { checkName, type MapNames } from '../base/names.ts';
+import { checkOptions } from '../base/options.ts';
+import { startWait, type Wait, type WaitOptions } from '../base/waiting.ts';
+import type { Session } from '../session/session.ts';
+import { guardOf } from './guard.ts';
+import type { Lease } from './lease.ts';
+import { Attempt } from './transaction/attempt.ts';
+import { counterIn, type TransactionCounter } from './transaction/counter.ts';
+import { guardRead, leaseOver, type LeaseRead } from './transaction/guarding.ts';
+import { mapIn, type TransactionMap } from './transaction/map.ts';
+import { wait as pause } from './transaction/pause.ts';
+import { type Outcome, type Place, Steps, type Write } from './transaction/steps.ts';
+import { type Known, type Turn, Turns } from './transaction/turns.ts';
+
+/** How a transaction runs. */
+export interface TransactionOptions extends WaitOptions {
+  /**
+   * Commits only while this lease is the lock's owner, in the same step of the store; else it rejects with `LEASE_LOST` and
+   * nothing is written. `undefined` is refused, not taken for none: `tryAcquire` may have given it.
+   */
+  guard?: Lease;
+}
+
+/**
+ * What the body of a transaction gets: the same things as outside, by the same names. Reads are checked and writes done
+ * at the commit; a read sees what the transaction itself wrote before.
+ */
+export interface Transaction {
+  map<V = unknown>(name: string, options?: ValueOptions<V>): TransactionMap<V>;
+  counter(name: string): TransactionCounter;
+}
+
+/** What runs once or several times. */
+export type TransactionBody<T> = (tx: Transaction) => Promise<T> | T;
+
+/** All transactions of a session. */
+export class Transactions {
+  readonly #session: Session;
+  readonly #steps: Steps;
+  readonly #turns = new Turns();
+  readonly #running = new AsyncLocalStorage<Run<unknown>>();
+  /** Told when the commit lock may be theirs. */
+  readonly #waiting = new Map<string, () => void>();
+  #tickets = 0;
+
+  constructor(session: Session) {
+    this.#session = session;
+    this.#steps = new Steps(session);
+    session.receivers.set(session.keys.commit.queue, {
+      told: (_, ticket) => this.#waiting.get(ticket)?.(),
+      resync: () => this.#waiting.forEach((told) => told()),
+      close: () => this.#steps.close(),
+    });
+  }
+
+  /** See `Lockstep.transaction`. */
+  async run<T>(body: TransactionBody<T>, options: TransactionOptions): Promise<T> {
+    if (typeof body !== 'function') throw invalidArgument('body', body, 'a function that takes tx');
+    checkOptions('the options of transaction', options, transactionOptions);
+    this.#session.assertOpen();
+    if (this.#running.getStore()?.active === true) throw nested();
+    const { engine, space } = this.#session;
+    const guard = 'guard' in options ? guardRead(guardOf(options.guard, engine, space)) : undefined;
+    const run = new Run(this.#session, this.#steps, this.#turns, body, guard, {
+      within: (active, work) => this.#running.run(active, work),
+      ticket: () => `${this.#session.info.id}:${(this.#tickets += 1)}`,
+      turn: (ticket, ms) => this.#turn(ticket, ms),
+    });
+    this.#session.enter();
+    try {
+      return await run.result(options);
+    } finally {
+      this.#session.exit();
+    }
+  }
+
+  /** Waits until the ticket may have its turn. */
+  async #turn(ticket: string, ms: number): Promise<void> {
+    await new Promise<void>((told) => {
+      this.#waiting.set(ticket, told);
+      this.#session.clock.timer(ms, told);
+    });
+    this.#waiting.delete(ticket);
+  }
+}
+
+const transactionOptions: ReadonlySet<string> = new Set(['guard', 'timeout', 'signal']);
+
+interface Surroundings {
+  within<R>(run: Run<unknown>, work: () => R): R;
+  ticket(): string;
+  turn(ticket: string, ms: number): Promise<void>;
+}
+
+/** One transaction, from its first try to its last. */
+class Run<T> {
+  /** A body is running, so that what it starts is nested. */
+  active = false;
+  readonly #session: Session;
+  readonly #steps: Steps;
+  readonly #turns: Turns;
+  readonly #body: TransactionBody<T>;
+  readonly #guard: LeaseRead | undefined;
+  readonly #around: Surroundings;
+  #attempt: Attempt | undefined;
+  #turn: Turn | undefined;
+  #ticket = '';
+  #tries = 0;
+  #lockedTries = 0;
+  /** The wait is over: nothing is begun any more. */
+  #ended = false;
+  #committing = false;
+  #doubtful = false;
+  #giveUp: () => void = () => {};
+  /** Only one try is wanted. */
+  #once = false;
+
+  constructor(
+    session: Session,
+    steps: Steps,
+    turns: Turns,
+    body: TransactionBody<T>,
+    guard: LeaseRead | undefined,
+    around: Surroundings,
+  ) {
+    this.#session = session;
+    this.#steps = steps;
+    this.#turns = turns;
+    this.#body = body;
+    this.#guard = guard;
+    this.#around = around;
+  }
+
+  /** The body's result, once it is committed. */
+  async result(options: WaitOptions): Promise<T> {
+    if (options.timeout === undefined && options.signal === undefined) return this.#finish();
+    let wait: Wait | undefined;
+    const given = new Promise<never>((_, reject) => {
+      const give: (reason: unknown) => void = reject;
+      wait = startWait('the transaction', options, this.#session.clock, (reason) => {
+        this.#ended = true;
+        this.#attempt?.abandon();
+        this.#giveUp = () => give(givenUp(reason));
+        if (this.#doubtful) this.#giveUp();
+        if (this.#committing) return; // it is known soon what came of that
+        this.#turn?.end([]);
+        give(reason);
+      });
+      this.#once = wait?.once === true;
+    });
+    try {
+      return await Promise.race([this.#finish(), given]);
+    } finally {
+      wait?.end();
+    }
+  }
+
+  async #finish(): Promise<T> {
+    try {
+      return await this.#tryAgain();
+    } finally {
+      this.#turn?.end([]);
+    }
+  }
+
+  async #tryAgain(): Promise<T> {
+    let primed: ReadonlyMap<string, Known> = new Map();
+    for (;;) {
+      const attempt = (this.#attempt = new Attempt(this.#steps, primed));
+      const result = await this.#runBody(attempt);
+      const writes = attempt.writes();
+      if (writes.length > 0 && 'value' in result) {
+        const newer = await this.#takeTurn(attempt, writes);
+        if (newer !== undefined) {
+          primed = newer;
+          continue;
+        }
+      }
+      const outcome = await ('value' in result
+        ? this.#commit(attempt, writes, this.#guard)
+        : this.#commit(attempt, none));
+      if (outcome.is === 'ok') {
+        this.#turn?.end(attempt.left());
+        if ('error' in result) throw result.error;
+        return result.value;
+      }
+      primed = this.#learn(attempt, outcome);
+      await this.#beforeNext(attempt, outcome);
+    }
+  }
+
+  /** What the body gave: an error that it threw may come from reads that do not belong together. */
+  async #runBody(attempt: Attempt): Promise<{ value: T } | { error: unknown }> {
+    if (this.#ended) throw over();
+    this.active = true;
+    try {
+      const value = await this.#around.within(this, () => this.#body(transactionOf(this.#session, attempt)));
+      attempt.end();
+      return { value };
+    } catch (error) {
+      attempt.abandon();
+      return { error };
+    } finally {
+      this.active = false;
+    }
+  }
+
+  /**
+   * Waits until no other transaction of this session is about to commit what this one touches. What that one left
+   * behind, where it is other than what this one read.
+   */
+  async #takeTurn(attempt: Attempt, writes: readonly Write[]): Promise<ReadonlyMap<string, Known> | undefined> {
+    const names = new Set<string>();
+    for (const { read } of attempt.reads.values()) names.add(read.name);
+    for (const { name } of writes) names.add(name);
+    if (this.#turn !== undefined) {
+      if (covers(this.#turn.names, names)) return undefined;
+      for (const name of this.#turn.names) names.add(name);
+      this.#turn.end([]);
+    }
+    const turn = (this.#turn = this.#turns.take(names));
+    if (turn.granted === undefined) return undefined;
+    await turn.granted;
+    let stale = false;
+    const known = new Map<string, Known>();
+    for (const [id, { read, known: before }] of attempt.reads) {
+      const texts = turn.left(read.name, id);
+      if (texts === undefined || same(texts, before.texts)) known.set(id, before);
+      else {
+        stale = true;
+        known.set(id, { texts, moment: 0 });
+      }
+    }
+    return stale ? known : undefined;
+  }
+
+  /** Checks and writes in one step; nothing to do where there is nothing to write, and all was read at one moment. */
+  async #commit(attempt: Attempt, writes: readonly Write[], lease?: LeaseRead): Promise<Outcome> {
+    const reads = [...attempt.reads.values()];
+    if (writes.length === 0 && lease === undefined && attempt.isOfOneMoment) return { is: 'ok', moment: 0 };
+    if (this.#ended) throw over();
+    const guard = lease === undefined ? [] : [lease.read];
+    this.#committing = true;
+    try {
+      return await this.#steps.ask(
+        {
+          ticket: writes.length === 0 ? '' : this.#ticket,
+          reads: [...reads.map(({ read }) => read), ...guard],
+          expected: [...reads.map(({ known }) => known.texts), ...guard.map(() => none)],
+          writes,
+        },
+        () => {
+          this.#doubtful = true;
+          if (this.#ended) this.#giveUp();
+        },
+      );
+    } finally {
+      this.#committing = false;
+      this.#doubtful = false;
+    }
+  }
+
+  /** What the refusal of a commit told. Throws where another try would be in vain. */
+  #learn(attempt: Attempt, outcome: Exclude<Outcome, { is: 'ok' }>): ReadonlyMap<string, Known> {
+    const { now, moment } = outcome;
+    if (now.length > attempt.reads.size && now.at(-1)!.length > 0) throw leaseOver(this.#guard!);
+    const known = new Map<string, Known>();
+    for (const [i, id] of [...attempt.reads.keys()].entries()) known.set(id, { texts: now[i]!, moment });
+    return known;
+  }
+
+  async #beforeNext(attempt: Attempt, { is, now }: Exclude<Outcome, { is: 'ok' }>): Promise<void> {
+    const { clock } = this.#session;
+    if (is === 'overtaken') this.#lockedTries += 1;
+    if (this.#lockedTries > limits.transactionLockedTries) throw conflict(attempt, now, this.#tries);
+    this.#tries += 1;
+    if (this.#once) throw onlyOnce();
+    if (this.#ticket !== '' && is !== 'overtaken') {
+      await this.#around.turn(this.#ticket, clock.random() * limits.transactionTurnMs);
+    } else if (is === 'turn') {
+      await pause(clock, clock.random() * limits.transactionTurnMs);
+    } else if (this.#tries > limits.transactionQuickTries) {
+      const longest = Math.min(limits.transactionPauseMsMax, 2 ** (this.#tries - limits.transactionQuickTries));
+      await pause(clock, clock.random() * longest);
+    }
+    if (this.#tries >= limits.transactionTries && this.#ticket === '') this.#ticket = this.#around.ticket();
+  }
+}
+
+const none: readonly never[] = [];
+
+function transactionOf({ keys }: Session, attempt: Attempt): Transaction {
+  return {
+    map(name, options = {}) {
+      checkName('map name', name);
+      checkOptions('the options of map', options, valueOptions);
+      return mapIn(attempt, name, mapPlace(name, keys.map(name)), options);
+    },
+    counter(name) {
+      checkName('counter name', name);
+      return counterIn(attempt, name, counterPlace(name, keys.counter(name)));
+    },
+  };
+}
+
+const valueOptions: ReadonlySet<string> = new Set(['schema', 'codec']);
+
+function mapPlace(name: string, { map, watchers }: MapNames): Place {
+  return { what: `map ${JSON.stringify(name)}`, keys: [map, watchers], kinds: ['hash', '+zset'] };
+}
+
+function counterPlace(name: string, key: string): Place {
+  return { what: `counter ${JSON.stringify(name)}`, keys: [key], kinds: ['string'] };
+}
+
+/** Nobody hears of it: the transaction was rejected before. */
+function over(): Error {
+  return new Error('the transaction was given up');
+}
+
+function givenUp(reason: unknown): LockstepError {
+  return new LockstepError(
+    'AMBIGUOUS',
+    'the transaction may be committed or not: the reply of its commit was lost, and it was given up before the store told ' +
+      'what came of it; read what the transaction would have written before you run it again',
+    { cause: reason },
+  );
+}
+
+function onlyOnce(): LockstepError {
+  return new LockstepError(
+    'TIMEOUT',
+    'the transaction met a conflict, and timeout: 0 allows one try. Nothing was written',
+    {
+      details: { timeoutMs: 0 },
+    },
+  );
+}
+
+function covers(all: ReadonlySet<string>, some: ReadonlySet<string>): boolean {
+  for (const one of some) if (!all.has(one)) return false;
+  return true;
+}
+
+function same(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((text, i) => text === b[i]);
+}
+
+function nested(): LockstepError {
+  return new LockstepError(
+    'DEADLOCK',
+    'a transaction was begun inside of the body of another one of the same session, which may wait for that one: pass its tx on and use that',
+  );
+}
+
+/** Names the first of what kept changing. */
+function conflict(attempt: Attempt, now: readonly (readonly string[])[], tries: number): LockstepError {
+  const reads = [...attempt.reads.values()];
+  const changed = reads.find(({ known }, i) => !same(known.texts, now[i]!)) ?? reads[0];
+  const { place, name } = changed!.read;
+  const part = name.slice(place.keys[0]!.length + 1);
+  const what = part === '' ? place.what : `${place.what}, key ${JSON.stringify(part)}`;
+  return new LockstepError(
+    'CONFLICT',
+    `the transaction was not committed in ${tries} tries, with the commit lock too: ${what} was changed each time, by writes that are no transactions; make these transactions, or write it less often. Nothing was written`,
+    { details: { key: place.keys[0], part, tries } },
+  );
+}

@@ -1,0 +1,115 @@
+import { LockstepError } from '../../base/errors.ts';
+import type { Place, Read, Steps, Write } from './steps.ts';
+import type { Known, Left } from './turns.ts';
+
+/** What one thing has buffered: what is read of it comes from there, and from the store. */
+export interface Thing {
+  readonly place: Place;
+  writes(): readonly Write[];
+  /** What its reads will give when that is written, as far as it is known. */
+  left(): readonly Left[];
+}
+
+/** One run of the body of a transaction: what it read, and what it wants to write. */
+export class Attempt {
+  readonly reads: Map<string, { readonly read: Read; readonly known: Known }> = new Map();
+  readonly #steps: Steps;
+  readonly #primed: ReadonlyMap<string, Known>;
+  readonly #things: Map<string, Thing> = new Map();
+  readonly #asked: Map<string, Promise<readonly string[]>> = new Map();
+  #pending = 0;
+  #over = false;
+
+  /** `primed`: what need not be asked for. */
+  constructor(steps: Steps, primed: ReadonlyMap<string, Known>) {
+    this.#steps = steps;
+    this.#primed = primed;
+  }
+
+  /** The one thing with this key. */
+  thing<T extends Thing>(key: string, make: () => T): T {
+    let thing = this.#things.get(key);
+    if (thing === undefined) this.#things.set(key, (thing = make()));
+    return thing as T;
+  }
+
+  /** What a read gives; at once, where that is known. */
+  read(read: Read): readonly string[] | Promise<readonly string[]> {
+    const seen = this.reads.get(read.id);
+    if (seen !== undefined) return seen.known.texts;
+    const known = this.#primed.get(read.id);
+    if (known === undefined) return this.#ask(read);
+    this.reads.set(read.id, { read, known });
+    return known.texts;
+  }
+
+  /** What a read gave that is done. */
+  seen(read: Read): readonly string[] {
+    return this.reads.get(read.id)!.known.texts;
+  }
+
+  /** Every call of a handle goes through here: it belongs to the body, and ends before it. */
+  async call<R>(what: string, work: () => R | Promise<R>): Promise<R> {
+    if (this.#over) throw overError(what);
+    this.#pending += 1;
+    try {
+      return await work();
+    } finally {
+      this.#pending -= 1;
+    }
+  }
+
+  /** The body ended. Throws where it did not wait for its own calls. */
+  end(): void {
+    const { things, pending } = { things: [...this.#things.values()], pending: this.#pending };
+    this.#over = true;
+    if (pending === 0) return;
+    throw new LockstepError(
+      'INVALID_ARGUMENT',
+      `the body of a transaction ended before ${pending} of its calls did (it uses ${things.map(({ place }) => place.what).join(', ')}): await each of them, nothing was written`,
+    );
+  }
+
+  /** The body is not waited for any more. */
+  abandon(): void {
+    this.#over = true;
+  }
+
+  writes(): Write[] {
+    return [...this.#things.values()].flatMap((thing) => thing.writes());
+  }
+
+  left(): Left[] {
+    return [...this.#things.values()].flatMap((thing) => thing.left());
+  }
+
+  /** Whether all that was read was there at one moment. */
+  get isOfOneMoment(): boolean {
+    let moment: number | undefined;
+    for (const { known } of this.reads.values()) {
+      if (known.moment === 0 || (moment !== undefined && moment !== known.moment)) return false;
+      moment = known.moment;
+    }
+    return true;
+  }
+
+  #ask(read: Read): Promise<readonly string[]> {
+    let asked = this.#asked.get(read.id);
+    if (asked === undefined) this.#asked.set(read.id, (asked = this.#look(read)));
+    return asked;
+  }
+
+  async #look(read: Read): Promise<readonly string[]> {
+    const { moment, now } = await this.#steps.look([read]);
+    const texts = now[0]!;
+    this.reads.set(read.id, { read, known: { texts, moment } });
+    return texts;
+  }
+}
+
+function overError(what: string): LockstepError {
+  return new LockstepError(
+    'CLOSED',
+    `${what} of a transaction was used after the body had ended, or was given up: what a transaction does is done inside of its body`,
+  );
+}

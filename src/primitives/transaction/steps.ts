@@ -1,0 +1,296 @@
+import { isLockstepError, LockstepError } from '../../base/errors.ts';
+import { limits } from '../../base/limits.ts';
+import { wait as pause } from './pause.ts';
+import * as operations from '../../operations/transaction.ts';
+import type { Session } from '../../session/session.ts';
+
+/** Where a thing is: its keys, and what Redis calls the type of each. One object a thing and transaction. */
+export interface Place {
+  /** For messages: `map "stock"`. */
+  readonly what: string;
+  readonly keys: readonly string[];
+  readonly kinds: readonly string[];
+}
+
+/** A verb of operations/transaction.ts that reads. */
+export interface Read {
+  /** The same for what reads the same. */
+  readonly id: string;
+  /** What it depends on: a thing, or a part of it. */
+  readonly name: string;
+  readonly place: Place;
+  readonly verb: string;
+  readonly parameters: readonly string[];
+}
+
+/** A verb that writes. */
+export interface Write {
+  readonly name: string;
+  readonly place: Place;
+  readonly verb: string;
+  readonly parameters: readonly string[];
+}
+
+/** What must still be as it was read, and what is written then. */
+export interface Request {
+  /** Who asks for the commit lock; '' for nobody. */
+  readonly ticket: string;
+  readonly reads: readonly Read[];
+  /** By read. */
+  readonly expected: readonly (readonly string[])[];
+  readonly writes: readonly Write[];
+}
+
+/** What came of a request: `now`, by read, is of one moment. */
+export type Outcome =
+  | { readonly is: 'ok'; readonly moment: number }
+  | {
+      readonly is: 'conflict' | 'overtaken' | 'turn';
+      readonly moment: number;
+      readonly now: readonly (readonly string[])[];
+    };
+
+interface Asked extends Request {
+  readonly resolve: (outcome: Outcome) => void;
+  readonly reject: (error: unknown) => void;
+  /** The reply was lost: it may be done or not. */
+  readonly doubt: () => void;
+  readonly length: number;
+}
+
+/**
+ * A session's way to the store for all its transactions: what they ask for in one turn of the event loop goes in one
+ * step, and waits while too many steps are on their way. A step whose reply was lost is asked about until that is
+ * known, at most for `limits.commitLearnMs`.
+ */
+export class Steps {
+  readonly #session: Session;
+  readonly #slots: number[] = Array.from({ length: limits.transactionSteps }, (_, slot) => slot);
+  #line: Asked[] = [];
+  #scheduled = false;
+  #ids = 0;
+  #moments = 0;
+  #idle: (() => void) | undefined;
+
+  constructor(session: Session) {
+    this.#session = session;
+  }
+
+  /**
+   * Rejects with `UNAVAILABLE` where nothing was written, `AMBIGUOUS` where that can't be learned, `WRONG_KIND`. Calls
+   * `doubt` when the reply was lost and the question goes on.
+   */
+  ask(request: Request, doubt: () => void = nothing): Promise<Outcome> {
+    return new Promise((resolve, reject) => {
+      this.#line.push({ ...request, resolve, reject, doubt, length: lengthOf(request) });
+      this.#schedule();
+    });
+  }
+
+  /** What each read gives, all at one moment. */
+  async look(reads: readonly Read[]): Promise<{ moment: number; now: readonly (readonly string[])[] }> {
+    const outcome = await this.ask({ ticket: '', reads, expected: reads.map(() => none), writes: [] });
+    return outcome.is === 'ok' ? { moment: outcome.moment, now: reads.map(() => none) } : outcome;
+  }
+
+  /** Waits for what is on its way, and has the store forget what came of it. */
+  async close(): Promise<void> {
+    if (this.#slots.length < limits.transactionSteps) await new Promise<void>((idle) => (this.#idle = idle));
+    if (this.#ids === 0) return;
+    const { engine, keys, info } = this.#session;
+    const fields = slotFields(info.id);
+    await engine.runBatch(operations.forget, [keys.commit.commits], fields).catch(nothing);
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#line.length === 0 || this.#slots.length === 0) return;
+    this.#scheduled = true;
+    // When all tasks that this turn woke have asked.
+    process.nextTick(this.#flush);
+  }
+
+  readonly #flush = (): void => {
+    this.#scheduled = false;
+    while (this.#line.length > 0 && this.#slots.length > 0) {
+      const slot = this.#slots.pop()!;
+      this.#send(this.#nextGroup(), slot).then(
+        () => this.#came(slot),
+        () => this.#came(slot), // it does not reject
+      );
+    }
+  };
+
+  #came(slot: number): void {
+    this.#slots.push(slot);
+    if (this.#slots.length === limits.transactionSteps) this.#idle?.();
+    this.#schedule();
+  }
+
+  #nextGroup(): Asked[] {
+    let length = 0;
+    let count = 0;
+    while (count < this.#line.length && count < limits.transactionsPerStep) {
+      length += this.#line[count]!.length;
+      if (count > 0 && length > limits.transactionStepLength) break;
+      count += 1;
+    }
+    if (count === this.#line.length) {
+      const all = this.#line;
+      this.#line = [];
+      return all;
+    }
+    return this.#line.splice(0, count);
+  }
+
+  /** Never rejects. */
+  async #send(group: readonly Asked[], slot: number): Promise<void> {
+    const { engine } = this.#session;
+    const writes = group.some((asked) => asked.writes.length > 0 || asked.ticket !== '');
+    const operation = writes ? operations.commit : operations.look;
+    const id = writes && engine.losesReplies ? String((this.#ids += 1)) : '';
+    try {
+      const { keys, args } = this.#encode(group, slot, id);
+      const reply = await engine.runBatch(operation, keys, args).catch((error: unknown) => {
+        if (id === '' || !isLost(error)) throw error;
+        return this.#learn(group, keys, args, error);
+      });
+      if (reply[0] === 'done') this.#settleDone(group, String(reply[1]));
+      else this.#settle(group, keys, reply);
+    } catch (error) {
+      for (const asked of group) asked.reject(error);
+    }
+  }
+
+  /** Asks what came of a step, by asking for it again: it is done only where it was not done before. */
+  async #learn(
+    group: readonly Asked[],
+    keys: readonly string[],
+    args: readonly string[],
+    lost: unknown,
+  ): Promise<readonly (string | number)[]> {
+    for (const asked of group) asked.doubt();
+    const { engine, clock, closing } = this.#session;
+    const endMs = clock.monotonicMs() + limits.commitLearnMs;
+    for (let tries = 0; !closing && clock.monotonicMs() < endMs; tries++) {
+      await pause(clock, clock.random() * Math.min(250, 2 ** tries));
+      try {
+        return await engine.runBatch(operations.commit, keys, args);
+      } catch (error) {
+        if (!isLockstepError(error, 'UNAVAILABLE')) break;
+      }
+    }
+    throw ambiguous(lost);
+  }
+
+  #encode(group: readonly Asked[], slot: number, id: string): { keys: string[]; args: string[] } {
+    const { commits, lock, queue } = this.#session.keys.commit;
+    const keys = [commits, lock, queue];
+    const args = [id === '' ? '' : `${this.#session.info.id}:${slot}`, id, ''];
+    const places = new Map<string, string>();
+    for (const asked of group) {
+      for (const { place } of asked.reads) enter(place, places, keys, args);
+      for (const { place } of asked.writes) enter(place, places, keys, args);
+    }
+    args[2] = String(keys.length - 3);
+    for (const asked of group) {
+      const start = args.length;
+      args.push('', asked.ticket, String(asked.reads.length));
+      for (let i = 0; i < asked.reads.length; i++) {
+        const { verb, place, parameters } = asked.reads[i]!;
+        args.push(verb, places.get(place.keys[0]!)!);
+        for (const parameter of parameters) args.push(parameter);
+        const expected = asked.expected[i]!;
+        args.push(String(expected.length));
+        for (const text of expected) args.push(text);
+      }
+      args.push(String(asked.writes.length));
+      for (const { verb, place, parameters } of asked.writes) {
+        args.push(verb, places.get(place.keys[0]!)!);
+        for (const parameter of parameters) args.push(parameter);
+      }
+      args[start] = String(args.length - start);
+    }
+    return { keys, args };
+  }
+
+  #settle(group: readonly Asked[], keys: readonly string[], reply: readonly (string | number)[]): void {
+    const moment = (this.#moments += 1);
+    let at = 1;
+    for (const asked of group) {
+      const is = reply[at++] as Outcome['is'] | `kind-${number}`;
+      if (is === 'ok') {
+        asked.resolve({ is, moment });
+      } else if (is.startsWith('kind-')) {
+        asked.reject(wrongKind(asked, keys[Number(is.slice('kind-'.length))]!));
+      } else {
+        const now: string[][] = [];
+        for (let i = 0; i < asked.reads.length; i++) {
+          const count = reply[at++] as number;
+          now.push(reply.slice(at, at + count) as string[]);
+          at += count;
+        }
+        asked.resolve({ is: is as Exclude<Outcome['is'], 'ok'>, moment, now });
+      }
+    }
+  }
+
+  /** What was refused was not done: it may as well be asked for anew, and gets an answer. */
+  #settleDone(group: readonly Asked[], record: string): void {
+    const moment = (this.#moments += 1);
+    const outcomes = record.split(':').slice(1);
+    for (const [i, asked] of group.entries()) {
+      if (outcomes[i] === 'ok' && asked.writes.length > 0) asked.resolve({ is: 'ok', moment });
+      else this.#line.push(asked);
+    }
+  }
+}
+
+const none: readonly string[] = [];
+
+function nothing(): void {}
+
+/** The fields of `commits` that a session uses. */
+export function slotFields(session: string): string[] {
+  return Array.from({ length: limits.transactionSteps }, (_, slot) => `${session}:${slot}`);
+}
+
+function enter(place: Place, places: Map<string, string>, keys: string[], args: string[]): void {
+  const key = place.keys[0]!;
+  if (places.has(key)) return;
+  places.set(key, String(keys.length));
+  for (const each of place.keys) keys.push(each);
+  for (const kind of place.kinds) args.push(kind);
+}
+
+function lengthOf({ reads, expected, writes }: Request): number {
+  let length = 0;
+  for (const { parameters } of reads) for (const text of parameters) length += text.length;
+  for (const texts of expected) for (const text of texts) length += text.length;
+  for (const { parameters } of writes) for (const text of parameters) length += text.length;
+  return length;
+}
+
+/** Whether a step that failed may have been carried out. */
+function isLost(error: unknown): boolean {
+  return isLockstepError(error, 'UNAVAILABLE') && error.details['applied'] === 'unknown';
+}
+
+function ambiguous(cause: unknown): LockstepError {
+  return new LockstepError(
+    'AMBIGUOUS',
+    'the transaction may be committed or not: the reply of its commit was lost, and the store did not answer in time when it ' +
+      'was asked what came of it; read what the transaction would have written before you run it again',
+    { cause },
+  );
+}
+
+function wrongKind({ reads, writes }: Request, key: string): LockstepError {
+  const { what, kinds } = [...reads, ...writes].find((step) => step.place.keys[0] === key)!.place;
+  const wanted = kinds[0]!;
+  return new LockstepError(
+    'WRONG_KIND',
+    `the key ${JSON.stringify(key)} of ${what}, or one beside it, holds something else than a ${wanted}: ` +
+      'another kind of thing, or another program, uses it; choose another name, or delete the key. Nothing was written',
+    { details: { key, wanted } },
+  );
+}

@@ -1,0 +1,184 @@
+import { describe, expect, test } from 'vitest';
+import { eachEngine } from './each-engine.ts';
+import { failure, gate, openSession } from './sessions.ts';
+
+eachEngine((_, openStore) => {
+  describe('a transaction', () => {
+    test('reads and writes, and its result is that of its body', async () => {
+      const shared = await openSession(await openStore(), 'a');
+      await shared.map('m').set('a', 1);
+      const sum = await shared.transaction(async (tx) => {
+        const map = tx.map<number>('m');
+        await map.set('b', 2);
+        await tx.counter('c').add(5);
+        return ((await map.get('a')) ?? 0) + ((await map.get('b')) ?? 0);
+      });
+      expect(sum).toBe(3);
+      expect(await shared.map('m').get('b')).toBe(2);
+      expect(await shared.counter('c').get()).toBe(5);
+    });
+
+    test('whose body throws writes nothing, and rejects with that error', async () => {
+      const shared = await openSession(await openStore(), 'a');
+      const mine = new Error('mine');
+      const run = shared.transaction(async (tx) => {
+        await tx.map('m').set('a', 1);
+        throw mine;
+      });
+      expect(await failure(run)).toBe(mine);
+      expect(await shared.map('m').has('a')).toBe(false);
+    });
+
+    test('sees what it wrote itself: values, absence, size and sums', async () => {
+      const shared = await openSession(await openStore(), 'a');
+      await shared.map('m').set('a', 1);
+      await shared.transaction(async (tx) => {
+        const map = tx.map<number>('m');
+        expect(await map.size()).toBe(1);
+        await map.set('b', 2);
+        expect(await map.delete('a')).toBe(true);
+        expect(await map.delete('a')).toBe(false);
+        expect([await map.get('a'), await map.has('b'), await map.size()]).toEqual([undefined, true, 1]);
+        await map.set('a', 3);
+        expect(await map.size()).toBe(2);
+        const counter = tx.counter('c');
+        await Promise.all([counter.add(2), counter.add(3)]);
+        expect([await counter.get(), await counter.set(9), await counter.add(-1)]).toEqual([5, 5, 8]);
+      });
+      expect(await shared.map('m').size()).toBe(2);
+      expect(await shared.counter('c').get()).toBe(8);
+    });
+
+    test('runs again when what it read was changed before it committed', async () => {
+      const store = await openStore();
+      const shared = await openSession(store, 'a');
+      const other = await openSession(store, 'b');
+      let runs = 0;
+      const total = await shared.transaction(async (tx) => {
+        const value = (await tx.map<number>('m').get('a')) ?? 0;
+        if (++runs === 1) await other.map('m').set('a', 10);
+        await tx.map('m').set('a', value + 1);
+        return value + 1;
+      });
+      expect([total, runs]).toEqual([11, 2]);
+      expect(await shared.map('m').get('a')).toBe(11);
+    });
+
+    test('that lost to a new key sees the size that it read change', async () => {
+      const store = await openStore();
+      const shared = await openSession(store, 'a');
+      const other = await openSession(store, 'b');
+      let runs = 0;
+      await shared.transaction(async (tx) => {
+        const size = await tx.map('m').size();
+        if (++runs === 1) await other.map('m').set('x', 1);
+        await tx.map('sizes').set('m', size);
+      });
+      expect(await shared.map('sizes').get('m')).toBe(1);
+    });
+
+    test('of many at once loses no update, whoever runs them', async () => {
+      const store = await openStore();
+      const sessions = await Promise.all(['a', 'b', 'c'].map((label) => openSession(store, label)));
+      const increments = sessions.flatMap((shared) =>
+        Array.from({ length: 30 }, () =>
+          shared.transaction(async (tx) => {
+            const map = tx.map<number>('m');
+            await map.set('n', ((await map.get('n')) ?? 0) + 1);
+            return tx.counter('n').add();
+          }),
+        ),
+      );
+      const values = await Promise.all(increments);
+      expect(new Set(values).size).toBe(90);
+      expect(await sessions[0]!.map('m').get('n')).toBe(90);
+    });
+
+    test('under a lease that is over writes nothing and rejects with LEASE_LOST', async () => {
+      const store = await openStore();
+      const shared = await openSession(store, 'a');
+      const other = await openSession(store, 'b');
+      const lease = await shared.lock('l').acquire();
+      await shared.transaction((tx) => tx.map('m').set('a', 1), { guard: lease });
+      await other.lock('l').forceRelease();
+      const late = await failure(shared.transaction((tx) => tx.map('m').set('a', 2), { guard: lease }));
+      expect(late.code).toBe('LEASE_LOST');
+      expect(await shared.map('m').get('a')).toBe(1);
+    });
+
+    test('on a key of another kind writes nothing and rejects with WRONG_KIND', async () => {
+      const store = await openStore();
+      const shared = await openSession(store, 'a');
+      await store.putText('{test}:map:m', 'no hash');
+      const wrong = shared.transaction(async (tx) => {
+        await tx.counter('c').add();
+        await tx.map('m').set('a', 1);
+      });
+      const right = shared.transaction((tx) => tx.counter('d').add());
+      expect((await failure(wrong)).code).toBe('WRONG_KIND');
+      expect(await right).toBe(1);
+      expect(await shared.counter('c').get()).toBe(0);
+    });
+
+    test('that is used after its body ended says so', async () => {
+      const shared = await openSession(await openStore(), 'a');
+      const map = await shared.transaction((tx) => tx.map('m'));
+      expect((await failure(map.set('a', 1))).code).toBe('CLOSED');
+    });
+
+    test('does not commit while calls of its body are not done', async () => {
+      const shared = await openSession(await openStore(), 'a');
+      const run = shared.transaction(async (tx) => {
+        await tx.map('m').set('a', 1);
+        tx.map('m')
+          .get('b')
+          .catch(() => {});
+      });
+      const early = await failure(run);
+      expect(early.code).toBe('INVALID_ARGUMENT');
+      expect(early.message).toMatch(/await/);
+      expect(await shared.map('m').has('a')).toBe(false);
+    });
+
+    test('inside of another one is refused, beside it is not', async () => {
+      const shared = await openSession(await openStore(), 'a');
+      const inner = shared.transaction(() => shared.transaction(() => 1));
+      expect((await failure(inner)).code).toBe('DEADLOCK');
+      expect(await Promise.all([shared.transaction(() => 1), shared.transaction(() => 2)])).toEqual([1, 2]);
+    });
+
+    test('ends by its timeout, by its signal, and with timeout 0 after one try', async () => {
+      const store = await openStore();
+      const shared = await openSession(store, 'a');
+      const other = await openSession(store, 'b');
+      const never = new Promise<void>(() => {});
+      const timeout = await failure(shared.transaction(() => never, { timeout: 5 }));
+      expect(timeout.code).toBe('TIMEOUT');
+      const stop = new AbortController();
+      const { opened, open } = gate();
+      const stopped = failure(
+        shared.transaction(
+          async (tx) => {
+            await tx.map('m').set('a', 1);
+            open();
+            await never;
+          },
+          { signal: stop.signal },
+        ),
+      );
+      await opened;
+      stop.abort(new Error('enough'));
+      expect((await stopped).message).toBe('enough');
+      const once = shared.transaction(
+        async (tx) => {
+          await tx.map('m').get('a');
+          await other.map('m').set('a', 2);
+          await tx.map('m').set('a', 3);
+        },
+        { timeout: 0 },
+      );
+      expect((await failure(once)).code).toBe('TIMEOUT');
+      expect(await shared.map('m').get('a')).toBe(2);
+    });
+  });
+});
