@@ -1359,13 +1359,13 @@ function transaction_queueUp(tx, keys, args, at, outcome)
         return
     end
     redis.call('ZADD', queue, 'NX', string.format('%.17g', (transaction_arrival(tx, queue)) + 0), ticket)
-    redis.call('PEXPIRE', queue, lifetime(queueMs))
+    redis.call('PEXPIRE', queue, lifetime(transaction_queueMs))
     transaction_promote(tx, lock, queue, ticket)
     if (redis.call('HGET', lock, "") or nil) ~= ticket then
         return
     end
     transaction_reserve(tx, keys, args, at)
-    redis.call('PEXPIRE', lock, lifetime(lockMs))
+    redis.call('PEXPIRE', lock, lifetime(transaction_lockMs))
 end
 
 function transaction_promote(tx, lock, queue, ticket)
@@ -1381,7 +1381,7 @@ function transaction_promote(tx, lock, queue, ticket)
             end
             if head == ticket or (redis.call('PUBLISH', 'lockstep:' .. (tx:part(head, 0)), (("turn " .. head) .. " 0 ") .. queue) > 0) then
                 redis.call('HSET', lock, "", head)
-                redis.call('PEXPIRE', lock, lifetime(lockMs))
+                redis.call('PEXPIRE', lock, lifetime(transaction_lockMs))
                 redis.call('ZADD', queue, string.format('%.17g', (transaction_arrival(tx, queue)) + 0), head)
                 return
             end
@@ -1413,8 +1413,10 @@ function transaction_reserve(tx, keys, args, at)
     end
 end
 
-lockMs = 1000
-queueMs = 10000
+local transaction_lockMs = 1000
+
+local transaction_queueMs = 10000
+
 --- What came of each request, in order. `ok`; `conflict` (`overtaken`, if it has the commit lock), `turn` where the
 -- commit lock is in the way, followed by what each read gives now: how many texts, and these; `kind-` and the place of a key that holds something else.
 -- 
