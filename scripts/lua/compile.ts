@@ -80,7 +80,9 @@ function transpile(texts: ReadonlyMap<string, string>): Map<string, string> {
  * The functions of a module, without what makes it a module. Scripts have no modules: a function is called
  * `file_name` wherever it is used, in its own file and in those that import it.
  */
-function functionsOf({ file }: OperationsFile, lua: string): string {
+function functionsOf({ file }: OperationsFile, compiled: string): string {
+  // A constant that is used by a function which others call before it is written is declared far above.
+  const lua = compiled.replace(/^(?=\w+ = ["\d-])/gm, 'local ');
   const own = prefixOf(file);
   const functions = new Map<string, string>(); // what the module calls it → what it is called in scripts
   const constants = new Map<string, string>();
