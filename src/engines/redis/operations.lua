@@ -1073,7 +1073,7 @@ function transaction_read(tx, keys, args, at, key)
     return {"no verb " .. verb}
 end
 
-function transaction_write(tx, keys, args, at, key, state)
+function transaction_write(tx, keys, args, at, key, watched)
     local verb = args[at + 1]
     if verb == "map.set" then
         redis.call('HSET', keys[key + 1], args[at + 2 + 1], args[at + 3 + 1])
@@ -1081,7 +1081,7 @@ function transaction_write(tx, keys, args, at, key, state)
     if verb == "map.delete" then
         redis.call('HDEL', keys[key + 1], args[at + 2 + 1])
     end
-    if transaction_isPartial(verb) and state[key + 1 + 1] ~= "none" then
+    if watched == "zset" and transaction_isPartial(verb) then
         watch_changed(tx, keys[key + 1 + 1], args[at + 2 + 1])
     end
     if verb == "counter.set" then
@@ -1107,63 +1107,56 @@ function transaction_addTo(tx, counter, by)
     redis.call('SET', counter, string.format('%.0f', stored + tonumber(by)))
 end
 
-function transaction_attempt(tx, keys, args, at, state, replies)
-    local ticket = args[at + 1 + 1]
-    local holder = (redis.call('HGET', keys[2], "") or nil)
+function transaction_attempt(tx, keys, args, at, state, holder)
     local outcome = transaction_checked(
         tx,
         keys,
         args,
-        at,
+        at + 1,
         state
     )
-    if holder ~= nil and outcome == "ok" and holder ~= ticket and transaction_isHeldUp(tx, keys, args, at) then
-        outcome = "turn"
+    if outcome == "conflict" and holder ~= "" and holder == args[at + 1] then
+        return "overtaken"
     end
-    if holder == ticket and outcome == "conflict" then
-        outcome = "overtaken"
+    if outcome ~= "ok" then
+        return outcome
     end
-    replies[#replies + 1] = outcome
-    if outcome == "ok" then
-        transaction_writeAll(
-            tx,
-            keys,
-            args,
-            at,
-            state
-        )
-    else
-        transaction_explain(
-            tx,
-            keys,
-            args,
-            at,
-            outcome,
-            replies
-        )
+    local writes = transaction_behindReads(tx, args, at + 1) + 1
+    if holder ~= "" and holder ~= args[at + 1] and transaction_isHeldUp(tx, keys, args, writes) then
+        return "turn"
     end
-    if ticket ~= "" then
-        transaction_queueUp(
-            tx,
-            keys,
-            args,
-            at,
-            outcome
-        )
+    local key = 0
+    do
+        local place = writes
+        while args[place + 1] ~= ";" do
+            if args[place + 1 + 1] ~= "" then
+                key = tonumber(args[place + 1 + 1])
+            end
+            transaction_write(
+                tx,
+                keys,
+                args,
+                place,
+                key,
+                state[key + 1 + 1] or ""
+            )
+            place = place + 2 + transaction_parametersOf(args[place + 1])
+        end
     end
-    return outcome
+    return "ok"
 end
 
 function transaction_checked(tx, keys, args, at, state)
-    local reads = tonumber(args[at + 2 + 1])
-    local place = at + 3
     local outcome = "ok"
+    local key = 0
+    local place = at
     do
-        local i = 0
-        while i < reads do
-            local key = tonumber(args[place + 1 + 1])
+        while args[place + 1] ~= "!" do
+            if args[place + 1 + 1] ~= "" then
+                key = tonumber(args[place + 1 + 1])
+            end
             if state[key + 1] ~= "" then
-                return "kind-" .. args[place + 1 + 1]
+                return "kind-" .. string.format('%.0f', key)
             end
             if outcome == "ok" and not transaction_holds(
                 tx,
@@ -1175,19 +1168,15 @@ function transaction_checked(tx, keys, args, at, state)
                 outcome = "conflict"
             end
             place = transaction_behindRead(tx, args, place)
-            i = i + 1
         end
     end
-    local writes = tonumber(args[place + 1])
-    place = place + 1
     do
-        local i = 0
-        while i < writes do
-            if state[tonumber(args[place + 1 + 1]) + 1] ~= "" then
+        place = place + 1
+        while args[place + 1] ~= ";" do
+            if args[place + 1 + 1] ~= "" and state[tonumber(args[place + 1 + 1]) + 1] ~= "" then
                 return "kind-" .. args[place + 1 + 1]
             end
             place = place + 2 + transaction_parametersOf(args[place + 1])
-            i = i + 1
         end
     end
     return outcome
@@ -1202,13 +1191,20 @@ function transaction_holds(tx, keys, args, place, key)
         key
     )
     local expected = place + 2 + transaction_parametersOf(args[place + 1])
-    if #found ~= tonumber(args[expected + 1]) then
+    local form = args[expected + 1]
+    if form == "=" then
+        return found[1] == args[expected + 1 + 1] and #found == 1
+    end
+    if form == "0" then
+        return #found == 0
+    end
+    if #found ~= tonumber(args[expected + 1 + 1]) then
         return false
     end
     do
         local i = 0
         while i < #found do
-            if found[i + 1] ~= args[expected + 1 + i + 1] then
+            if found[i + 1] ~= args[expected + 2 + i + 1] then
                 return false
             end
             i = i + 1
@@ -1221,55 +1217,48 @@ function transaction_explain(tx, keys, args, at, outcome, replies)
     if (string.sub(outcome, 1, #"kind-") == "kind-") then
         return
     end
-    local reads = tonumber(args[at + 2 + 1])
-    local place = at + 3
+    local key = 0
     do
-        local i = 0
-        while i < reads do
-            local found = transaction_read(
-                tx,
-                keys,
-                args,
-                place,
-                tonumber(args[place + 1 + 1])
-            )
-            replies[#replies + 1] = #found
-            for ____, text in ipairs(found) do
-                replies[#replies + 1] = text
+        local place = at
+        while args[place + 1] ~= "!" do
+            if args[place + 1 + 1] ~= "" then
+                key = tonumber(args[place + 1 + 1])
             end
-            place = transaction_behindRead(tx, args, place)
-            i = i + 1
-        end
-    end
-end
-
-function transaction_writeAll(tx, keys, args, at, state)
-    local place = transaction_writesOf(tx, args, at)
-    local writes = tonumber(args[place + 1])
-    place = place + 1
-    do
-        local i = 0
-        while i < writes do
-            transaction_write(
-                tx,
-                keys,
-                args,
-                place,
-                tonumber(args[place + 1 + 1]),
-                state
+            transaction_show(
+                transaction_read(
+                    tx,
+                    keys,
+                    args,
+                    place,
+                    key
+                ),
+                replies
             )
-            place = place + 2 + transaction_parametersOf(args[place + 1])
-            i = i + 1
+            place = transaction_behindRead(tx, args, place)
         end
     end
 end
 
-function transaction_writesOf(tx, args, at)
-    local reads = tonumber(args[at + 2 + 1])
-    local place = at + 3
+function transaction_show(texts, replies)
+    replies[#replies + 1] = #texts
+    for ____, text in ipairs(texts) do
+        replies[#replies + 1] = text
+    end
+end
+
+function transaction_behindRead(tx, args, place)
+    local expected = place + 2 + transaction_parametersOf(args[place + 1])
+    if args[expected + 1] == "=" then
+        return expected + 2
+    end
+    return args[expected + 1] == "0" and expected + 1 or expected + 2 + tonumber(args[expected + 1 + 1])
+end
+
+function transaction_behindReads(tx, args, at)
+    local place = at
     do
-        local i = 0
-        while i < reads do
+        local i = at
+        while i < #args and args[place + 1] ~= "!" do
             place = transaction_behindRead(tx, args, place)
             i = i + 1
         end
@@ -1277,9 +1266,16 @@ function transaction_writesOf(tx, args, at)
     return place
 end
 
-function transaction_behindRead(tx, args, place)
-    local expected = place + 2 + transaction_parametersOf(args[place + 1])
-    return expected + 1 + tonumber(args[expected + 1])
+function transaction_behindWrites(args, at)
+    local place = at
+    do
+        local i = at
+        while i < #args and args[place + 1] ~= ";" do
+            place = place + 2 + transaction_parametersOf(args[place + 1])
+            i = i + 1
+        end
+    end
+    return place
 end
 
 function transaction_stateOf(tx, keys, args)
@@ -1299,7 +1295,7 @@ function transaction_stateOf(tx, keys, args)
             local wrong = transaction_isWrong(args[3 + i + 1], found[i + 1]) and found[i + 1] or ""
             do
                 local j = i + 1
-                while j < kinds and wrong == "" and transaction_isBeside(args[3 + j + 1]) do
+                while j < kinds and transaction_isBeside(args[3 + j + 1]) do
                     if transaction_isWrong(args[3 + j + 1], found[j + 1]) then
                         wrong = found[j + 1]
                     end
@@ -1326,21 +1322,20 @@ function transaction_isDone(tx, known, id)
 end
 
 function transaction_isHeldUp(tx, keys, args, at)
-    local place = transaction_writesOf(tx, args, at)
-    local writes = tonumber(args[place + 1])
-    place = place + 1
+    local key = 0
     do
-        local i = 0
-        while i < writes do
-            local key = keys[tonumber(args[place + 1 + 1]) + 1]
-            if (redis.call('HGET', keys[2], key) or nil) ~= nil then
+        local place = at
+        while args[place + 1] ~= ";" do
+            if args[place + 1 + 1] ~= "" then
+                key = tonumber(args[place + 1 + 1])
+            end
+            if (redis.call('HGET', keys[2], keys[key + 1]) or nil) ~= nil then
                 return true
             end
-            if transaction_isPartial(args[place + 1]) and (redis.call('HGET', keys[2], (key .. " ") .. args[place + 2 + 1]) or nil) ~= nil then
+            if transaction_isPartial(args[place + 1]) and (redis.call('HGET', keys[2], (keys[key + 1] .. " ") .. args[place + 2 + 1]) or nil) ~= nil then
                 return true
             end
             place = place + 2 + transaction_parametersOf(args[place + 1])
-            i = i + 1
         end
     end
     return false
@@ -1349,7 +1344,7 @@ end
 function transaction_queueUp(tx, keys, args, at, outcome)
     local lock = keys[2]
     local queue = keys[3]
-    local ticket = args[at + 1 + 1]
+    local ticket = args[at + 1]
     if outcome == "ok" or (string.sub(outcome, 1, #"kind-") == "kind-") then
         redis.call('ZREM', queue, ticket)
         if (redis.call('HGET', lock, "") or nil) == ticket then
@@ -1400,15 +1395,15 @@ function transaction_arrival(tx, queue)
 end
 
 function transaction_reserve(tx, keys, args, at)
-    local reads = tonumber(args[at + 2 + 1])
-    local place = at + 3
+    local key = 0
     do
-        local i = 0
-        while i < reads do
-            local key = keys[tonumber(args[place + 1 + 1]) + 1]
-            redis.call('HSET', keys[2], transaction_isPartial(args[place + 1]) and (key .. " ") .. args[place + 2 + 1] or key, "1")
+        local place = at + 1
+        while args[place + 1] ~= "!" do
+            if args[place + 1 + 1] ~= "" then
+                key = tonumber(args[place + 1 + 1])
+            end
+            redis.call('HSET', keys[2], transaction_isPartial(args[place + 1]) and (keys[key + 1] .. " ") .. args[place + 2 + 1] or keys[key + 1], "1")
             place = transaction_behindRead(tx, args, place)
-            i = i + 1
         end
     end
 end
@@ -1417,13 +1412,13 @@ local transaction_lockMs = 1000
 
 local transaction_queueMs = 10000
 
---- What came of each request, in order. `ok`; `conflict` (`overtaken`, if it has the commit lock), `turn` where the
--- commit lock is in the way, followed by what each read gives now: how many texts, and these; `kind-` and the place of a key that holds something else.
+--- What came of each request, in order: `ok`; `conflict` (`overtaken`, if it has the commit lock), or `turn` where the
+-- commit lock is in the way, followed by what each read gives now: how many texts, and these; `kind-` and the place of a key that holds
+-- something else.
 -- 
 -- keys: commits, lock, queue, then those of data. args: the field in commits, the id ('' for none), for how many keys a kind follows,
--- these kinds (Redis's types), then the requests: how many arguments it has with this one, its ticket ('' for none),
--- how many reads follow, for each its verb, the place of its key, its parameters, how many texts are expected, and these;
--- how many writes follow, for each its verb, the place of its key, its parameters.
+-- these kinds (Redis's types), then the requests: its ticket ('' for none), its reads, `!`, its writes, `;`. A read or write is
+-- its verb, the place of its key in keys ('' for that of the one before it), and its parameters; of a read follows what is expected.
 function transaction_commit(tx, keys, args)
     local known = (redis.call('HGET', keys[1], args[1]) or nil) or ""
     if transaction_isDone(tx, known, args[2]) then
@@ -1432,18 +1427,44 @@ function transaction_commit(tx, keys, args)
     local state = transaction_stateOf(tx, keys, args)
     local replies = {"now"}
     local outcomes = args[2]
+    local holder = (redis.call('HGET', keys[2], "") or nil) or ""
     do
         local at = 3 + tonumber(args[3])
         while at < #args do
-            outcomes = (outcomes .. ":") .. transaction_attempt(
+            local outcome = transaction_attempt(
                 tx,
                 keys,
                 args,
                 at,
                 state,
-                replies
+                holder
             )
-            at = at + tonumber(args[at + 1])
+            replies[#replies + 1] = outcome
+            if outcome ~= "ok" then
+                transaction_explain(
+                    tx,
+                    keys,
+                    args,
+                    at + 1,
+                    outcome,
+                    replies
+                )
+            end
+            if args[at + 1] ~= "" then
+                transaction_queueUp(
+                    tx,
+                    keys,
+                    args,
+                    at,
+                    outcome
+                )
+                holder = (redis.call('HGET', keys[2], "") or nil) or ""
+            end
+            outcomes = (outcomes .. ":") .. outcome
+            at = transaction_behindWrites(
+                args,
+                transaction_behindReads(tx, args, at + 1) + 1
+            ) + 1
         end
     end
     if args[2] ~= "" then
@@ -1452,32 +1473,33 @@ function transaction_commit(tx, keys, args)
     return replies
 end
 
---- As `commit`, of requests that write nothing: their reads, as after `conflict`, where these are not as expected.
+--- What reads give: of each how many texts, and these; or `kind-` and the place of its key. keys, args: as of
+-- `commit`, but the reads alone, without what is expected.
 function transaction_look(tx, keys, args)
     local state = transaction_stateOf(tx, keys, args)
     local replies = {"now"}
+    local key = 0
     do
         local at = 3 + tonumber(args[3])
         while at < #args do
-            local outcome = transaction_checked(
-                tx,
-                keys,
-                args,
-                at,
-                state
-            )
-            replies[#replies + 1] = outcome
-            if outcome ~= "ok" then
-                transaction_explain(
-                    tx,
-                    keys,
-                    args,
-                    at,
-                    outcome,
+            if args[at + 1 + 1] ~= "" then
+                key = tonumber(args[at + 1 + 1])
+            end
+            if state[key + 1] ~= "" then
+                replies[#replies + 1] = "kind-" .. string.format('%.0f', key)
+            else
+                transaction_show(
+                    transaction_read(
+                        tx,
+                        keys,
+                        args,
+                        at,
+                        key
+                    ),
                     replies
                 )
             end
-            at = at + tonumber(args[at + 1])
+            at = at + 2 + transaction_parametersOf(args[at + 1])
         end
     end
     return replies
