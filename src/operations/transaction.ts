@@ -25,13 +25,13 @@ const lockMs = 1000;
 const queueMs = 10000;
 
 /**
- * What came of each request, in order. `ok`; `conflict` (`overtaken`, if it has the commit lock), `turn` where the
- * commit lock is in the way, followed by what each read gives now: how many texts, and these; `kind-` and the place of a key that holds something else.
+ * What came of each request, in order: `ok`; `conflict` (`overtaken`, if it has the commit lock), or `turn` where the
+ * commit lock is in the way, followed by what each read gives now: how many texts, and these; `kind-` and the place of a key that holds
+ * something else.
  *
  * keys: commits, lock, queue, then those of data. args: the field in commits, the id ('' for none), for how many keys a kind follows,
- * these kinds (Redis's types), then the requests: how many arguments it has with this one, its ticket ('' for none),
- * how many reads follow, for each its verb, the place of its key, its parameters, how many texts are expected, and these;
- * how many writes follow, for each its verb, the place of its key, its parameters.
+ * these kinds (Redis's types), then the requests: its ticket ('' for none), its reads, `!`, its writes, `;`. A read or write is
+ * its verb, the place of its key in keys ('' for that of the one before it), and its parameters; of a read follows what is expected.
  */
 export const commit: BatchOperation<readonly (string | number)[]> = {
   name: 'transaction.commit',
@@ -42,15 +42,30 @@ export const commit: BatchOperation<readonly (string | number)[]> = {
     const state = stateOf(tx, keys, args);
     const replies: (string | number)[] = ['now'];
     let outcomes = args[1]!;
-    for (let at = 3 + tx.number(args[2]!); at < args.length; at = at + tx.number(args[at]!)) {
-      outcomes = outcomes + ':' + attempt(tx, keys, args, at, state, replies);
+    let holder = tx.hget(keys[1]!, '') ?? '';
+    for (
+      let at = 3 + tx.number(args[2]!);
+      at < args.length;
+      at = behindWrites(args, behindReads(tx, args, at + 1) + 1) + 1
+    ) {
+      const outcome = attempt(tx, keys, args, at, state, holder);
+      replies.push(outcome);
+      if (outcome !== 'ok') explain(tx, keys, args, at + 1, outcome, replies);
+      if (args[at]! !== '') {
+        queueUp(tx, keys, args, at, outcome);
+        holder = tx.hget(keys[1]!, '') ?? '';
+      }
+      outcomes = outcomes + ':' + outcome;
     }
     if (args[1]! !== '') tx.hset(keys[0]!, args[0]!, outcomes);
     return replies;
   },
 };
 
-/** As `commit`, of requests that write nothing: their reads, as after `conflict`, where these are not as expected. */
+/**
+ * What reads give: of each how many texts, and these; or `kind-` and the place of its key. keys, args: as of
+ * `commit`, but the reads alone, without what is expected.
+ */
 export const look: BatchOperation<readonly (string | number)[]> = {
   name: 'transaction.look',
   batch: true,
@@ -58,10 +73,11 @@ export const look: BatchOperation<readonly (string | number)[]> = {
   step(tx, keys, args) {
     const state = stateOf(tx, keys, args);
     const replies: (string | number)[] = ['now'];
-    for (let at = 3 + tx.number(args[2]!); at < args.length; at = at + tx.number(args[at]!)) {
-      const outcome = checked(tx, keys, args, at, state);
-      replies.push(outcome);
-      if (outcome !== 'ok') explain(tx, keys, args, at, outcome, replies);
+    let key = 0;
+    for (let at = 3 + tx.number(args[2]!); at < args.length; at = at + 2 + parametersOf(args[at]!)) {
+      if (args[at + 1]! !== '') key = tx.number(args[at + 1]!);
+      if (state[key]! !== '') replies.push('kind-' + tx.text(key));
+      else show(read(tx, keys, args, at, key), replies);
     }
     return replies;
   },
@@ -78,7 +94,7 @@ export const forget: BatchOperation<number> = {
   },
 };
 
-// What can be read and written: a verb more is one line in each of these.
+// What can be read and written: a verb more is a line in each of these.
 
 /** How many parameters a verb has. */
 function parametersOf(verb: string): number {
@@ -104,19 +120,19 @@ function read(tx: Tx, keys: readonly string[], args: readonly string[], at: numb
   return ['no verb ' + verb];
 }
 
-/** `state`: as `stateOf` gave it. */
+/** `watched`: what the key behind that of the thing holds. */
 function write(
   tx: Tx,
   keys: readonly string[],
   args: readonly string[],
   at: number,
   key: number,
-  state: readonly string[],
+  watched: string,
 ): void {
   const verb = args[at]!;
   if (verb === 'map.set') tx.hset(keys[key]!, args[at + 2]!, args[at + 3]!);
   if (verb === 'map.delete') tx.hdel(keys[key]!, args[at + 2]!);
-  if (isPartial(verb) && state[key + 1]! !== 'none') changed(tx, keys[key + 1]!, args[at + 2]!);
+  if (watched === 'zset' && isPartial(verb)) changed(tx, keys[key + 1]!, args[at + 2]!);
   if (verb === 'counter.set') tx.set(keys[key]!, args[at + 2]!);
   if (verb === 'counter.add') addTo(tx, keys[key]!, args[at + 2]!);
 }
@@ -137,30 +153,42 @@ function addTo(tx: Tx, counter: string, by: string): void {
   tx.set(counter, tx.text(stored + tx.number(by)));
 }
 
-// One request
+// One request. What is expected of a read is `=` and one text, `0` for none, or `*`, how many texts, and these: most are one text,
+// and to make a number of a text is among the dearest things that a script can do.
 
-/** Does the request at `at`, or nothing of it. What came of it. */
+/** Does the request at `at`, or nothing of it. What came of it. `holder`: who has the commit lock. */
 function attempt(
   tx: Tx,
   keys: readonly string[],
   args: readonly string[],
   at: number,
   state: readonly string[],
-  replies: (string | number)[],
+  holder: string,
 ): string {
-  const ticket = args[at + 1]!;
-  const holder = tx.hget(keys[1]!, '');
-  let outcome = checked(tx, keys, args, at, state);
-  if (holder !== undefined && outcome === 'ok' && holder !== ticket && isHeldUp(tx, keys, args, at)) outcome = 'turn';
-  if (holder === ticket && outcome === 'conflict') outcome = 'overtaken';
-  replies.push(outcome);
-  if (outcome === 'ok') writeAll(tx, keys, args, at, state);
-  else explain(tx, keys, args, at, outcome, replies);
-  if (ticket !== '') queueUp(tx, keys, args, at, outcome);
-  return outcome;
+  const outcome = checked(tx, keys, args, at + 1, state);
+  if (outcome === 'conflict' && holder !== '' && holder === args[at]!) return 'overtaken';
+  if (outcome !== 'ok') return outcome;
+  const writes = behindReads(tx, args, at + 1) + 1;
+  if (holder !== '' && holder !== args[at]! && isHeldUp(tx, keys, args, writes)) return 'turn';
+  writeAll(tx, keys, args, writes, state);
+  return 'ok';
 }
 
-/** `ok` where every read gives what is expected, and no key is of a wrong kind. Else `conflict`, or `kind` and which key. */
+function writeAll(
+  tx: Tx,
+  keys: readonly string[],
+  args: readonly string[],
+  at: number,
+  state: readonly string[],
+): void {
+  let key = 0;
+  for (let place = at; args[place]! !== ';'; place = place + 2 + parametersOf(args[place]!)) {
+    if (args[place + 1]! !== '') key = tx.number(args[place + 1]!);
+    write(tx, keys, args, place, key, state[key + 1] ?? '');
+  }
+}
+
+/** `ok` where every read from `at` gives what is expected; else `conflict`, or `kind-` and a key of a wrong kind. */
 function checked(
   tx: Tx,
   keys: readonly string[],
@@ -168,20 +196,16 @@ function checked(
   at: number,
   state: readonly string[],
 ): string {
-  const reads = tx.number(args[at + 2]!);
-  let place = at + 3;
   let outcome = 'ok';
-  for (let i = 0; i < reads; i++) {
-    const key = tx.number(args[place + 1]!);
-    if (state[key]! !== '') return 'kind-' + args[place + 1]!;
+  let key = 0;
+  let place = at;
+  for (; args[place]! !== '!'; place = behindRead(tx, args, place)) {
+    if (args[place + 1]! !== '') key = tx.number(args[place + 1]!);
+    if (state[key]! !== '') return 'kind-' + tx.text(key);
     if (outcome === 'ok' && !holds(tx, keys, args, place, key)) outcome = 'conflict';
-    place = behindRead(tx, args, place);
   }
-  const writes = tx.number(args[place]!);
-  place = place + 1;
-  for (let i = 0; i < writes; i++) {
-    if (state[tx.number(args[place + 1]!)]! !== '') return 'kind-' + args[place + 1]!;
-    place = place + 2 + parametersOf(args[place]!);
+  for (place = place + 1; args[place]! !== ';'; place = place + 2 + parametersOf(args[place]!)) {
+    if (args[place + 1]! !== '' && state[tx.number(args[place + 1]!)]! !== '') return 'kind-' + args[place + 1]!;
   }
   return outcome;
 }
@@ -189,8 +213,11 @@ function checked(
 function holds(tx: Tx, keys: readonly string[], args: readonly string[], place: number, key: number): boolean {
   const found = read(tx, keys, args, place, key);
   const expected = place + 2 + parametersOf(args[place]!);
-  if (found.length !== tx.number(args[expected]!)) return false;
-  for (let i = 0; i < found.length; i++) if (found[i]! !== args[expected + 1 + i]!) return false;
+  const form = args[expected]!;
+  if (form === '=') return found[0] === args[expected + 1]! && found.length === 1;
+  if (form === '0') return found.length === 0;
+  if (found.length !== tx.number(args[expected + 1]!)) return false;
+  for (let i = 0; i < found.length; i++) if (found[i]! !== args[expected + 2 + i]!) return false;
   return true;
 }
 
@@ -204,43 +231,34 @@ function explain(
   replies: (string | number)[],
 ): void {
   if (tx.startsWith(outcome, 'kind-')) return;
-  const reads = tx.number(args[at + 2]!);
-  let place = at + 3;
-  for (let i = 0; i < reads; i++) {
-    const found = read(tx, keys, args, place, tx.number(args[place + 1]!));
-    replies.push(found.length);
-    for (const text of found) replies.push(text);
-    place = behindRead(tx, args, place);
+  let key = 0;
+  for (let place = at; args[place]! !== '!'; place = behindRead(tx, args, place)) {
+    if (args[place + 1]! !== '') key = tx.number(args[place + 1]!);
+    show(read(tx, keys, args, place, key), replies);
   }
 }
 
-function writeAll(
-  tx: Tx,
-  keys: readonly string[],
-  args: readonly string[],
-  at: number,
-  state: readonly string[],
-): void {
-  let place = writesOf(tx, args, at);
-  const writes = tx.number(args[place]!);
-  place = place + 1;
-  for (let i = 0; i < writes; i++) {
-    write(tx, keys, args, place, tx.number(args[place + 1]!), state);
-    place = place + 2 + parametersOf(args[place]!);
-  }
-}
-
-/** Where the request at `at` says how many writes it has. */
-function writesOf(tx: Tx, args: readonly string[], at: number): number {
-  const reads = tx.number(args[at + 2]!);
-  let place = at + 3;
-  for (let i = 0; i < reads; i++) place = behindRead(tx, args, place);
-  return place;
+function show(texts: readonly string[], replies: (string | number)[]): void {
+  replies.push(texts.length);
+  for (const text of texts) replies.push(text);
 }
 
 function behindRead(tx: Tx, args: readonly string[], place: number): number {
   const expected = place + 2 + parametersOf(args[place]!);
-  return expected + 1 + tx.number(args[expected]!);
+  if (args[expected]! === '=') return expected + 2;
+  return args[expected]! === '0' ? expected + 1 : expected + 2 + tx.number(args[expected + 1]!);
+}
+
+function behindReads(tx: Tx, args: readonly string[], at: number): number {
+  let place = at;
+  for (let i = at; i < args.length && args[place]! !== '!'; i++) place = behindRead(tx, args, place);
+  return place;
+}
+
+function behindWrites(args: readonly string[], at: number): number {
+  let place = at;
+  for (let i = at; i < args.length && args[place]! !== ';'; i++) place = place + 2 + parametersOf(args[place]!);
+  return place;
 }
 
 /**
@@ -254,7 +272,7 @@ function stateOf(tx: Tx, keys: readonly string[], args: readonly string[]): stri
   const state: string[] = ['', '', ''];
   for (let i = 0; i < kinds; i++) {
     let wrong = isWrong(args[3 + i]!, found[i]!) ? found[i]! : '';
-    for (let j = i + 1; j < kinds && wrong === '' && isBeside(args[3 + j]!); j++) {
+    for (let j = i + 1; j < kinds && isBeside(args[3 + j]!); j++) {
       if (isWrong(args[3 + j]!, found[j]!)) wrong = found[j]!;
     }
     state.push(isBeside(args[3 + i]!) ? found[i]! : wrong);
@@ -279,16 +297,13 @@ function isDone(tx: Tx, known: string, id: string): boolean {
 
 // The commit lock
 
-/** Whether the commit lock keeps one of these writes for another transaction. */
+/** Whether the commit lock keeps one of the writes from `at` for another transaction. */
 function isHeldUp(tx: Tx, keys: readonly string[], args: readonly string[], at: number): boolean {
-  let place = writesOf(tx, args, at);
-  const writes = tx.number(args[place]!);
-  place = place + 1;
-  for (let i = 0; i < writes; i++) {
-    const key = keys[tx.number(args[place + 1]!)]!;
-    if (tx.hget(keys[1]!, key) !== undefined) return true;
-    if (isPartial(args[place]!) && tx.hget(keys[1]!, key + ' ' + args[place + 2]!) !== undefined) return true;
-    place = place + 2 + parametersOf(args[place]!);
+  let key = 0;
+  for (let place = at; args[place]! !== ';'; place = place + 2 + parametersOf(args[place]!)) {
+    if (args[place + 1]! !== '') key = tx.number(args[place + 1]!);
+    if (tx.hget(keys[1]!, keys[key]!) !== undefined) return true;
+    if (isPartial(args[place]!) && tx.hget(keys[1]!, keys[key]! + ' ' + args[place + 2]!) !== undefined) return true;
   }
   return false;
 }
@@ -297,7 +312,7 @@ function isHeldUp(tx: Tx, keys: readonly string[], args: readonly string[], at: 
 function queueUp(tx: Tx, keys: readonly string[], args: readonly string[], at: number, outcome: string): void {
   const lock = keys[1]!;
   const queue = keys[2]!;
-  const ticket = args[at + 1]!;
+  const ticket = args[at]!;
   if (outcome === 'ok' || tx.startsWith(outcome, 'kind-')) {
     tx.zrem(queue, ticket);
     if (tx.hget(lock, '') === ticket) tx.del(lock);
@@ -336,11 +351,9 @@ function arrival(tx: Tx, queue: string): number {
 
 /** Names what the request reads. */
 function reserve(tx: Tx, keys: readonly string[], args: readonly string[], at: number): void {
-  const reads = tx.number(args[at + 2]!);
-  let place = at + 3;
-  for (let i = 0; i < reads; i++) {
-    const key = keys[tx.number(args[place + 1]!)]!;
-    tx.hset(keys[1]!, isPartial(args[place]!) ? key + ' ' + args[place + 2]! : key, '1');
-    place = behindRead(tx, args, place);
+  let key = 0;
+  for (let place = at + 1; args[place]! !== '!'; place = behindRead(tx, args, place)) {
+    if (args[place + 1]! !== '') key = tx.number(args[place + 1]!);
+    tx.hset(keys[1]!, isPartial(args[place]!) ? keys[key]! + ' ' + args[place + 2]! : keys[key]!, '1');
   }
 }

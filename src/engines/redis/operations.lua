@@ -1125,9 +1125,20 @@ function transaction_attempt(tx, keys, args, at, state, holder)
     if holder ~= "" and holder ~= args[at + 1] and transaction_isHeldUp(tx, keys, args, writes) then
         return "turn"
     end
+    transaction_writeAll(
+        tx,
+        keys,
+        args,
+        writes,
+        state
+    )
+    return "ok"
+end
+
+function transaction_writeAll(tx, keys, args, at, state)
     local key = 0
     do
-        local place = writes
+        local place = at
         while args[place + 1] ~= ";" do
             if args[place + 1 + 1] ~= "" then
                 key = tonumber(args[place + 1 + 1])
@@ -1143,7 +1154,6 @@ function transaction_attempt(tx, keys, args, at, state, holder)
             place = place + 2 + transaction_parametersOf(args[place + 1])
         end
     end
-    return "ok"
 end
 
 function transaction_checked(tx, keys, args, at, state)

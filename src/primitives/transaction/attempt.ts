@@ -100,10 +100,9 @@ export class Attempt {
   }
 
   async #look(read: Read): Promise<readonly string[]> {
-    const { moment, now } = await this.#steps.look([read]);
-    const texts = now[0]!;
-    this.reads.set(read.id, { read, known: { texts, moment } });
-    return texts;
+    const known = await this.#steps.look(read);
+    this.reads.set(read.id, { read, known });
+    return known.texts;
   }
 }
 

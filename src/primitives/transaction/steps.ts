@@ -3,6 +3,7 @@ import { limits } from '../../base/limits.ts';
 import { wait as pause } from './pause.ts';
 import * as operations from '../../operations/transaction.ts';
 import type { Session } from '../../session/session.ts';
+import type { Known } from './turns.ts';
 
 /** Where a thing is: its keys, and what Redis calls the type of each. One object a thing and transaction. */
 export interface Place {
@@ -58,6 +59,12 @@ interface Asked extends Request {
   readonly length: number;
 }
 
+interface Looking {
+  readonly read: Read;
+  readonly resolve: (known: Known) => void;
+  readonly reject: (error: unknown) => void;
+}
+
 /**
  * A session's way to the store for all its transactions: what they ask for in one turn of the event loop goes in one
  * step, and waits while too many steps are on their way. A step whose reply was lost is asked about until that is
@@ -67,6 +74,7 @@ export class Steps {
   readonly #session: Session;
   readonly #slots: number[] = Array.from({ length: limits.transactionSteps }, (_, slot) => slot);
   #line: Asked[] = [];
+  #looks: Looking[] = [];
   #scheduled = false;
   #ids = 0;
   #moments = 0;
@@ -87,10 +95,12 @@ export class Steps {
     });
   }
 
-  /** What each read gives, all at one moment. */
-  async look(reads: readonly Read[]): Promise<{ moment: number; now: readonly (readonly string[])[] }> {
-    const outcome = await this.ask({ ticket: '', reads, expected: reads.map(() => none), writes: [] });
-    return outcome.is === 'ok' ? { moment: outcome.moment, now: reads.map(() => none) } : outcome;
+  /** What a read gives; those of one turn of the event loop at one moment. */
+  look(read: Read): Promise<Known> {
+    return new Promise((resolve, reject) => {
+      this.#looks.push({ read, resolve, reject });
+      if (this.#looks.length === 1) process.nextTick(this.#lookAll);
+    });
   }
 
   /** Waits for what is on its way, and has the store forget what came of it. */
@@ -126,6 +136,34 @@ export class Steps {
     this.#schedule();
   }
 
+  readonly #lookAll = (): void => {
+    const looks = this.#looks;
+    this.#looks = [];
+    for (let from = 0; from < looks.length; from += limits.transactionsPerStep) {
+      const some = looks.slice(from, from + limits.transactionsPerStep);
+      this.#look(some).catch((error: unknown) => some.forEach(({ reject }) => reject(error)));
+    }
+  };
+
+  async #look(looks: readonly Looking[]): Promise<void> {
+    const { commits, lock, queue } = this.#session.keys.commit;
+    const keys = [commits, lock, queue];
+    const args = ['', '', ''];
+    const places = new Map<string, string>();
+    for (const { read } of looks) enter(read.place, places, keys, args);
+    args[2] = String(keys.length - 3);
+    let before = '';
+    for (const { read } of looks) before = pushStep(read, before, places, args);
+    const reply = await this.#session.engine.runBatch(operations.look, keys, args);
+    const moment = (this.#moments += 1);
+    let at = 1;
+    for (const { read, resolve, reject } of looks) {
+      const count = reply[at++]!;
+      if (typeof count === 'string') reject(wrongKind([read], keys[Number(count.slice('kind-'.length))]!));
+      else resolve({ texts: reply.slice(at, (at += count)) as string[], moment });
+    }
+  }
+
   #nextGroup(): Asked[] {
     let length = 0;
     let count = 0;
@@ -146,11 +184,10 @@ export class Steps {
   async #send(group: readonly Asked[], slot: number): Promise<void> {
     const { engine } = this.#session;
     const writes = group.some((asked) => asked.writes.length > 0 || asked.ticket !== '');
-    const operation = writes ? operations.commit : operations.look;
     const id = writes && engine.losesReplies ? String((this.#ids += 1)) : '';
     try {
       const { keys, args } = this.#encode(group, slot, id);
-      const reply = await engine.runBatch(operation, keys, args).catch((error: unknown) => {
+      const reply = await engine.runBatch(operations.commit, keys, args).catch((error: unknown) => {
         if (id === '' || !isLost(error)) throw error;
         return this.#learn(group, keys, args, error);
       });
@@ -193,22 +230,16 @@ export class Steps {
     }
     args[2] = String(keys.length - 3);
     for (const asked of group) {
-      const start = args.length;
-      args.push('', asked.ticket, String(asked.reads.length));
+      args.push(asked.ticket);
+      let before = '';
       for (let i = 0; i < asked.reads.length; i++) {
-        const { verb, place, parameters } = asked.reads[i]!;
-        args.push(verb, places.get(place.keys[0]!)!);
-        for (const parameter of parameters) args.push(parameter);
-        const expected = asked.expected[i]!;
-        args.push(String(expected.length));
-        for (const text of expected) args.push(text);
+        before = pushStep(asked.reads[i]!, before, places, args);
+        pushExpected(asked.expected[i]!, args);
       }
-      args.push(String(asked.writes.length));
-      for (const { verb, place, parameters } of asked.writes) {
-        args.push(verb, places.get(place.keys[0]!)!);
-        for (const parameter of parameters) args.push(parameter);
-      }
-      args[start] = String(args.length - start);
+      args.push('!');
+      before = '';
+      for (const write of asked.writes) before = pushStep(write, before, places, args);
+      args.push(';');
     }
     return { keys, args };
   }
@@ -221,7 +252,7 @@ export class Steps {
       if (is === 'ok') {
         asked.resolve({ is, moment });
       } else if (is.startsWith('kind-')) {
-        asked.reject(wrongKind(asked, keys[Number(is.slice('kind-'.length))]!));
+        asked.reject(wrongKind([...asked.reads, ...asked.writes], keys[Number(is.slice('kind-'.length))]!));
       } else {
         const now: string[][] = [];
         for (let i = 0; i < asked.reads.length; i++) {
@@ -245,13 +276,30 @@ export class Steps {
   }
 }
 
-const none: readonly string[] = [];
-
 function nothing(): void {}
 
 /** The fields of `commits` that a session uses. */
 export function slotFields(session: string): string[] {
   return Array.from({ length: limits.transactionSteps }, (_, slot) => `${session}:${slot}`);
+}
+
+/** The key of the thing, which the next step need not name again. */
+function pushStep(
+  { verb, place, parameters }: Read | Write,
+  before: string,
+  places: ReadonlyMap<string, string>,
+  args: string[],
+): string {
+  const key = place.keys[0]!;
+  args.push(verb, key === before ? '' : places.get(key)!);
+  for (const parameter of parameters) args.push(parameter);
+  return key;
+}
+
+function pushExpected(texts: readonly string[], args: string[]): void {
+  if (texts.length === 1) args.push('=', texts[0]!);
+  else if (texts.length === 0) args.push('0');
+  else args.push('*', String(texts.length), ...texts);
 }
 
 function enter(place: Place, places: Map<string, string>, keys: string[], args: string[]): void {
@@ -284,8 +332,8 @@ function ambiguous(cause: unknown): LockstepError {
   );
 }
 
-function wrongKind({ reads, writes }: Request, key: string): LockstepError {
-  const { what, kinds } = [...reads, ...writes].find((step) => step.place.keys[0] === key)!.place;
+function wrongKind(steps: readonly (Read | Write)[], key: string): LockstepError {
+  const { what, kinds } = steps.find((step) => step.place.keys[0] === key)!.place;
   const wanted = kinds[0]!;
   return new LockstepError(
     'WRONG_KIND',
