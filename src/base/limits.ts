@@ -69,6 +69,14 @@ export const limits = {
   /** How long another session waits before a hand-over inside this one ends: ms. */
   handOverWaitMsMax: 10,
 
+  /** A lock that is shared with programs that do not use lockstep is left open for them so often: ms. */
+  openEveryMs: 50,
+  /** And for so long, at the most, while sessions of ours wait for it: ms. */
+  openMsMax: 10,
+  /** A lock that such a program holds is asked for again after this long, and each time later: ms. */
+  foreignPollMsMin: 5,
+  foreignPollMsMax: 100,
+
   /** A waiter looks again after this long at the latest, also when the holder's lease is longer: ms. */
   recheckMsMax: 30_000,
   /** A queue of waiters that nobody asked about for this long is gone: ms. */

@@ -7,6 +7,8 @@ export interface LockNames {
   queue: string;
   waits: string;
   fences: string;
+  /** Programs that do not use lockstep may lock it too: they ask again and again, and stand in no queue. */
+  shared: boolean;
 }
 
 /** Where a value lives, and who watches it: see operations/watch.ts. */
@@ -91,6 +93,7 @@ export function keysOf(space: string): SpaceKeys {
       queue: `${at}lock-queue:${name}`,
       waits: `${at}lock-waits:${name}`,
       fences: keys.fences,
+      shared: false,
     }),
     lockAt: verbatim,
     counter: (name) => `${at}counter:${name}`,
@@ -161,6 +164,7 @@ function verbatim(key: string): LockNames {
     queue: `lock-queue:${tagged}`,
     waits: `lock-waits:${tagged}`,
     fences: `lock-fence:${tagged}`,
+    shared: true,
   };
 }
 

@@ -9,7 +9,8 @@
  * An owner is `token:fence:sinceUs`.
  *
  * - Asking twice with one token is the same as asking once.
- * - A free lock has no live waiters: whoever frees it hands it on in the same step.
+ * - A free lock has no live waiters: whoever frees it hands it on in the same step; but where programs that do not
+ *   stand in the queue use the lock too, now and then it is left open for them, and the first waiter is told.
  * - Fences only grow, also when the owner, the lock or the store's clock was lost: max(last + 1, now in µs).
  *   A grant takes `fences` of them, for hand-overs inside the owner's session.
  */
@@ -51,16 +52,19 @@ export const acquire: Operation<LockKeys, Ask, Granted | Held> = {
 export interface Release {
   owner: string;
   fences: number;
+  /** So often the lock is left free for whoever comes, and the first waiter is told to ask for it; 0: never. */
+  openEveryMs: number;
 }
 
 /** Frees the lock if `owner` still holds it, and hands it to the first waiter. 1 if it did hold it. */
 export const release: Operation<LockKeys, Release, number> = {
   name: 'lock.release',
   keys: ['owner', 'queue', 'fences'],
-  args: { owner: 'text', fences: 'integer' },
+  args: { owner: 'text', fences: 'integer', openEveryMs: 'integer' },
   step(tx, lock, ask) {
     if (tx.get(lock.owner) !== ask.owner) return 0;
-    free(tx, lock, ask.fences);
+    if (ask.openEveryMs > 0 && isTimeToOpen(tx, ask.owner, ask.openEveryMs * 1000)) leaveOpen(tx, lock, ask.fences);
+    else free(tx, lock, ask.fences);
     return 1;
   },
 };
@@ -133,6 +137,18 @@ function raiseFence(tx: Tx, lock: LockKeys, by: number): number {
 function free(tx: Tx, lock: LockKeys, fences: number): void {
   tx.del(lock.owner);
   handOn(tx, lock, fences, '');
+}
+
+/** At the first release in each span of the store's clock: no chain of owners is longer, and nothing is remembered. */
+function isTimeToOpen(tx: Tx, owner: string, everyUs: number): boolean {
+  const sinceUs = tx.integer(tx.part(owner, 4)) ?? 0;
+  return Math.floor(tx.nowUs() / everyUs) !== Math.floor(sinceUs / everyUs);
+}
+
+function leaveOpen(tx: Tx, lock: LockKeys, fences: number): void {
+  tx.del(lock.owner);
+  const first = tx.zrange(lock.queue, 0, 0)[0];
+  if (first !== undefined && !tell(tx, lock, 'open', first)) handOn(tx, lock, fences, ''); // it is dead: not the next one
 }
 
 /**

@@ -48,6 +48,8 @@ export class LockAsk {
   /** The token of a dead holder, after which it was tried once more. */
   #buried = '';
   #unwatch: (() => void) | undefined;
+  /** How often a holder that sends no mail was found there. */
+  #polls = 0;
   /** Since when the store does not answer, and how often it was asked since: monotonic ms. */
   #silentSince = 0;
   #attempts = 0;
@@ -93,6 +95,11 @@ export class LockAsk {
     if (isNews && leftMs(until, now) > this.#ttlMs / 2) this.#granted(owner, until, waitedMs);
     else this.send();
     return true;
+  }
+
+  /** Others, who stand in no queue, may have the lock first. */
+  sendLater(): void {
+    if (!this.#ended) this.#sendIn(1 + this.#session.clock.random() * (limits.openMsMax - 1));
   }
 
   /** Mail may have been lost. An ask that the store never heard of is not sent here: another step makes it. */
@@ -151,8 +158,8 @@ export class LockAsk {
     this.#outcome.held({ owner });
     this.#watch(ahead);
     const random = this.#session.clock.random();
-    const foreign = this.#holderFence === Number.POSITIVE_INFINITY; // it sends no mail
-    this.#sendIn(foreign ? foreignPollMs(random) : recheckMs(holderLeftMs, random));
+    this.#polls = this.#holderFence === Number.POSITIVE_INFINITY ? this.#polls + 1 : 0; // it sends no mail
+    this.#sendIn(this.#polls > 0 ? foreignPollMs(this.#polls, random) : recheckMs(holderLeftMs, random));
   }
 
   /** A dead holder is none: tried once more when it is buried. */
@@ -226,8 +233,8 @@ export function leaveLine(session: Session, keys: operations.LockKeys, token: st
 }
 
 /** Gives the lock back, if `owner` still has it. Never rejects. */
-export function giveBack(session: Session, keys: operations.LockKeys, owner: string, forMs: number): Promise<void> {
-  const ask = { owner, fences: limits.handOversInARow };
+export function giveBack(session: Session, keys: LockNames, owner: string, forMs: number): Promise<void> {
+  const ask = { owner, fences: limits.handOversInARow, openEveryMs: keys.shared ? limits.openEveryMs : 0 };
   return insist(session, forMs, () => session.engine.run(operations.release, keys, ask));
 }
 
@@ -262,6 +269,7 @@ function recheckMs(holderLeftMs: number, random: number): number {
   return ms + 1 + random * Math.min(50, 1 + ms / 10);
 }
 
-function foreignPollMs(random: number): number {
-  return 5 + random * 20;
+function foreignPollMs(polls: number, random: number): number {
+  const ms = Math.min(limits.foreignPollMsMax, limits.foreignPollMsMin * 1.5 ** (polls - 1));
+  return Math.max(limits.foreignPollMsMin, ms * (0.5 + random / 2));
 }

@@ -64,6 +64,8 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
   #keepMs = 0;
   /** Ends the time for which the lock is kept without a task that holds it. */
   #kept: Timer | undefined;
+  /** Since when this session holds the lock: monotonic ms. */
+  #heldSince = 0;
   /** Since when another session waits: monotonic ms. */
   #wantedSince = Number.POSITIVE_INFINITY;
 
@@ -171,6 +173,7 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
     }
     this.#fence = parseOwner(owner)?.fence ?? 0;
     this.#inARow = 0;
+    this.#heldSince = this.session.clock.monotonicMs();
     this.#wantedSince = waitedMs < 0 ? Number.POSITIVE_INFINITY : this.session.clock.monotonicMs() - waitedMs;
     const { ttlMs, maxHoldMs } = first;
     const hold = this.session.leases.keep(this.keys.owner, owner, ttlMs, until, maxHoldMs, (loss) =>
@@ -207,6 +210,7 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
   told(verb: string, subject: string, waitedMs: number, note: string): void {
     if (verb === 'granted') this.#pushed(subject, waitedMs);
     else if (verb === 'moved' && this.#ask?.token === subject) this.#ask.send();
+    else if (verb === 'open' && this.#ask?.token === subject) this.#ask.sendLater();
     else if (this.#hold?.owner !== subject) return;
     else if (verb === 'wanted') this.#wanted();
     else if (verb === 'revoke') this.lease?.requested(note);
@@ -228,8 +232,8 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
     await this.#giveBack();
   }
 
-  /** Asks the store for the first in line, unless the lock is here or asked for. */
-  #advance(): void {
+  /** Asks the store for the first in line, unless the lock is here or asked for. `later`: others may come first. */
+  #advance(later = false): void {
     const first = this.#waiters[0];
     if (first === undefined) {
       if (this.idle) this.#idle(this);
@@ -238,7 +242,8 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
     if (this.#hold !== undefined || this.#ask !== undefined || this.session.closing) return;
     const once = first.once && this.#waiters.length === 1;
     this.#ask = new LockAsk(this.session, this.keys, { ttlMs: first.ttlMs, once }, this);
-    this.#ask.send();
+    if (later) this.#ask.sendLater();
+    else this.#ask.send();
   }
 
   /** Mail says that the lock is ours. After the ask was given up nobody may keep it. */
@@ -257,7 +262,8 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
 
   /** Keeps the lock for the next task of this session, until another session wants it or the time is over. */
   #keep(): void {
-    this.#kept = this.session.clock.timer(this.#keepMs, () => this.session.inBackground(this.#giveBack()));
+    const ms = this.keys.shared ? Math.min(this.#keepMs, limits.openEveryMs) : this.#keepMs;
+    this.#kept = this.session.clock.timer(ms, () => this.session.inBackground(this.#giveBack()));
   }
 
   #takeKept(waiter: Waiter): void {
@@ -296,7 +302,9 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
     if (hold === undefined || this.session.closing) return false;
     this.#inARow += 1;
     if (this.#inARow >= limits.handOversInARow) return false;
-    if (this.session.clock.monotonicMs() - this.#wantedSince > limits.handOverWaitMsMax) return false;
+    const now = this.session.clock.monotonicMs();
+    if (now - this.#wantedSince > limits.handOverWaitMsMax) return false;
+    if (this.keys.shared && now - this.#heldSince > limits.openEveryMs) return false;
     return this.session.leases.leftMs(hold) > ttlMs / 2;
   }
 
@@ -310,7 +318,7 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
     this.#hold = undefined;
     this.lease = undefined;
     const given = giveBack(this.session, this.keys, hold.owner, leftMs);
-    this.#advance();
+    this.#advance(this.keys.shared);
     return given;
   }
 

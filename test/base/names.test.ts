@@ -35,6 +35,7 @@ describe('the key layout', () => {
       queue: '{shop}:lock-queue:invoice:42',
       waits: '{shop}:lock-waits:invoice:42',
       fences: '{shop}:fence',
+      shared: false,
     });
     expect(shop.counter('visits')).toBe('{shop}:counter:visits');
     expect(shop.value('x')).toEqual({ value: '{shop}:value:x', watchers: '{shop}:watchers:value:x' });
@@ -56,12 +57,14 @@ describe('the key layout', () => {
       queue: 'lock-queue:{jobs}',
       waits: 'lock-waits:{jobs}',
       fences: 'lock-fence:{jobs}',
+      shared: true,
     });
     expect(shop.lockAt('job:{42}:lock')).toEqual({
       owner: 'job:{42}:lock',
       queue: 'lock-queue:job:{42}:lock',
       waits: 'lock-waits:job:{42}:lock',
       fences: 'lock-fence:job:{42}:lock',
+      shared: true,
     });
   });
 

@@ -216,7 +216,7 @@ async function hold(
   return {
     lease: guarding(() => place),
     place,
-    release: () => engine.run(lockOperations.release, at, { owner, fences: 1 }),
+    release: () => engine.run(lockOperations.release, at, { owner, fences: 1, openEveryMs: 0 }),
   };
 }
 let asks = 0;

@@ -31,7 +31,7 @@ export type Command =
   | { on: 'world'; do: 'connect'; place: number }
   | { on: 'world'; do: 'disconnect'; place: number }
   | { on: 'lock'; do: 'acquire'; lock: number; token: Token; wait: number; fences: number; queueMs: number }
-  | { on: 'lock'; do: 'release'; lock: number; who: Who; fences: number }
+  | { on: 'lock'; do: 'release'; lock: number; who: Who; fences: number; openEveryMs: number }
   | { on: 'lock'; do: 'leave'; lock: number; token: Token; fences: number }
   | { on: 'lock'; do: 'forceRelease'; lock: number; fences: number }
   | { on: 'lock'; do: 'requestRelease'; lock: number; reason: string }
@@ -157,7 +157,10 @@ const lockCommand = fc.oneof(
       queueMs: fc.constantFrom(10, 300_000, 300_000),
     }),
   },
-  { weight: 3, arbitrary: kind('lock', 'release', { lock: lockPlace, who, fences }) },
+  {
+    weight: 3,
+    arbitrary: kind('lock', 'release', { lock: lockPlace, who, fences, openEveryMs: fc.constantFrom(0, 0, 50) }),
+  },
   { weight: 5, arbitrary: kind('lock', 'leave', { lock: lockPlace, token, fences }) },
   { weight: 1, arbitrary: kind('lock', 'forceRelease', { lock: lockPlace, fences }) },
   // lost, spoilt, or far ahead of the clock
@@ -328,7 +331,8 @@ export class Meaning {
         return single(lock.acquire, this.#lock(command.lock), ask);
       }
       case 'release': {
-        const ask = { owner: this.#owner(command.lock, command.who), fences: command.fences };
+        const { fences, openEveryMs } = command;
+        const ask = { owner: this.#owner(command.lock, command.who), fences, openEveryMs };
         return single(lock.release, this.#lock(command.lock), ask);
       }
       case 'leave': {

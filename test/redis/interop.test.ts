@@ -171,6 +171,40 @@ describe.skipIf(!hasRedisServer).each(there)('a lock shared with %s', (library) 
   });
 });
 
+test.skipIf(!hasRedisServer).for([
+  ['one session with many tasks', 1],
+  ['four sessions that hand the lock to each other', 4],
+] as const)('a foreign locker that asks each 5 ms gets its share beside %s', async ([, count]) => {
+  const server = await startRedisServer();
+  onTestFinished(() => server.remove());
+  const sessions = await Promise.all(
+    Array.from({ length: count }, async (_, i) => {
+      const shared = await open(server.address, { label: String(i), onWarning: () => {} });
+      onTestFinished(() => shared.close());
+      return shared;
+    }),
+  );
+  let theirs = 0;
+  const end = performance.now() + 15_000;
+  const enough = (): boolean => theirs >= 10 || performance.now() > end;
+  const task = async (shared: Lockstep): Promise<void> => {
+    const lock = shared.lock('the job', { key: 'job' });
+    while (!enough()) await lock.run(() => new Promise((next) => setImmediate(next)));
+  };
+  const foreigner = async (): Promise<void> => {
+    const client = server.client();
+    while (!enough()) {
+      if ((await client.set('job', 'them', 'PX', 20_000, 'NX')) === 'OK') {
+        theirs += 1;
+        await client.del('job');
+      }
+      await new Promise((next) => setTimeout(next, 5));
+    }
+  };
+  await Promise.all([foreigner(), ...sessions.flatMap((shared) => Array.from({ length: 8 }, () => task(shared)))]);
+  expect(theirs).toBeGreaterThanOrEqual(10);
+});
+
 test.skipIf(!hasRedisServer)('a foreign holder without a time to live is reported as such', async () => {
   const server = await startRedisServer();
   onTestFinished(() => server.remove());

@@ -440,6 +440,19 @@ function lock_free(tx, lock, fences)
     lock_handOn(tx, lock, fences, "")
 end
 
+function lock_isTimeToOpen(tx, owner, everyUs)
+    local sinceUs = tx:integer(tx:part(owner, 4)) or 0
+    return math.floor(tx:nowUs() / everyUs) ~= math.floor(sinceUs / everyUs)
+end
+
+function lock_leaveOpen(tx, lock, fences)
+    redis.call('DEL', lock.owner)
+    local first = redis.call('ZRANGE', lock.queue, '0', '0')[1]
+    if first ~= nil and not lock_tell(tx, lock, "open", first) then
+        lock_handOn(tx, lock, fences, "")
+    end
+end
+
 function lock_handOn(tx, lock, fences, asker)
     do
         local i = 0
@@ -539,7 +552,11 @@ function lock_release(tx, lock, ask)
     if (redis.call('GET', lock.owner) or nil) ~= ask.owner then
         return 0
     end
-    lock_free(tx, lock, ask.fences)
+    if ask.openEveryMs > 0 and lock_isTimeToOpen(tx, ask.owner, ask.openEveryMs * 1000) then
+        lock_leaveOpen(tx, lock, ask.fences)
+    else
+        lock_free(tx, lock, ask.fences)
+    end
     return 1
 end
 
@@ -651,7 +668,7 @@ return lock_acquire(tx, keys, ask)
 --==[ lock.release ]==
 
 local keys = {owner = KEYS[1], queue = KEYS[2], fences = KEYS[3]}
-local ask = {owner = ARGV[1], fences = tonumber(ARGV[2])}
+local ask = {owner = ARGV[1], fences = tonumber(ARGV[2]), openEveryMs = tonumber(ARGV[3])}
 return lock_release(tx, keys, ask)
 
 --==[ lock.leave ]==
