@@ -1,0 +1,53 @@
+import { expect, onTestFinished, test } from 'vitest';
+import { keysOf } from '../../src/base/names.ts';
+import * as lock from '../../src/operations/lock.ts';
+import { handClock, memorySubject } from './subjects.ts';
+
+const openEveryMs = 50;
+
+test('a lock that others poll for goes from waiter to waiter for a while, and is then left free once', async () => {
+  const clock = handClock();
+  clock.nowUs = 1_700_000_000_000_000; // a span begins
+  const store = memorySubject(clock);
+  onTestFinished(() => store.close());
+  const at = keysOf('test').lockAt('job');
+  const mail: string[] = [];
+  const sessions = ['a', 'b', 'c'];
+  for (const session of sessions) await store.connect(session, (text) => mail.push(text));
+  const ask = (session: string): Promise<lock.Granted | lock.Held> =>
+    store.run(lock.acquire, at, { token: `${session}:1:10000`, wait: 1, fences: 1, queueMs: 60_000 });
+  const release = (owner: string): Promise<number> => store.run(lock.release, at, { owner, fences: 1, openEveryMs });
+  const owner = async (): Promise<string> => String((await store.run(lock.look, at, { from: 0, to: 0 }))[0]);
+
+  const [, first] = await ask('a');
+  await ask('b');
+  await ask('c');
+  clock.nowUs += 49_000;
+  await release(first);
+  const second = await owner();
+  expect(second).toMatch(/^b:/);
+
+  clock.nowUs += 2_000; // the next span
+  mail.length = 0;
+  await release(second);
+  expect(await owner()).toBe('');
+  expect(mail).toEqual([expect.stringMatching(/^open c:1:10000 /)]);
+  expect((await ask('c'))[0]).toBe('granted');
+});
+
+test('whoever left a lock open to a waiter that is dead hands it to the next', async () => {
+  const clock = handClock();
+  clock.nowUs = 1_700_000_000_000_000;
+  const store = memorySubject(clock);
+  onTestFinished(() => store.close());
+  const at = keysOf('test').lockAt('job');
+  for (const session of ['a', 'b', 'c']) await store.connect(session, () => {});
+  for (const session of ['a', 'b', 'c']) {
+    await store.run(lock.acquire, at, { token: `${session}:1:10000`, wait: 1, fences: 1, queueMs: 60_000 });
+  }
+  const [owner] = await store.run(lock.look, at, { from: 0, to: 0 });
+  await store.disconnect('b');
+  clock.nowUs += 60_000;
+  await store.run(lock.release, at, { owner: String(owner), fences: 1, openEveryMs });
+  expect((await store.run(lock.look, at, { from: 0, to: 0 }))[0]).toMatch(/^c:/);
+});
