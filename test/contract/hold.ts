@@ -18,7 +18,7 @@ export async function hold(
   const lease: Guarding = { asGuard: () => place };
   return {
     lease: lease as Guarding & Lease,
-    release: () => engine.run(release, at, { owner, fences: 1 }),
+    release: () => engine.run(release, at, { owner, fences: 1, openEveryMs: 0 }),
   };
 }
 

@@ -331,8 +331,8 @@ export class Meaning {
         return single(lock.acquire, this.#lock(command.lock), ask);
       }
       case 'release': {
-        const { fences, openEveryMs } = command;
-        const ask = { owner: this.#owner(command.lock, command.who), fences, openEveryMs };
+        const owner = this.#owner(command.lock, command.who);
+        const ask = { owner, fences: command.fences, openEveryMs: command.openEveryMs };
         return single(lock.release, this.#lock(command.lock), ask);
       }
       case 'leave': {
