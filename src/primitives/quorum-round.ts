@@ -88,7 +88,7 @@ async function giveBackTo(
   try {
     for (let pauseMs: number = limits.quorumPauseMsMin; ; pauseMs = Math.min(limits.redisBackOffMsMax, pauseMs * 2)) {
       try {
-        await voter.run(lock.release, keys, { owner, fences: limits.handOversInARow });
+        await voter.run(lock.release, keys, { owner, fences: limits.handOversInARow, openEveryMs: 0 });
         return true;
       } catch (error) {
         const isPassing = isLockstepError(error, 'UNAVAILABLE');
