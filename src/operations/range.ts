@@ -1,0 +1,13 @@
+/**
+ * Ranges as JavaScript's `slice` has them: `end` is not in it, and negative numbers count from the end.
+ */
+
+/** The first index of a range over `size` elements. */
+export function rangeFrom(size: number, start: number): number {
+  return start < 0 ? Math.max(0, size + start) : start;
+}
+
+/** The last index of it; less than the first where there is nothing. */
+export function rangeTo(size: number, end: number): number {
+  return Math.min(size, end < 0 ? size + end : end) - 1;
+}
