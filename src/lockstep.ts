@@ -8,8 +8,12 @@ import { inspectLock, type LockInspection } from './primitives/inspection.ts';
 import { lockAll, lockAllOptions, type LeaseSet } from './primitives/lock-all.ts';
 import { handleUnexpectedMail, type LockName } from './primitives/lock-lines.ts';
 import { createLock, type AcquireOptions, type LeaseOptions, type Lock, type LockOptions } from './primitives/lock.ts';
+import { createList, type SharedList } from './primitives/list.ts';
 import { createMap, type SharedMap } from './primitives/map.ts';
 import { createStats, type Stats, type StatsOptions } from './primitives/stats.ts';
+import { createSet, type SharedSet } from './primitives/set.ts';
+import { createSortedSet, type SharedSortedSet } from './primitives/sorted-set.ts';
+import { handleMailOfTakers } from './primitives/takers.ts';
 import { Transactions, type TransactionBody, type TransactionOptions } from './primitives/transaction.ts';
 import { infoOf, isGone, type Session, type SessionInfo } from './session/session.ts';
 
@@ -34,6 +38,12 @@ export interface Lockstep extends AsyncDisposable {
   map<V = unknown>(name: string, options?: ValueOptions<V>): SharedMap<V>;
   /** Statistics of values, in windows of time: count, sum, mean, deviation, quantiles. */
   stats(name: string, options: StatsOptions): Stats;
+  /** A set of values. */
+  set<V = unknown>(name: string, options?: ValueOptions<V>): SharedSet<V>;
+  /** A set of values in the order of their scores. */
+  sortedSet<V = unknown>(name: string, options?: ValueOptions<V>): SharedSortedSet<V>;
+  /** A list of values, quick at both ends, to take from and to wait at. */
+  list<V = unknown>(name: string, options?: ValueOptions<V>): SharedList<V>;
   /**
    * Runs `body` and commits what it wrote, all or nothing, if everything that it read is still so; else runs it again with
    * what is there now. Serializable. A body that throws writes nothing. It may run several times: what it does beside
@@ -61,6 +71,7 @@ export function createLockstep(session: Session): Lockstep {
   const statistics = new Handles<Stats>();
   const transactions = new Transactions(session);
   handleUnexpectedMail(session);
+  handleMailOfTakers(session);
 
   return {
     session: session.info,
@@ -82,7 +93,7 @@ export function createLockstep(session: Session): Lockstep {
     },
     map(name, options = {}) {
       checkName('map name', name);
-      checkOptions('the options of map', options, mapOptions);
+      checkOptions('the options of map', options, valueOptions);
       return createMap(session.engine, name, keys.map(name), options);
     },
     stats(name, options) {
@@ -91,6 +102,21 @@ export function createLockstep(session: Session): Lockstep {
       const { every, keep, timeZone, quantiles } = options;
       const make = (): Stats => createStats(session.engine, name, keys.stats(name), options);
       return statistics.of([every, keep, timeZone, quantiles, name].map(String).join(' '), make);
+    },
+    set(name, options = {}) {
+      checkName('set name', name);
+      checkOptions('the options of set', options, valueOptions);
+      return createSet(session.engine, name, keys.set(name), options);
+    },
+    sortedSet(name, options = {}) {
+      checkName('sorted set name', name);
+      checkOptions('the options of sortedSet', options, valueOptions);
+      return createSortedSet(session.engine, name, keys.sorted(name), options);
+    },
+    list(name, options = {}) {
+      checkName('list name', name);
+      checkOptions('the options of list', options, valueOptions);
+      return createList(session, name, keys.list(name), options);
     },
     transaction: (body, options = {}) => transactions.run(body, options),
     locks: () => heldLocks(session, keys),
@@ -104,7 +130,7 @@ type AnyCounter = Counter | Counter<bigint>;
 
 const counterOptions: ReadonlySet<string> = new Set(['min', 'max', 'bigint']);
 const statsOptions: ReadonlySet<string> = new Set(['every', 'keep', 'timeZone', 'quantiles']);
-const mapOptions: ReadonlySet<string> = new Set(['schema', 'codec']);
+const valueOptions: ReadonlySet<string> = new Set(['schema', 'codec']);
 
 function lockName(keys: SpaceKeys, name: string, key: string | undefined): LockName {
   checkName('lock name', name);

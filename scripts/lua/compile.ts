@@ -87,7 +87,7 @@ function functionsOf({ file }: OperationsFile, compiled: string): string {
   const functions = new Map<string, string>(); // what the module calls it → what it is called in scripts
   const constants = new Map<string, string>();
   for (const [, name] of lua.matchAll(/^(?:local )?function (\w+)\(/gm)) functions.set(name!, own + name!);
-  for (const [, name] of lua.matchAll(/^local (\w+) = (?!\{\}$|require\(|____)/gm)) constants.set(name!, own + name!);
+  for (const [, name] of lua.matchAll(/^(?:local )?(\w+) = (?!\{\}$|require\(|____)/gm)) constants.set(name!, own + name!);
   const imports = new Map<string, string>();
   for (const [, name, path] of lua.matchAll(/^local (\w+) = require\("(?:.*[./])?([\w-]+)"\)$/gm)) {
     imports.set(name!, prefixOf(basename(path!)));
@@ -106,6 +106,7 @@ function functionsOf({ file }: OperationsFile, compiled: string): string {
     )
     .replace(/(?<![\w.:'"])(\w+)(?=\()/g, (name) => functions.get(name) ?? name)
     .replace(/(?<![\w.:'"])(\w+)(?![\w(])/g, (name) => constants.get(name) ?? name)
+    .replace(/^(?=\w+ = )/gm, 'local ') // a constant that a function before it uses
     .replace(/^local \w+ = .*\n/gm, '$&\n')
     .replace(/^local function /gm, 'function ')
     .replace(/^end\n(?!$)/gm, 'end\n\n');

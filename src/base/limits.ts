@@ -37,6 +37,20 @@ export const limits = {
   /** Windows that are read in one step. */
   statsWindowsPerStep: 50,
 
+  /** Members of a sorted set that say where its next page begins, as far as they still have their score. */
+  pageAnchors: 8,
+  /** Elements or members that one call may give, or has to look at for several sets; more come by iteration. */
+  collectionReadMax: 10_000,
+  /** Elements or members that one call may write or take out. */
+  collectionWriteMax: 10_000,
+  /** Sets in one union, intersection or difference. */
+  setsCombinedMax: 64,
+  /** Who waits to take from a list asks again after this long at the latest, the first in line and the others: ms. */
+  takeRecheckMs: 1_000,
+  takeRecheckMsMax: 5_000,
+  /** For so long a taker says again that it has its element, or brings it back, where the store does not answer: ms. */
+  takeSettleMs: 60_000,
+
   /** The longest timeout: ms (24.8 days, the longest timer of Node). */
   waitMsMax: 2_147_483_647,
 

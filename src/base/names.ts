@@ -34,9 +34,14 @@ export interface SortedNames {
   watchers: string;
 }
 
+/** Where a list lives, and those who wait to take from it: see operations/list.ts. */
 export interface ListNames {
   list: string;
   watchers: string;
+  waiting: string;
+  taken: string;
+  grants: string;
+  returned: string;
 }
 
 /** Where statistics live. */
@@ -60,6 +65,8 @@ export interface SpaceKeys {
   readonly commit: CommitNames;
   /** What all owner keys of named locks begin with; the rest is the name. */
   readonly locks: string;
+  /** What all keys of lists begin with. */
+  readonly lists: string;
   lock(name: string): LockNames;
   /**
    * A lock whose owner key is used verbatim, to share it with programs that don't use lockstep.
@@ -88,6 +95,7 @@ export function keysOf(space: string): SpaceKeys {
     sessions: `${at}sessions`,
     commit: { commits: `${at}commits`, lock: `${at}commit-lock`, queue: `${at}commit-queue` },
     locks: `${at}lock:`,
+    lists: `${at}list:`,
     lock: (name) => ({
       owner: `${at}lock:${name}`,
       queue: `${at}lock-queue:${name}`,
@@ -105,7 +113,14 @@ export function keysOf(space: string): SpaceKeys {
     }),
     set: (name) => ({ set: `${at}set:${name}`, watchers: `${at}watchers:set:${name}` }),
     sorted: (name) => ({ sorted: `${at}sorted:${name}`, watchers: `${at}watchers:sorted:${name}` }),
-    list: (name) => ({ list: `${at}list:${name}`, watchers: `${at}watchers:list:${name}` }),
+    list: (name) => ({
+      list: `${at}list:${name}`,
+      watchers: `${at}watchers:list:${name}`,
+      waiting: `${at}list-waiting:${name}`,
+      taken: `${at}list-taken:${name}`,
+      grants: `${at}list-grants:${name}`,
+      returned: `${at}list-returned:${name}`,
+    }),
     stats: (name) => ({ stats: `${at}stats:${name}`, window: (startMs) => `${at}stats-window:${name}:${startMs}` }),
   };
   return keys;
@@ -148,7 +163,7 @@ const unfit = /[\p{Cc}\p{Cs}]/u;
 const ownLock = /^\{([^{}]+)\}:lock:(.+)$/s;
 /** What the layout has for something else than an owner. */
 const taken =
-  /^(?:\{[^{}]+\}:(?:lock-queue:|lock-waits:|counter:|value:|map:|map-expiry:|set:|sorted:|list:|stats:|stats-window:|watchers:|(?:fence|sessions|commits|commit-lock|commit-queue)$)|lock-(?:queue|waits|fence):)/;
+  /^(?:\{[^{}]+\}:(?:lock-queue:|lock-waits:|counter:|value:|map:|map-expiry:|set:|sorted:|list:|list-(?:waiting|taken|grants|returned):|stats:|stats-window:|watchers:|(?:fence|sessions|commits|commit-lock|commit-queue)$)|lock-(?:queue|waits|fence):)/;
 
 function verbatim(key: string): LockNames {
   const own = typeof key === 'string' ? ownLock.exec(key) : null;

@@ -25,10 +25,15 @@ export interface Engine {
   runBatch<R extends Reply>(operation: BatchOperation<R>, keys: readonly string[], args: readonly string[]): Promise<R>;
 
   /**
-   * One page of a hash: fields and values, flat, and the cursor of the next page; '' begins and ends.
-   * Whatever is there from the first page to the last is seen at least once.
+   * One page of a hash (fields and values, flat) or of a set (members), and the cursor of the next page; '' begins and
+   * ends. Whatever is there from the first page to the last is seen at least once.
    */
-  scan(key: string, cursor: string, count: number): Promise<{ cursor: string; entries: string[] }>;
+  scan(
+    key: string,
+    cursor: string,
+    count: number,
+    kind?: 'hash' | 'set',
+  ): Promise<{ cursor: string; entries: string[] }>;
   /** All live keys that begin with `prefix`, page by page; for inspection. */
   scanKeys(prefix: string, cursor: string, count: number): Promise<{ cursor: string; keys: string[] }>;
 

@@ -77,7 +77,8 @@ export function memoryEngine(options: { clock?: Clock } = {}): MemoryEngine {
     runBatch: async (operation, keys, args) => run((view) => operation.step(view, keys, args)),
 
     // One page each, whatever `count` says: it is all here already, and one page is one moment.
-    scan: async (key) => run((view) => ({ cursor: '', entries: fieldsOf(view, entries, key) })),
+    scan: async (key, _cursor, _count, kind = 'hash') =>
+      run((view) => ({ cursor: '', entries: kind === 'set' ? view.sunion([key]) : fieldsOf(view, entries, key) })),
     scanKeys: async (prefix) =>
       run((view) => ({
         cursor: '',

@@ -44,20 +44,20 @@ const graceUs = 1_000_000;
 const keptMs = 300_000;
 
 /** Adds elements one after the other at the `front` or `back`, and serves who waits: the length before that. */
-export function pushElements(tx: Tx, keys: TakerKeys, end: string, elements: readonly string[]): number {
+export function pushElements(tx: Tx, keys: TakerKeys, side: string, elements: readonly string[]): number {
   let length = 0;
-  for (const element of elements) length = pushAt(tx, keys, end, element);
+  for (const element of elements) length = pushAt(tx, keys, side, element);
   changed(tx, keys.watchers, '');
   serve(tx, keys, '');
   return length;
 }
 
 /** Takes up to `many` elements out at the `front` or `back`. */
-export function popElements(tx: Tx, keys: TakerKeys, end: string, many: number): string[] {
+export function popElements(tx: Tx, keys: TakerKeys, side: string, many: number): string[] {
   recover(tx, keys);
   const popped: string[] = [];
   for (let i = 0; i < many; i++) {
-    const element = popAt(tx, keys, end);
+    const element = popAt(tx, keys, side);
     if (element === undefined) break;
     popped.push(element);
   }
@@ -75,10 +75,10 @@ export function setElement(tx: Tx, keys: TakerKeys, index: number, element: stri
 }
 
 /** Keeps a range, as of `slice`, and removes the rest: how many. */
-export function trimList(tx: Tx, keys: TakerKeys, start: number, end: number): number {
+export function trimList(tx: Tx, keys: TakerKeys, start: number, stop: number): number {
   const length = tx.llen(keys.list);
   const from = rangeFrom(length, start);
-  const kept = Math.max(0, rangeTo(length, end) - from + 1);
+  const kept = Math.max(0, rangeTo(length, stop) - from + 1);
   if (kept === length) return 0;
   if (kept === 0) tx.del(keys.list);
   else tx.ltrim(keys.list, from, from + kept - 1);
@@ -111,14 +111,14 @@ export const push: BatchOperation<number> = {
 };
 
 /** ['ok', …elements], or ['lost'] if the guard's lease is over. */
-export const pop: Operation<GuardedListKeys, { end: string; count: number; owner: string }, readonly string[]> = {
+export const pop: Operation<GuardedListKeys, { side: string; count: number; owner: string }, readonly string[]> = {
   name: 'list.pop',
   keys: ['list', 'watchers', 'waiting', 'taken', 'grants', 'returned', 'guard'],
-  args: { end: 'text', count: 'integer', owner: 'text' },
+  args: { side: 'text', count: 'integer', owner: 'text' },
   step(tx, keys, ask) {
     if (!guarded(tx, keys.guard, ask.owner)) return ['lost'];
     const found = ['ok'];
-    for (const element of popElements(tx, keys, ask.end, ask.count)) found.push(element);
+    for (const element of popElements(tx, keys, ask.side, ask.count)) found.push(element);
     return found;
   },
 };
@@ -134,12 +134,12 @@ export const set: Operation<GuardedListKeys, { index: number; element: string; o
 };
 
 /** How many went; -1: the guard's lease is over. */
-export const trim: Operation<GuardedListKeys, { start: number; end: number; owner: string }, number> = {
+export const trim: Operation<GuardedListKeys, { start: number; stop: number; owner: string }, number> = {
   name: 'list.trim',
   keys: ['list', 'watchers', 'waiting', 'taken', 'grants', 'returned', 'guard'],
-  args: { start: 'integer', end: 'integer', owner: 'text' },
+  args: { start: 'integer', stop: 'integer', owner: 'text' },
   step(tx, keys, ask) {
-    return guarded(tx, keys.guard, ask.owner) ? trimList(tx, keys, ask.start, ask.end) : -1;
+    return guarded(tx, keys.guard, ask.owner) ? trimList(tx, keys, ask.start, ask.stop) : -1;
   },
 };
 
@@ -154,15 +154,15 @@ export const length: Operation<ListKeys, Record<never, never>, number> = {
 };
 
 /** The elements of a range, as of `slice`: ['ok', …elements], or ['over', n] if they are more than `max`. */
-export const slice: Operation<ListKeys, { start: number; end: number; max: number }, readonly (string | number)[]> = {
+export const slice: Operation<ListKeys, { start: number; stop: number; max: number }, readonly (string | number)[]> = {
   name: 'list.slice',
   keys: ['list'],
-  args: { start: 'integer', end: 'integer', max: 'integer' },
+  args: { start: 'integer', stop: 'integer', max: 'integer' },
   readOnly: true,
   step(tx, keys, ask) {
     const elements = tx.llen(keys.list);
     const from = rangeFrom(elements, ask.start);
-    const to = rangeTo(elements, ask.end);
+    const to = rangeTo(elements, ask.stop);
     if (to < from) return ['ok'];
     if (to - from + 1 > ask.max) return ['over', to - from + 1];
     const found: (string | number)[] = ['ok'];
@@ -297,12 +297,12 @@ function tell(tx: Tx, keys: TakerKeys, token: string, element: string): boolean 
   return tx.wake(tx.part(token, 0), 'granted ' + token + ' 0 ' + keys.list + '\n' + element);
 }
 
-function pushAt(tx: Tx, keys: ListKeys, end: string, element: string): number {
-  if (end === 'back') return tx.rpush(keys.list, element);
+function pushAt(tx: Tx, keys: ListKeys, side: string, element: string): number {
+  if (side === 'back') return tx.rpush(keys.list, element);
   return tx.lpush(keys.list, element);
 }
 
-function popAt(tx: Tx, keys: ListKeys, end: string): string | undefined {
-  if (end === 'back') return tx.rpop(keys.list);
+function popAt(tx: Tx, keys: ListKeys, side: string): string | undefined {
+  if (side === 'back') return tx.rpop(keys.list);
   return tx.lpop(keys.list);
 }

@@ -1,5 +1,5 @@
 /**
- * Ranges as JavaScript's `slice` has them: `end` is not in it, and negative numbers count from the end.
+ * Ranges as JavaScript's `slice` has them: `stop` is not in it, and negative numbers count from the end.
  */
 
 /** The first index of a range over `size` elements. */
@@ -8,6 +8,6 @@ export function rangeFrom(size: number, start: number): number {
 }
 
 /** The last index of it; less than the first where there is nothing. */
-export function rangeTo(size: number, end: number): number {
-  return Math.min(size, end < 0 ? size + end : end) - 1;
+export function rangeTo(size: number, stop: number): number {
+  return Math.min(size, stop < 0 ? size + stop : stop) - 1;
 }

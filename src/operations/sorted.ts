@@ -198,7 +198,7 @@ export const count: Operation<SortedKeys, { from: number; to: number }, number> 
 
 export interface Ranks {
   start: number;
-  end: number;
+  stop: number;
   reverse: number;
   max: number;
 }
@@ -207,12 +207,12 @@ export interface Ranks {
 export const range: Operation<SortedKeys, Ranks, readonly (string | number)[]> = {
   name: 'sorted.range',
   keys: ['sorted'],
-  args: { start: 'integer', end: 'integer', reverse: 'integer', max: 'integer' },
+  args: { start: 'integer', stop: 'integer', reverse: 'integer', max: 'integer' },
   readOnly: true,
   step(tx, keys, ask) {
     const members = tx.zcard(keys.sorted);
     const from = rangeFrom(members, ask.start);
-    const to = rangeTo(members, ask.end);
+    const to = rangeTo(members, ask.stop);
     if (to < from) return ['ok'];
     if (to - from + 1 > ask.max) return ['over', to - from + 1];
     if (ask.reverse === 0) return scored(tx, keys, tx.zrange(keys.sorted, from, to), 0);

@@ -1,11 +1,11 @@
 import type { Timer } from '../base/clock.ts';
-import { LockstepError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { LockNames } from '../base/names.ts';
 import { instantNow, leftMs, validFor } from '../base/validity.ts';
 import type { Instant } from '../engines/engine.ts';
 import * as operations from '../operations/lock.ts';
 import type { Session } from '../session/session.ts';
+import { backOffMs, insist, isPassing } from './insist.ts';
 import { parseOwner, type Token, tokenOf } from './owner.ts';
 
 /** What may come of an ask; each ends it, but `held`. */
@@ -236,31 +236,6 @@ export function leaveLine(session: Session, keys: operations.LockKeys, token: st
 export function giveBack(session: Session, keys: LockNames, owner: string, forMs: number): Promise<void> {
   const ask = { owner, fences: limits.handOversInARow, openEveryMs: keys.shared ? limits.openEveryMs : 0 };
   return insist(session, forMs, () => session.engine.run(operations.release, keys, ask));
-}
-
-/** Tries until the store answers, or until what is to be ended is over by itself. */
-function insist(session: Session, forMs: number, send: () => Promise<unknown>): Promise<void> {
-  const sentMs = session.clock.monotonicMs();
-  return send().then(nothing, async (error: unknown) => {
-    let failure = error;
-    session.enter(); // the process stays for it
-    for (let attempt = 1; isPassing(failure) && session.clock.monotonicMs() < sentMs + forMs; attempt++) {
-      await new Promise<void>((resolve) => session.clock.timer(backOffMs(attempt), resolve));
-      failure = await send().then(nothing, (again: unknown) => again);
-    }
-    session.exit();
-  });
-}
-
-const nothing = (): void => {};
-
-/** Whether the same request may succeed later. */
-function isPassing(error: unknown): boolean {
-  return error instanceof LockstepError && error.code === 'UNAVAILABLE';
-}
-
-function backOffMs(attempt: number): number {
-  return Math.min(1_000, 10 * 2 ** attempt);
 }
 
 /** A little after the holder's lease is over; jitter so that not all come at once. */

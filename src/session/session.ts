@@ -156,9 +156,11 @@ export class Session {
     await this.engine.close();
   }
 
-  /** Mail is `verb subject waitedMs key`, and a note for people on a line of its own. A key may contain spaces. */
+  /** Mail is `verb subject waitedMs key`, and a note behind the end of that line. A key may contain spaces. */
   #deliver(text: string, dead: boolean): void {
-    const [line = '', note = ''] = text.split('\n', 2);
+    const end = text.indexOf('\n');
+    const line = end === -1 ? text : text.slice(0, end);
+    const note = end === -1 ? '' : text.slice(end + 1);
     const [verb = '', subject = '', waited = ''] = line.split(' ', 3);
     const key = line.slice(verb.length + subject.length + waited.length + 3);
     const receiver = this.receivers.get(key);

@@ -46,7 +46,14 @@ describe('the key layout', () => {
     });
     expect(shop.set('x')).toEqual({ set: '{shop}:set:x', watchers: '{shop}:watchers:set:x' });
     expect(shop.sorted('x')).toEqual({ sorted: '{shop}:sorted:x', watchers: '{shop}:watchers:sorted:x' });
-    expect(shop.list('x')).toEqual({ list: '{shop}:list:x', watchers: '{shop}:watchers:list:x' });
+    expect(shop.list('x')).toEqual({
+      list: '{shop}:list:x',
+      watchers: '{shop}:watchers:list:x',
+      waiting: '{shop}:list-waiting:x',
+      taken: '{shop}:list-taken:x',
+      grants: '{shop}:list-grants:x',
+      returned: '{shop}:list-returned:x',
+    });
     expect([shop.fences, shop.sessions, shop.locks]).toEqual(['{shop}:fence', '{shop}:sessions', '{shop}:lock:']);
     expect(spaceOf(shop.map('{x}').map)).toBe('shop');
   });

@@ -118,7 +118,8 @@ function engineOn(parts: Parts, directory: string, clock: Clock, left: () => Pro
     run: (operation, keys, args) => run((tx) => operation.step(tx, keys, args), operation.readOnly === true),
     runBatch: (operation, keys, args) => run((tx) => operation.step(tx, keys, args), operation.readOnly === true),
 
-    scan: (key, cursor, count) => run((tx) => tx.hpage(key, cursor, count), true),
+    scan: (key, cursor, count, kind = 'hash') =>
+      run((tx) => (kind === 'set' ? tx.spage(key, cursor, count) : tx.hpage(key, cursor, count)), true),
     scanKeys: (prefix, cursor, count) => run((tx) => tx.keysPage(prefix, cursor, count), true),
 
     async listen(session, inbox) {

@@ -36,6 +36,8 @@ export interface SqliteTx extends Tx {
 
   /** A page of a hash: fields and values, flat. */
   hpage(key: string, cursor: string, count: number): { cursor: string; entries: string[] };
+  /** A page of a set. */
+  spage(key: string, cursor: string, count: number): { cursor: string; entries: string[] };
   /** A page of the live keys that begin with `prefix`, behind `cursor`. */
   keysPage(prefix: string, cursor: string, count: number): { cursor: string; keys: string[] };
   /** A page of all keys behind `cursor`: those that are expired. */
@@ -391,6 +393,13 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
       const page = sql(`SELECT field, value FROM hashes WHERE key = ? AND field ${than} ? ORDER BY field LIMIT ?`);
       const rows = page.all(key, cursor.slice(1), count);
       return { cursor: rows.length < count ? '' : `>${rows.at(-1)![0] as string}`, entries: rows.flat() as string[] };
+    },
+    spage(key, cursor, count) {
+      if (read(key, set) === undefined) return { cursor: '', entries: [] };
+      const than = cursor === '' ? '>=' : '>'; // a member may be ''
+      const page = sql(`SELECT member FROM sets WHERE key = ? AND member ${than} ? ORDER BY member LIMIT ?`);
+      const entries = texts(page.all(key, cursor.slice(1), count));
+      return { cursor: entries.length < count ? '' : `>${entries.at(-1)!}`, entries };
     },
     keysPage(prefix, cursor, count) {
       keys.flush();

@@ -3,759 +3,17 @@
 -- KEYS and ARGV have the order that the operation names. The script that a server gets is such a call with those
 -- verbs and functions before it that it needs: see scripts.ts.
 
-<<<<<<< HEAD
 --==[ tx ]==
 
 -- `Tx` (src/operations/tx.ts) for scripts inside Redis: the contract of each verb is written there.
 -- A verb of one line is put in the place of its calls by `npm run lua`; the others, divided by empty lines, stand in front
 -- of the scripts that use them.
-=======
---==[ collection ]==
-
-local tx = {}
-
--- Redis gives false where there is nothing. The operations, like TypeScript, know only nil.
-local function found(reply)
-  return reply or nil
-end
-
--- Lua would print 1e+15.
-local function decimal(integer)
-  return string.format('%.0f', integer)
-end
-
--- PEXPIRE of 0 deletes the key: a lease that was asked to live on would be gone.
-local function lifetime(ms)
-  if not (ms >= 1 and ms % 1 == 0) then
-    error('ms must be a whole number of at least 1')
-  end
-  return decimal(ms)
-end
-
-function tx:exists(key)
-  return redis.call('EXISTS', key) == 1
-end
-
-function tx:pexpire(key, ms)
-  return redis.call('PEXPIRE', key, lifetime(ms))
-end
-
-function tx:persist(key)
-  return redis.call('PERSIST', key)
-end
-
-function tx:pttl(key)
-  return redis.call('PTTL', key)
-end
-
-function tx:get(key)
-  return found(redis.call('GET', key))
-end
-
---- Whether a write may happen: `owner` still owns the lock, or is '' for a write without a guard.
-local function guarded(tx, guard, owner)
-    return owner == "" or tx:get(guard) == owner
-end
-
---- It ends in `ms`, or never where that is 0. 1 if it is there; -1: the guard's lease is over.
-local function expire(tx, keys, ask)
-    if not guarded(tx, keys.guard, ask.owner) then
-        return -1
-    end
-    if not tx:exists(keys.whole) then
-        return 0
-    end
-    if ask.ms > 0 then
-        tx:pexpire(keys.whole, ask.ms)
-    else
-        tx:persist(keys.whole)
-    end
-    return 1
-end
-
---- ms that are left; -1: it does not end; -2: it is not there.
-local function life(tx, keys)
-    return tx:pttl(keys.whole)
-end
-
-local operation = table.remove(ARGV, 1)
-if operation == 'expire' then
-  local keys = {whole = KEYS[1], guard = KEYS[2]}
-  local ask = {ms = tonumber(ARGV[1]), owner = ARGV[2]}
-  return expire(tx, keys, ask)
-end
-if operation == 'life' then
-  local keys = {whole = KEYS[1]}
-  local ask = {}
-  return life(tx, keys, ask)
-end
-error('no operation ' .. operation)
-
---==[ counter ]==
->>>>>>> 2eeea9f (Operations of sets, sorted sets and lists: atomic steps, and the line of those who take from a list)
 
 local tx = {}
 
 -- Redis gives false where there is nothing. The operations, like TypeScript, know only nil: hence `or nil`.
 
-<<<<<<< HEAD
 -- In full: Lua would print 1e+15. PEXPIRE of 0 deletes the key: a lease that was asked to live on would be gone.
-=======
--- Lua would print 1e+15.
-local function decimal(integer)
-  return string.format('%.0f', integer)
-end
-
-function tx:get(key)
-  return found(redis.call('GET', key))
-end
-
-function tx:set(key, value)
-  redis.call('SET', key, value)
-end
-
-function tx:text(integer)
-  return decimal(integer)
-end
-
--- Only the one canonical way to write it; '-0' is not.
-function tx:integer(text)
-  if not string.find(text, '^-?%d+$') then
-    return nil
-  end
-  local integer = tonumber(text)
-  if integer > 2 ^ 53 - 1 or integer < -(2 ^ 53 - 1) or text == '-0' or decimal(integer) ~= text then
-    return nil
-  end
-  return integer
-end
-
---- Adds `by`: the new value.
-local function add(tx, keys, ask)
-    local stored = tx:get(keys.counter) or "0"
-    local old = tx:integer(stored)
-    if old == nil then
-        return {"refused", stored}
-    end
-    local value = old + ask.by
-    if value > 2 ^ 53 - 1 or value < -(2 ^ 53 - 1) then
-        return {"refused", stored}
-    end
-    local text = tx:text(value)
-    tx:set(keys.counter, text)
-    return {"ok", text}
-end
-
-local function get(tx, keys)
-    local stored = tx:get(keys.counter) or "0"
-    return tx:integer(stored) == nil and ({"refused", stored}) or ({"ok", stored})
-end
-
---- Sets the value: the one that it replaces.
-local function set(tx, keys, ask)
-    local stored = tx:get(keys.counter) or "0"
-    if tx:integer(stored) == nil then
-        return {"refused", stored}
-    end
-    tx:set(
-        keys.counter,
-        tx:text(ask.value)
-    )
-    return {"ok", stored}
-end
-
-local operation = table.remove(ARGV, 1)
-if operation == 'add' then
-  local keys = {counter = KEYS[1]}
-  local ask = {by = tonumber(ARGV[1])}
-  return add(tx, keys, ask)
-end
-if operation == 'get' then
-  local keys = {counter = KEYS[1]}
-  local ask = {}
-  return get(tx, keys, ask)
-end
-if operation == 'set' then
-  local keys = {counter = KEYS[1]}
-  local ask = {value = tonumber(ARGV[1])}
-  return set(tx, keys, ask)
-end
-error('no operation ' .. operation)
-
---==[ list ]==
-
-local tx = {}
-
--- Redis gives false where there is nothing. The operations, like TypeScript, know only nil.
-local function found(reply)
-  return reply or nil
-end
-
--- Lua would print 1e+15.
-local function decimal(integer)
-  return string.format('%.0f', integer)
-end
-
--- For scores: integers of up to 2^53 are written as such, and everything comes back exactly.
-local function exact(number)
-  return string.format('%.17g', number)
-end
-
--- PEXPIRE of 0 deletes the key: a lease that was asked to live on would be gone.
-local function lifetime(ms)
-  if not (ms >= 1 and ms % 1 == 0) then
-    error('ms must be a whole number of at least 1')
-  end
-  return decimal(ms)
-end
-
-local startedUs
-
-function tx:nowUs()
-  if startedUs == nil then
-    local time = redis.call('TIME')
-    startedUs = time[1] * 1000000 + time[2]
-  end
-  return startedUs
-end
-
-function tx:del(key)
-  return redis.call('DEL', key)
-end
-
-function tx:pexpire(key, ms)
-  return redis.call('PEXPIRE', key, lifetime(ms))
-end
-
-function tx:get(key)
-  return found(redis.call('GET', key))
-end
-
-function tx:hget(key, field)
-  return found(redis.call('HGET', key, field))
-end
-
-function tx:hset(key, field, value)
-  return redis.call('HSET', key, field, value)
-end
-
-function tx:hdel(key, field)
-  return redis.call('HDEL', key, field)
-end
-
-function tx:lpush(key, element)
-  return redis.call('LPUSH', key, element)
-end
-
-function tx:rpush(key, element)
-  return redis.call('RPUSH', key, element)
-end
-
-function tx:lpop(key)
-  return found(redis.call('LPOP', key))
-end
-
-function tx:rpop(key)
-  return found(redis.call('RPOP', key))
-end
-
-function tx:llen(key)
-  return redis.call('LLEN', key)
-end
-
-function tx:lrange(key, from, to)
-  return redis.call('LRANGE', key, from, to)
-end
-
-function tx:lset(key, index, element)
-  redis.call('LSET', key, index, element)
-end
-
-function tx:ltrim(key, from, to)
-  redis.call('LTRIM', key, from, to)
-end
-
-function tx:zadd(key, score, member)
-  return redis.call('ZADD', key, exact(score + 0), member)
-end
-
-function tx:zaddNew(key, score, member)
-  return redis.call('ZADD', key, 'NX', exact(score + 0), member)
-end
-
-function tx:zrem(key, member)
-  return redis.call('ZREM', key, member)
-end
-
-function tx:zscore(key, member)
-  local score = redis.call('ZSCORE', key, member)
-  return score and tonumber(score) or nil
-end
-
-function tx:zcard(key)
-  return redis.call('ZCARD', key)
-end
-
-function tx:zrange(key, from, to)
-  return redis.call('ZRANGE', key, from, to)
-end
-
-function tx:zrangeByScore(key, from, to, limit)
-  return redis.call('ZRANGEBYSCORE', key, exact(from), exact(to), 'LIMIT', 0, limit)
-end
-
--- The inbox of a session is the channel lockstep:SESSION. PUBLISH counts who listens: nobody means that it is dead.
--- (A cluster needs SPUBLISH to a channel with the space's hash tag; this is the only line to know of it.)
-function tx:wake(session, message)
-  return redis.call('PUBLISH', 'lockstep:' .. session, message) > 0
-end
-
-function tx:part(text, index)
-  local from = 1
-  for _ = 1, index do
-    local colon = string.find(text, ':', from, true)
-    if colon == nil then
-      return ''
-    end
-    from = colon + 1
-  end
-  local colon = string.find(text, ':', from, true)
-  return string.sub(text, from, colon and colon - 1 or -1)
-end
-
-local changed, nextVersion, version, forgetOldest, serve, recover, enqueue, grant, giveBackElement, tell, changesMax, wokenMax, servedMax, graceUs, keptMs
-function changed(tx, watchers, what)
-    local known = tx:zcard(watchers)
-    if known == 0 then
-        return
-    end
-    tx:zadd(
-        watchers,
-        nextVersion(tx, watchers),
-        "change:" .. what
-    )
-    if known >= changesMax then
-        forgetOldest(tx, watchers)
-    end
-    for ____, member in ipairs(tx:zrangeByScore(watchers, 0, 0, wokenMax)) do
-        tx:zrem(watchers, member)
-        tx:wake(
-            tx:part(member, 1),
-            "changed - 0 " .. watchers
-        )
-    end
-end
-
-function nextVersion(tx, watchers)
-    return math.max(
-        version(tx, watchers) + 1,
-        tx:nowUs()
-    )
-end
-
-function version(tx, watchers)
-    local last = tx:zrange(watchers, -1, -1)[1]
-    return last == nil and 0 or (tx:zscore(watchers, last) or 0)
-end
-
-function forgetOldest(tx, watchers)
-    local oldest = tx:zrangeByScore(watchers, 1, 2 ^ 53 - 1, 2)
-    for ____, member in ipairs(oldest) do
-        if member ~= "since" then
-            tx:zadd(
-                watchers,
-                tx:zscore(watchers, member) or 1,
-                "since"
-            )
-            tx:zrem(watchers, member)
-            return
-        end
-    end
-end
-
-function serve(tx, keys, asker)
-    do
-        local i = 0
-        while i < servedMax do
-            local token = tx:zrange(keys.waiting, 0, 0)[1]
-            if token == nil or tx:llen(keys.list) == 0 then
-                return
-            end
-            tx:zrem(keys.waiting, token)
-            grant(tx, keys, token)
-            local element = tx:hget(keys.taken, token) or ""
-            if token ~= asker and not tell(tx, keys, token, element) then
-                giveBackElement(tx, keys, token, element)
-            end
-            i = i + 1
-        end
-    end
-end
-
-function recover(tx, keys)
-    do
-        local i = 0
-        while i < servedMax do
-            local token = tx:zrange(keys.grants, 0, 0)[1]
-            if token == nil then
-                return
-            end
-            if tx:nowUs() - (tx:zscore(keys.grants, token) or 0) < graceUs then
-                return
-            end
-            local element = tx:hget(keys.taken, token)
-            if element == nil then
-                tx:zrem(keys.grants, token)
-            elseif tell(tx, keys, token, element) then
-                tx:zadd(
-                    keys.grants,
-                    tx:nowUs(),
-                    token
-                )
-            else
-                giveBackElement(tx, keys, token, element)
-            end
-            i = i + 1
-        end
-    end
-end
-
-function enqueue(tx, keys, token)
-    local last = tx:zrange(keys.waiting, -1, -1)[1]
-    local after = last == nil and 0 or (tx:zscore(keys.waiting, last) or 0) + 1
-    tx:zaddNew(
-        keys.waiting,
-        math.max(
-            tx:nowUs(),
-            after
-        ),
-        token
-    )
-end
-
-function grant(tx, keys, token)
-    local ____temp_1
-    if tx:part(token, 3) == "back" then
-        ____temp_1 = tx:rpop(keys.list)
-    else
-        ____temp_1 = tx:lpop(keys.list)
-    end
-    local element = ____temp_1
-    if element == nil then
-        return
-    end
-    tx:hset(keys.taken, token, element)
-    tx:zadd(
-        keys.grants,
-        tx:nowUs(),
-        token
-    )
-    changed(tx, keys.watchers, "")
-end
-
-function giveBackElement(tx, keys, token, element)
-    tx:hdel(keys.taken, token)
-    tx:zrem(keys.grants, token)
-    if tx:part(token, 3) == "back" then
-        tx:rpush(keys.list, element)
-    else
-        tx:lpush(keys.list, element)
-    end
-    local now = tx:nowUs()
-    tx:zadd(keys.returned, now, token)
-    tx:pexpire(keys.returned, keptMs)
-    for ____, old in ipairs(tx:zrangeByScore(keys.returned, 0, now - keptMs * 1000, 10)) do
-        tx:zrem(keys.returned, old)
-    end
-    changed(tx, keys.watchers, "")
-end
-
-function tell(tx, keys, token, element)
-    return tx:wake(
-        tx:part(token, 0),
-        (((("granted " .. token) .. " 0 ") .. keys.list) .. "\n") .. element
-    )
-end
-
-changesMax = 1000
-wokenMax = 1000
---- The first index of a range over `size` elements.
-local function rangeFrom(size, start)
-    return start < 0 and math.max(0, size + start) or start
-end
-
---- The last index of it; less than the first where there is nothing.
-local function rangeTo(size, ____end)
-    return math.min(size, ____end < 0 and size + ____end or ____end) - 1
-end
-
---- Whether a write may happen: `owner` still owns the lock, or is '' for a write without a guard.
-local function guarded(tx, guard, owner)
-    return owner == "" or tx:get(guard) == owner
-end
-
-servedMax = 100
-graceUs = 1000000
-keptMs = 300000
---- Adds elements one after the other at the `front` or `back`, and serves who waits: the length before that.
-local function pushElements(tx, keys, ____end, elements)
-    local length = 0
-    for ____, element in ipairs(elements) do
-        length = ____end == "front" and tx:lpush(keys.list, element) or tx:rpush(keys.list, element)
-    end
-    changed(tx, keys.watchers, "")
-    serve(tx, keys, "")
-    return length
-end
-
---- Takes up to `many` elements out at the `front` or `back`.
-local function popElements(tx, keys, ____end, many)
-    recover(tx, keys)
-    local popped = {}
-    do
-        local i = 0
-        while i < many do
-            local ____temp_0
-            if ____end == "front" then
-                ____temp_0 = tx:lpop(keys.list)
-            else
-                ____temp_0 = tx:rpop(keys.list)
-            end
-            local element = ____temp_0
-            if element == nil then
-                break
-            end
-            popped[#popped + 1] = element
-            i = i + 1
-        end
-    end
-    if #popped > 0 then
-        changed(tx, keys.watchers, "")
-    end
-    return popped
-end
-
---- Replaces the element of an index, negative from the end: 1 if there is one.
-local function setElement(tx, keys, index, element)
-    local length = tx:llen(keys.list)
-    if index >= length or index < 0 - length then
-        return 0
-    end
-    tx:lset(keys.list, index, element)
-    changed(tx, keys.watchers, "")
-    return 1
-end
-
---- Keeps a range, as of `slice`, and removes the rest: how many.
-local function trimList(tx, keys, start, ____end)
-    local length = tx:llen(keys.list)
-    local from = rangeFrom(length, start)
-    local kept = math.max(
-        0,
-        rangeTo(length, ____end) - from + 1
-    )
-    if kept == length then
-        return 0
-    end
-    if kept == 0 then
-        tx:del(keys.list)
-    else
-        tx:ltrim(keys.list, from, from + kept - 1)
-    end
-    changed(tx, keys.watchers, "")
-    return length - kept
-end
-
---- The length right after, with what went to those who wait; -1: the guard's lease is over.
--- keys: list, watchers, waiting, taken, grants, returned, guard; args: owner, `front` or `back`, elements.
-local function push(tx, keys, args)
-    if not guarded(tx, keys[7], args[1]) then
-        return -1
-    end
-    local elements = {}
-    do
-        local i = 2
-        while i < #args do
-            elements[#elements + 1] = args[i + 1]
-            i = i + 1
-        end
-    end
-    local list = {
-        list = keys[1],
-        watchers = keys[2],
-        waiting = keys[3],
-        taken = keys[4],
-        grants = keys[5],
-        returned = keys[6]
-    }
-    recover(tx, list)
-    return pushElements(tx, list, args[2], elements)
-end
-
---- ['ok', …elements], or ['lost'] if the guard's lease is over.
-local function pop(tx, keys, ask)
-    if not guarded(tx, keys.guard, ask.owner) then
-        return {"lost"}
-    end
-    local found = {"ok"}
-    for ____, element in ipairs(popElements(tx, keys, ask["end"], ask.count)) do
-        found[#found + 1] = element
-    end
-    return found
-end
-
---- 1: replaced; 0: there is no such index; -1: the guard's lease is over.
-local function set(tx, keys, ask)
-    return guarded(tx, keys.guard, ask.owner) and setElement(tx, keys, ask.index, ask.element) or -1
-end
-
---- How many went; -1: the guard's lease is over.
-local function trim(tx, keys, ask)
-    return guarded(tx, keys.guard, ask.owner) and trimList(tx, keys, ask.start, ask["end"]) or -1
-end
-
-local function length(tx, keys)
-    return tx:llen(keys.list)
-end
-
---- The elements of a range, as of `slice`: ['ok', …elements], or ['over', n] if they are more than `max`.
-local function slice(tx, keys, ask)
-    local elements = tx:llen(keys.list)
-    local from = rangeFrom(elements, ask.start)
-    local to = rangeTo(elements, ask["end"])
-    if to < from then
-        return {"ok"}
-    end
-    if to - from + 1 > ask.max then
-        return {"over", to - from + 1}
-    end
-    local found = {"ok"}
-    for ____, element in ipairs(tx:lrange(keys.list, from, to)) do
-        found[#found + 1] = element
-    end
-    return found
-end
-
---- ['taken', element], to be confirmed; ['waiting', 1 if it is the first in line, else 0], or ['empty'].
-local function take(tx, keys, ask)
-    recover(tx, keys)
-    if tx:hget(keys.taken, ask.token) == nil then
-        tx:zrem(keys.returned, ask.token)
-        if ask.wait == 1 and (tx:llen(keys.list) == 0 or tx:zcard(keys.waiting) > 0) then
-            enqueue(tx, keys, ask.token)
-        end
-        serve(tx, keys, ask.token)
-        if tx:zscore(keys.waiting, ask.token) == nil and tx:llen(keys.list) > 0 then
-            grant(tx, keys, ask.token)
-        end
-    end
-    local element = tx:hget(keys.taken, ask.token)
-    if element ~= nil then
-        return {"taken", element}
-    end
-    if ask.wait == 0 then
-        return {"empty"}
-    end
-    tx:pexpire(keys.waiting, keptMs)
-    return {
-        "waiting",
-        tx:zrange(keys.waiting, 0, 0)[1] == ask.token and 1 or 0
-    }
-end
-
---- The taker has its element: 1; or 0 if it went back meanwhile, and may be another's.
-local function confirm(tx, keys, ask)
-    if tx:hdel(keys.taken, ask.token) == 0 then
-        return tx:zscore(keys.returned, ask.token) == nil and 1 or 0
-    end
-    tx:zrem(keys.grants, ask.token)
-    serve(tx, keys, "")
-    return 1
-end
-
---- Takes a token out of the line, or brings back what it was handed. 1 if it did either.
-local function leave(tx, keys, ask)
-    local element = tx:hget(keys.taken, ask.token)
-    if element ~= nil then
-        giveBackElement(tx, keys, ask.token, element)
-    elseif tx:zrem(keys.waiting, ask.token) == 1 then
-        return 1
-    elseif ask.confirming == 1 and tx:zscore(keys.returned, ask.token) == nil then
-        giveBackElement(tx, keys, ask.token, ask.element)
-    else
-        return 0
-    end
-    serve(tx, keys, "")
-    return 1
-end
-
-local operation = table.remove(ARGV, 1)
-if operation == 'push' then
-  return push(tx, KEYS, ARGV)
-end
-if operation == 'pop' then
-  local keys = {list = KEYS[1], watchers = KEYS[2], waiting = KEYS[3], taken = KEYS[4], grants = KEYS[5], returned = KEYS[6], guard = KEYS[7]}
-  local ask = {end = ARGV[1], count = tonumber(ARGV[2]), owner = ARGV[3]}
-  return pop(tx, keys, ask)
-end
-if operation == 'set' then
-  local keys = {list = KEYS[1], watchers = KEYS[2], waiting = KEYS[3], taken = KEYS[4], grants = KEYS[5], returned = KEYS[6], guard = KEYS[7]}
-  local ask = {index = tonumber(ARGV[1]), element = ARGV[2], owner = ARGV[3]}
-  return set(tx, keys, ask)
-end
-if operation == 'trim' then
-  local keys = {list = KEYS[1], watchers = KEYS[2], waiting = KEYS[3], taken = KEYS[4], grants = KEYS[5], returned = KEYS[6], guard = KEYS[7]}
-  local ask = {start = tonumber(ARGV[1]), end = tonumber(ARGV[2]), owner = ARGV[3]}
-  return trim(tx, keys, ask)
-end
-if operation == 'length' then
-  local keys = {list = KEYS[1]}
-  local ask = {}
-  return length(tx, keys, ask)
-end
-if operation == 'slice' then
-  local keys = {list = KEYS[1]}
-  local ask = {start = tonumber(ARGV[1]), end = tonumber(ARGV[2]), max = tonumber(ARGV[3])}
-  return slice(tx, keys, ask)
-end
-if operation == 'take' then
-  local keys = {list = KEYS[1], watchers = KEYS[2], waiting = KEYS[3], taken = KEYS[4], grants = KEYS[5], returned = KEYS[6]}
-  local ask = {token = ARGV[1], wait = tonumber(ARGV[2])}
-  return take(tx, keys, ask)
-end
-if operation == 'confirm' then
-  local keys = {list = KEYS[1], watchers = KEYS[2], waiting = KEYS[3], taken = KEYS[4], grants = KEYS[5], returned = KEYS[6]}
-  local ask = {token = ARGV[1]}
-  return confirm(tx, keys, ask)
-end
-if operation == 'leave' then
-  local keys = {list = KEYS[1], watchers = KEYS[2], waiting = KEYS[3], taken = KEYS[4], grants = KEYS[5], returned = KEYS[6]}
-  local ask = {token = ARGV[1], confirming = tonumber(ARGV[2]), element = ARGV[3]}
-  return leave(tx, keys, ask)
-end
-error('no operation ' .. operation)
-
---==[ lock ]==
-
-local tx = {}
-
--- Redis gives false where there is nothing. The operations, like TypeScript, know only nil.
-local function found(reply)
-  return reply or nil
-end
-
--- Lua would print 1e+15.
-local function decimal(integer)
-  return string.format('%.0f', integer)
-end
-
--- For scores: integers of up to 2^53 are written as such, and everything comes back exactly.
-local function exact(number)
-  return string.format('%.17g', number)
-end
-
--- PEXPIRE of 0 deletes the key: a lease that was asked to live on would be gone.
->>>>>>> 2eeea9f (Operations of sets, sorted sets and lists: atomic steps, and the line of those who take from a list)
 local function lifetime(ms)
   if not (ms >= 1 and ms % 1 == 0) then
     error('ms must be a whole number of at least 1')
@@ -867,941 +125,8 @@ function tx:lrange(key, from, to)
   return redis.call('LRANGE', key, from, to)
 end
 
-<<<<<<< HEAD
 function tx:lset(key, index, element)
   redis.call('LSET', key, index, element)
-=======
-local operation = table.remove(ARGV, 1)
-if operation == 'join' then
-  local keys = {sessions = KEYS[1]}
-  local ask = {session = ARGV[1], card = ARGV[2]}
-  return join(tx, keys, ask)
-end
-if operation == 'leave' then
-  local keys = {sessions = KEYS[1]}
-  local ask = {session = ARGV[1]}
-  return leave(tx, keys, ask)
-end
-if operation == 'cards' then
-  return cards(tx, KEYS, ARGV)
-end
-if operation == 'publishWait' then
-  local keys = {waits = KEYS[1]}
-  local ask = {wait = ARGV[1], record = ARGV[2], ms = tonumber(ARGV[3])}
-  return publishWait(tx, keys, ask)
-end
-if operation == 'withdrawWait' then
-  local keys = {waits = KEYS[1]}
-  local ask = {wait = ARGV[1]}
-  return withdrawWait(tx, keys, ask)
-end
-if operation == 'holderWaits' then
-  local keys = {owner = KEYS[1], waits = KEYS[2]}
-  local ask = {}
-  return holderWaits(tx, keys, ask)
-end
-error('no operation ' .. operation)
-
---==[ set ]==
-
-local tx = {}
-
--- Redis gives false where there is nothing. The operations, like TypeScript, know only nil.
-local function found(reply)
-  return reply or nil
-end
-
--- For scores: integers of up to 2^53 are written as such, and everything comes back exactly.
-local function exact(number)
-  return string.format('%.17g', number)
-end
-
-local startedUs
-
-function tx:nowUs()
-  if startedUs == nil then
-    local time = redis.call('TIME')
-    startedUs = time[1] * 1000000 + time[2]
-  end
-  return startedUs
-end
-
-function tx:del(key)
-  return redis.call('DEL', key)
-end
-
-function tx:get(key)
-  return found(redis.call('GET', key))
-end
-
-function tx:sadd(key, member)
-  return redis.call('SADD', key, member)
-end
-
-function tx:srem(key, member)
-  return redis.call('SREM', key, member)
-end
-
-function tx:sismember(key, member)
-  return redis.call('SISMEMBER', key, member) == 1
-end
-
-function tx:scard(key)
-  return redis.call('SCARD', key)
-end
-
-function tx:spop(key)
-  return found(redis.call('SPOP', key))
-end
-
-function tx:sunion(keys)
-  return redis.call('SUNION', unpack(keys))
-end
-
-function tx:sinter(keys)
-  return redis.call('SINTER', unpack(keys))
-end
-
-function tx:sdiff(keys)
-  return redis.call('SDIFF', unpack(keys))
-end
-
-function tx:zadd(key, score, member)
-  return redis.call('ZADD', key, exact(score + 0), member)
-end
-
-function tx:zrem(key, member)
-  return redis.call('ZREM', key, member)
-end
-
-function tx:zscore(key, member)
-  local score = redis.call('ZSCORE', key, member)
-  return score and tonumber(score) or nil
-end
-
-function tx:zcard(key)
-  return redis.call('ZCARD', key)
-end
-
-function tx:zrange(key, from, to)
-  return redis.call('ZRANGE', key, from, to)
-end
-
-function tx:zrangeByScore(key, from, to, limit)
-  return redis.call('ZRANGEBYSCORE', key, exact(from), exact(to), 'LIMIT', 0, limit)
-end
-
--- The inbox of a session is the channel lockstep:SESSION. PUBLISH counts who listens: nobody means that it is dead.
--- (A cluster needs SPUBLISH to a channel with the space's hash tag; this is the only line to know of it.)
-function tx:wake(session, message)
-  return redis.call('PUBLISH', 'lockstep:' .. session, message) > 0
-end
-
-function tx:number(text)
-  return tonumber(text)
-end
-
-function tx:part(text, index)
-  local from = 1
-  for _ = 1, index do
-    local colon = string.find(text, ':', from, true)
-    if colon == nil then
-      return ''
-    end
-    from = colon + 1
-  end
-  local colon = string.find(text, ':', from, true)
-  return string.sub(text, from, colon and colon - 1 or -1)
-end
-
-local nextVersion, version, forgetOldest, combined, effortOf
-function nextVersion(tx, watchers)
-    return math.max(
-        version(tx, watchers) + 1,
-        tx:nowUs()
-    )
-end
-
-function version(tx, watchers)
-    local last = tx:zrange(watchers, -1, -1)[1]
-    return last == nil and 0 or (tx:zscore(watchers, last) or 0)
-end
-
-function forgetOldest(tx, watchers)
-    local oldest = tx:zrangeByScore(watchers, 1, 2 ^ 53 - 1, 2)
-    for ____, member in ipairs(oldest) do
-        if member ~= "since" then
-            tx:zadd(
-                watchers,
-                tx:zscore(watchers, member) or 1,
-                "since"
-            )
-            tx:zrem(watchers, member)
-            return
-        end
-    end
-end
-
-function combined(tx, sets, how)
-    if how == "union" then
-        return tx:sunion(sets)
-    end
-    if how == "intersection" then
-        return tx:sinter(sets)
-    end
-    local found = tx:sdiff(sets)
-    if how == "exclusive" then
-        for ____, member in ipairs(tx:sdiff({sets[2], sets[1]})) do
-            found[#found + 1] = member
-        end
-    end
-    return found
-end
-
-function effortOf(tx, sets, how)
-    local sum = 0
-    local least = 2 ^ 53 - 1
-    for ____, key in ipairs(sets) do
-        local members = tx:scard(key)
-        sum = sum + members
-        least = math.min(least, members)
-    end
-    if how == "intersection" then
-        return least
-    end
-    return how == "difference" and tx:scard(sets[1]) or sum
-end
-
---- Changes that are remembered, and that one look gives at most.
-local changesMax = 1000
---- Sessions that one change wakes: if there are more, the others hear of the next one, or look by themselves.
-local wokenMax = 1000
---- To be called after each write that changed something: `what`, such as the key of an entry; '' is the whole. One cheap
--- verb where nobody watches.
-local function changed(tx, watchers, what)
-    local known = tx:zcard(watchers)
-    if known == 0 then
-        return
-    end
-    tx:zadd(
-        watchers,
-        nextVersion(tx, watchers),
-        "change:" .. what
-    )
-    if known >= changesMax then
-        forgetOldest(tx, watchers)
-    end
-    for ____, member in ipairs(tx:zrangeByScore(watchers, 0, 0, wokenMax)) do
-        tx:zrem(watchers, member)
-        tx:wake(
-            tx:part(member, 1),
-            "changed - 0 " .. watchers
-        )
-    end
-end
-
---- Whether a write may happen: `owner` still owns the lock, or is '' for a write without a guard.
-local function guarded(tx, guard, owner)
-    return owner == "" or tx:get(guard) == owner
-end
-
---- 1 if it is new.
-local function addMember(tx, keys, member)
-    if tx:sadd(keys.set, member) == 0 then
-        return 0
-    end
-    changed(tx, keys.watchers, member)
-    return 1
-end
-
---- 1 if it was there.
-local function removeMember(tx, keys, member)
-    if tx:srem(keys.set, member) == 0 then
-        return 0
-    end
-    changed(tx, keys.watchers, member)
-    return 1
-end
-
---- 1 if there were any.
-local function clearSet(tx, keys)
-    if tx:scard(keys.set) == 0 then
-        return 0
-    end
-    tx:del(keys.set)
-    changed(tx, keys.watchers, "")
-    return 1
-end
-
---- How many are new; -1: the guard's lease is over. keys: set, guard, watchers; args: owner, members.
-local function addAll(tx, keys, args)
-    if not guarded(tx, keys[2], args[1]) then
-        return -1
-    end
-    local added = 0
-    do
-        local i = 1
-        while i < #args do
-            added = added + addMember(tx, {set = keys[1], watchers = keys[3]}, args[i + 1])
-            i = i + 1
-        end
-    end
-    return added
-end
-
---- How many were there; -1: the guard's lease is over. keys: set, guard, watchers; args: owner, members.
-local function removeAll(tx, keys, args)
-    if not guarded(tx, keys[2], args[1]) then
-        return -1
-    end
-    local removed = 0
-    do
-        local i = 1
-        while i < #args do
-            removed = removed + removeMember(tx, {set = keys[1], watchers = keys[3]}, args[i + 1])
-            i = i + 1
-        end
-    end
-    return removed
-end
-
---- Takes any member out: ['ok', member], ['ok'] if there is none, ['lost'] if the guard's lease is over.
-local function pop(tx, keys, ask)
-    if not guarded(tx, keys.guard, ask.owner) then
-        return {"lost"}
-    end
-    local member = tx:spop(keys.set)
-    if member == nil then
-        return {"ok"}
-    end
-    changed(tx, keys.watchers, member)
-    return {"ok", member}
-end
-
---- 1: there were members; 0: none; -1: the guard's lease is over.
-local function clear(tx, keys, ask)
-    return guarded(tx, keys.guard, ask.owner) and clearSet(tx, keys) or -1
-end
-
---- 1 if it is there.
-local function has(tx, keys, ask)
-    return tx:sismember(keys.set, ask.member) and 1 or 0
-end
-
-local function size(tx, keys)
-    return tx:scard(keys.set)
-end
-
---- ['ok', …members], in no order; ['over', n] if more than `max` had to be looked at. keys: sets; args: how, max.
-local function combine(tx, keys, args)
-    local effort = effortOf(tx, keys, args[1])
-    if effort > tx:number(args[2]) then
-        return {"over", effort}
-    end
-    local found = {"ok"}
-    for ____, member in ipairs(combined(tx, keys, args[1])) do
-        found[#found + 1] = member
-    end
-    return found
-end
-
---- How many there would be, as ['ok', n], or ['over', n]. keys: sets; args: how, max.
-local function measure(tx, keys, args)
-    local effort = effortOf(tx, keys, args[1])
-    if effort > tx:number(args[2]) then
-        return {"over", effort}
-    end
-    return {
-        "ok",
-        #combined(tx, keys, args[1])
-    }
-end
-
---- Puts what comes out in the place of a set: ['ok', n], ['over', n], or ['lost'] if the guard's lease is over.
--- keys: that set, guard, watchers, then the sets; args: owner, how, max.
-local function store(tx, keys, args)
-    if not guarded(tx, keys[2], args[1]) then
-        return {"lost"}
-    end
-    local sources = {}
-    do
-        local i = 3
-        while i < #keys do
-            sources[#sources + 1] = keys[i + 1]
-            i = i + 1
-        end
-    end
-    local effort = effortOf(tx, sources, args[2])
-    if effort > tx:number(args[3]) then
-        return {"over", effort}
-    end
-    local members = combined(tx, sources, args[2])
-    clearSet(tx, {set = keys[1], watchers = keys[3]})
-    for ____, member in ipairs(members) do
-        tx:sadd(keys[1], member)
-    end
-    if #members > 0 then
-        changed(tx, keys[3], "")
-    end
-    return {"ok", #members}
-end
-
-local operation = table.remove(ARGV, 1)
-if operation == 'addAll' then
-  return addAll(tx, KEYS, ARGV)
-end
-if operation == 'removeAll' then
-  return removeAll(tx, KEYS, ARGV)
-end
-if operation == 'pop' then
-  local keys = {set = KEYS[1], guard = KEYS[2], watchers = KEYS[3]}
-  local ask = {owner = ARGV[1]}
-  return pop(tx, keys, ask)
-end
-if operation == 'clear' then
-  local keys = {set = KEYS[1], guard = KEYS[2], watchers = KEYS[3]}
-  local ask = {owner = ARGV[1]}
-  return clear(tx, keys, ask)
-end
-if operation == 'has' then
-  local keys = {set = KEYS[1]}
-  local ask = {member = ARGV[1]}
-  return has(tx, keys, ask)
-end
-if operation == 'size' then
-  local keys = {set = KEYS[1]}
-  local ask = {}
-  return size(tx, keys, ask)
-end
-if operation == 'combine' then
-  return combine(tx, KEYS, ARGV)
-end
-if operation == 'measure' then
-  return measure(tx, KEYS, ARGV)
-end
-if operation == 'store' then
-  return store(tx, KEYS, ARGV)
-end
-error('no operation ' .. operation)
-
---==[ sorted ]==
-
-local tx = {}
-
--- Redis gives false where there is nothing. The operations, like TypeScript, know only nil.
-local function found(reply)
-  return reply or nil
-end
-
--- Lua would print 1e+15.
-local function decimal(integer)
-  return string.format('%.0f', integer)
-end
-
--- For scores: integers of up to 2^53 are written as such, and everything comes back exactly.
-local function exact(number)
-  return string.format('%.17g', number)
-end
-
-local startedUs
-
-function tx:nowUs()
-  if startedUs == nil then
-    local time = redis.call('TIME')
-    startedUs = time[1] * 1000000 + time[2]
-  end
-  return startedUs
-end
-
-function tx:del(key)
-  return redis.call('DEL', key)
-end
-
-function tx:get(key)
-  return found(redis.call('GET', key))
-end
-
-function tx:zadd(key, score, member)
-  return redis.call('ZADD', key, exact(score + 0), member)
-end
-
-function tx:zrem(key, member)
-  return redis.call('ZREM', key, member)
-end
-
-function tx:zincrby(key, by, member)
-  return tonumber(redis.call('ZINCRBY', key, exact(by), member))
-end
-
-function tx:zscore(key, member)
-  local score = redis.call('ZSCORE', key, member)
-  return score and tonumber(score) or nil
-end
-
-function tx:zrank(key, member)
-  return found(redis.call('ZRANK', key, member))
-end
-
-function tx:zcard(key)
-  return redis.call('ZCARD', key)
-end
-
-function tx:zrange(key, from, to)
-  return redis.call('ZRANGE', key, from, to)
-end
-
-function tx:zrangeByScore(key, from, to, limit)
-  return redis.call('ZRANGEBYSCORE', key, exact(from), exact(to), 'LIMIT', 0, limit)
-end
-
-function tx:zrevrangeByScore(key, to, from, limit)
-  return redis.call('ZREVRANGEBYSCORE', key, exact(to), exact(from), 'LIMIT', 0, limit)
-end
-
-function tx:zcount(key, from, to)
-  return redis.call('ZCOUNT', key, exact(from), exact(to))
-end
-
--- The inbox of a session is the channel lockstep:SESSION. PUBLISH counts who listens: nobody means that it is dead.
--- (A cluster needs SPUBLISH to a channel with the space's hash tag; this is the only line to know of it.)
-function tx:wake(session, message)
-  return redis.call('PUBLISH', 'lockstep:' .. session, message) > 0
-end
-
-function tx:decimal(number)
-  return exact(number)
-end
-
-function tx:number(text)
-  return tonumber(text)
-end
-
-function tx:part(text, index)
-  local from = 1
-  for _ = 1, index do
-    local colon = string.find(text, ':', from, true)
-    if colon == nil then
-      return ''
-    end
-    from = colon + 1
-  end
-  local colon = string.find(text, ':', from, true)
-  return string.sub(text, from, colon and colon - 1 or -1)
-end
-
-local nextVersion, version, forgetOldest, scored, pushScored
-function nextVersion(tx, watchers)
-    return math.max(
-        version(tx, watchers) + 1,
-        tx:nowUs()
-    )
-end
-
-function version(tx, watchers)
-    local last = tx:zrange(watchers, -1, -1)[1]
-    return last == nil and 0 or (tx:zscore(watchers, last) or 0)
-end
-
-function forgetOldest(tx, watchers)
-    local oldest = tx:zrangeByScore(watchers, 1, 2 ^ 53 - 1, 2)
-    for ____, member in ipairs(oldest) do
-        if member ~= "since" then
-            tx:zadd(
-                watchers,
-                tx:zscore(watchers, member) or 1,
-                "since"
-            )
-            tx:zrem(watchers, member)
-            return
-        end
-    end
-end
-
-function scored(tx, keys, members, backwards)
-    local found = {"ok"}
-    do
-        local i = 0
-        while i < #members do
-            pushScored(tx, keys, found, members[(backwards == 1 and #members - 1 - i or i) + 1])
-            i = i + 1
-        end
-    end
-    return found
-end
-
-function pushScored(tx, keys, found, member)
-    found[#found + 1] = member
-    found[#found + 1] = tx:decimal(tx:zscore(keys.sorted, member) or 0)
-end
-
---- Changes that are remembered, and that one look gives at most.
-local changesMax = 1000
---- Sessions that one change wakes: if there are more, the others hear of the next one, or look by themselves.
-local wokenMax = 1000
---- To be called after each write that changed something: `what`, such as the key of an entry; '' is the whole. One cheap
--- verb where nobody watches.
-local function changed(tx, watchers, what)
-    local known = tx:zcard(watchers)
-    if known == 0 then
-        return
-    end
-    tx:zadd(
-        watchers,
-        nextVersion(tx, watchers),
-        "change:" .. what
-    )
-    if known >= changesMax then
-        forgetOldest(tx, watchers)
-    end
-    for ____, member in ipairs(tx:zrangeByScore(watchers, 0, 0, wokenMax)) do
-        tx:zrem(watchers, member)
-        tx:wake(
-            tx:part(member, 1),
-            "changed - 0 " .. watchers
-        )
-    end
-end
-
---- The first index of a range over `size` elements.
-local function rangeFrom(size, start)
-    return start < 0 and math.max(0, size + start) or start
-end
-
---- The last index of it; less than the first where there is nothing.
-local function rangeTo(size, ____end)
-    return math.min(size, ____end < 0 and size + ____end or ____end) - 1
-end
-
---- Whether a write may happen: `owner` still owns the lock, or is '' for a write without a guard.
-local function guarded(tx, guard, owner)
-    return owner == "" or tx:get(guard) == owner
-end
-
---- Sets the score. `when`: `always`, or only if it is `absent`, or absent or `greater` or `less` than before. 1 if it did.
-local function setScore(tx, keys, when, score, member)
-    local before = tx:zscore(keys.sorted, member)
-    if before ~= nil then
-        if when == "absent" then
-            return 0
-        end
-        if when == "greater" and score <= before then
-            return 0
-        end
-        if when == "less" and score >= before then
-            return 0
-        end
-    end
-    if before ~= score then
-        tx:zadd(keys.sorted, score, member)
-        changed(tx, keys.watchers, member)
-    end
-    return 1
-end
-
---- The new score; undefined, and nothing done, if it would not be finite. A member that is not there has 0.
-local function addScore(tx, keys, by, member)
-    local sum = (tx:zscore(keys.sorted, member) or 0) + by
-    if sum - sum ~= 0 then
-        return nil
-    end
-    local score = tx:zincrby(keys.sorted, by, member)
-    changed(tx, keys.watchers, member)
-    return score
-end
-
---- 1 if it was there.
-local function removeScored(tx, keys, member)
-    if tx:zrem(keys.sorted, member) == 0 then
-        return 0
-    end
-    changed(tx, keys.watchers, member)
-    return 1
-end
-
---- 1 if there were any members.
-local function clearSorted(tx, keys)
-    if tx:zcard(keys.sorted) == 0 then
-        return 0
-    end
-    tx:del(keys.sorted)
-    changed(tx, keys.watchers, "")
-    return 1
-end
-
---- How many were set; with `always`, how many are new; -1: the guard's lease is over.
--- keys: sorted, guard, watchers; args: owner, when, then score and member of each.
-local function setAll(tx, keys, args)
-    if not guarded(tx, keys[2], args[1]) then
-        return -1
-    end
-    local when = args[2]
-    local before = tx:zcard(keys[1])
-    local done = 0
-    do
-        local i = 3
-        while i < #args do
-            done = done + setScore(
-                tx,
-                {sorted = keys[1], watchers = keys[3]},
-                when,
-                tx:number(args[i]),
-                args[i + 1]
-            )
-            i = i + 2
-        end
-    end
-    return when == "always" and tx:zcard(keys[1]) - before or done
-end
-
---- How many were there; -1: the guard's lease is over. keys: sorted, guard, watchers; args: owner, members.
-local function removeAll(tx, keys, args)
-    if not guarded(tx, keys[2], args[1]) then
-        return -1
-    end
-    local removed = 0
-    do
-        local i = 1
-        while i < #args do
-            removed = removed + removeScored(tx, {sorted = keys[1], watchers = keys[3]}, args[i + 1])
-            i = i + 1
-        end
-    end
-    return removed
-end
-
---- ['ok', the new score], ['refused', the score] if the new one would not be finite, ['lost'] if the guard's lease is over.
-local function add(tx, keys, ask)
-    if not guarded(tx, keys.guard, ask.owner) then
-        return {"lost"}
-    end
-    local score = addScore(tx, keys, ask.by, ask.member)
-    if score == nil then
-        return {
-            "refused",
-            tx:decimal(tx:zscore(keys.sorted, ask.member) or 0)
-        }
-    end
-    return {
-        "ok",
-        tx:decimal(score)
-    }
-end
-
---- Takes the first or last out: ['ok', member, score, …], or ['lost'] if the guard's lease is over.
-local function pop(tx, keys, ask)
-    if not guarded(tx, keys.guard, ask.owner) then
-        return {"lost"}
-    end
-    local popped = {"ok"}
-    do
-        local i = 0
-        while i < ask.count do
-            local member = tx:zrange(keys.sorted, 0 - ask.reverse, 0 - ask.reverse)[1]
-            if member == nil then
-                return popped
-            end
-            pushScored(tx, keys, popped, member)
-            removeScored(tx, keys, member)
-            i = i + 1
-        end
-    end
-    return popped
-end
-
---- 1: there were members; 0: none; -1: the guard's lease is over.
-local function clear(tx, keys, ask)
-    return guarded(tx, keys.guard, ask.owner) and clearSorted(tx, keys) or -1
-end
-
---- The score of a member, or nothing.
-local function score(tx, keys, ask)
-    local found = tx:zscore(keys.sorted, ask.member)
-    return found == nil and ({}) or ({tx:decimal(found)})
-end
-
---- How many come before a member, from the lowest or the highest score; -1: it is not there.
-local function rank(tx, keys, ask)
-    local before = tx:zrank(keys.sorted, ask.member)
-    if before == nil then
-        return -1
-    end
-    return ask.reverse == 1 and tx:zcard(keys.sorted) - 1 - before or before
-end
-
-local function size(tx, keys)
-    return tx:zcard(keys.sorted)
-end
-
---- How many have `from` <= score <= `to`.
-local function count(tx, keys, ask)
-    return tx:zcount(keys.sorted, ask.from, ask.to)
-end
-
---- The members of these ranks, as of `slice`: ['ok', member, score, …], or ['over', n] if they are more than `max`.
-local function range(tx, keys, ask)
-    local members = tx:zcard(keys.sorted)
-    local from = rangeFrom(members, ask.start)
-    local to = rangeTo(members, ask["end"])
-    if to < from then
-        return {"ok"}
-    end
-    if to - from + 1 > ask.max then
-        return {"over", to - from + 1}
-    end
-    if ask.reverse == 0 then
-        return scored(
-            tx,
-            keys,
-            tx:zrange(keys.sorted, from, to),
-            0
-        )
-    end
-    return scored(
-        tx,
-        keys,
-        tx:zrange(keys.sorted, members - 1 - to, members - 1 - from),
-        1
-    )
-end
-
---- Those with `from` <= score <= `to`: ['ok', member, score, …], or ['over', n] if they are more than `max`.
-local function rangeByScore(tx, keys, ask)
-    if ask.limit < 0 then
-        local members = tx:zcount(keys.sorted, ask.from, ask.to)
-        if members > ask.max then
-            return {"over", members}
-        end
-    end
-    local limit = ask.limit < 0 and ask.max or ask.limit
-    if ask.reverse == 0 then
-        return scored(
-            tx,
-            keys,
-            tx:zrangeByScore(keys.sorted, ask.from, ask.to, limit),
-            0
-        )
-    end
-    return scored(
-        tx,
-        keys,
-        tx:zrevrangeByScore(keys.sorted, ask.to, ask.from, limit),
-        0
-    )
-end
-
---- One page of all, in order, with scores. It goes on behind the first of `args` that still has its score, as all before
--- that were given; where none has, at the score itself. keys: sorted; args: count, then some of the last page with
--- their scores, the last one first.
-local function page(tx, keys, args)
-    local sorted = {sorted = keys[1]}
-    local many = tx:number(args[1])
-    do
-        local i = 2
-        while i < #args do
-            local known = tx:zscore(sorted.sorted, args[i])
-            if known ~= nil and known == tx:number(args[i + 1]) then
-                local from = (tx:zrank(sorted.sorted, args[i]) or 0) + 1
-                return scored(
-                    tx,
-                    sorted,
-                    tx:zrange(sorted.sorted, from, from + many - 1),
-                    0
-                )
-            end
-            i = i + 2
-        end
-    end
-    if #args < 3 then
-        return scored(
-            tx,
-            sorted,
-            tx:zrange(sorted.sorted, 0, many - 1),
-            0
-        )
-    end
-    local least = tx:zrangeByScore(
-        sorted.sorted,
-        tx:number(args[3]),
-        tx:number("Infinity"),
-        1
-    )[1]
-    if least == nil then
-        return {"ok"}
-    end
-    local start = tx:zrank(sorted.sorted, least) or 0
-    return scored(
-        tx,
-        sorted,
-        tx:zrange(sorted.sorted, start, start + many - 1),
-        0
-    )
-end
-
-local operation = table.remove(ARGV, 1)
-if operation == 'setAll' then
-  return setAll(tx, KEYS, ARGV)
-end
-if operation == 'removeAll' then
-  return removeAll(tx, KEYS, ARGV)
-end
-if operation == 'add' then
-  local keys = {sorted = KEYS[1], guard = KEYS[2], watchers = KEYS[3]}
-  local ask = {by = tonumber(ARGV[1]), member = ARGV[2], owner = ARGV[3]}
-  return add(tx, keys, ask)
-end
-if operation == 'pop' then
-  local keys = {sorted = KEYS[1], guard = KEYS[2], watchers = KEYS[3]}
-  local ask = {reverse = tonumber(ARGV[1]), count = tonumber(ARGV[2]), owner = ARGV[3]}
-  return pop(tx, keys, ask)
-end
-if operation == 'clear' then
-  local keys = {sorted = KEYS[1], guard = KEYS[2], watchers = KEYS[3]}
-  local ask = {owner = ARGV[1]}
-  return clear(tx, keys, ask)
-end
-if operation == 'score' then
-  local keys = {sorted = KEYS[1]}
-  local ask = {member = ARGV[1]}
-  return score(tx, keys, ask)
-end
-if operation == 'rank' then
-  local keys = {sorted = KEYS[1]}
-  local ask = {member = ARGV[1], reverse = tonumber(ARGV[2])}
-  return rank(tx, keys, ask)
-end
-if operation == 'size' then
-  local keys = {sorted = KEYS[1]}
-  local ask = {}
-  return size(tx, keys, ask)
-end
-if operation == 'count' then
-  local keys = {sorted = KEYS[1]}
-  local ask = {from = tonumber(ARGV[1]), to = tonumber(ARGV[2])}
-  return count(tx, keys, ask)
-end
-if operation == 'range' then
-  local keys = {sorted = KEYS[1]}
-  local ask = {start = tonumber(ARGV[1]), end = tonumber(ARGV[2]), reverse = tonumber(ARGV[3]), max = tonumber(ARGV[4])}
-  return range(tx, keys, ask)
-end
-if operation == 'rangeByScore' then
-  local keys = {sorted = KEYS[1]}
-  local ask = {from = tonumber(ARGV[1]), to = tonumber(ARGV[2]), reverse = tonumber(ARGV[3]), limit = tonumber(ARGV[4]), max = tonumber(ARGV[5])}
-  return rangeByScore(tx, keys, ask)
-end
-if operation == 'page' then
-  return page(tx, KEYS, ARGV)
-end
-error('no operation ' .. operation)
-
---==[ watch ]==
-
-local tx = {}
-
--- Redis gives false where there is nothing. The operations, like TypeScript, know only nil.
-local function found(reply)
-  return reply or nil
->>>>>>> 2eeea9f (Operations of sets, sorted sets and lists: atomic steps, and the line of those who take from a list)
 end
 
 function tx:ltrim(key, from, to)
@@ -1973,6 +298,41 @@ function tx:sha1hex(text)
   return redis.sha1hex(text)
 end
 
+--==[ collection ]==
+
+--- It ends in `ms`, or never where that is 0. 1 if it is there; -1: the guard's lease is over.
+function collection_expire(tx, keys, ask)
+    if not guard_guarded(tx, keys.guard, ask.owner) then
+        return -1
+    end
+    if not (redis.call('EXISTS', keys.whole) == 1) then
+        return 0
+    end
+    if ask.ms > 0 then
+        redis.call('PEXPIRE', keys.whole, lifetime(ask.ms))
+    else
+        redis.call('PERSIST', keys.whole)
+    end
+    return 1
+end
+
+--- ms that are left; -1: it does not end; -2: it is not there.
+function collection_life(tx, keys)
+    return redis.call('PTTL', keys.whole)
+end
+
+--==[ collection.expire ]==
+
+local keys = {whole = KEYS[1], guard = KEYS[2]}
+local ask = {ms = tonumber(ARGV[1]), owner = ARGV[2]}
+return collection_expire(tx, keys, ask)
+
+--==[ collection.life ]==
+
+local keys = {whole = KEYS[1]}
+local ask = {}
+return collection_life(tx, keys, ask)
+
 --==[ counter ]==
 
 --- Adds `by` to a counter between `from` and `to`: ['ok', the new value], or ['refused', what there is].
@@ -2077,6 +437,358 @@ return counter_set(tx, keys, ask)
 function guard_guarded(tx, guard, owner)
     return owner == "" or (redis.call('GET', guard) or nil) == owner
 end
+
+--==[ list ]==
+
+function list_serve(tx, keys, asker)
+    do
+        local i = 0
+        while i < list_servedMax do
+            local token = redis.call('ZRANGE', keys.waiting, '0', '0')[1]
+            if token == nil or redis.call('LLEN', keys.list) == 0 then
+                return
+            end
+            redis.call('ZREM', keys.waiting, token)
+            list_grant(tx, keys, token)
+            local element = (redis.call('HGET', keys.taken, token) or nil) or ""
+            if token ~= asker and not list_tell(tx, keys, token, element) then
+                list_giveBackElement(tx, keys, token, element)
+            end
+            i = i + 1
+        end
+    end
+end
+
+function list_recover(tx, keys)
+    do
+        local i = 0
+        while i < list_servedMax do
+            local token = redis.call('ZRANGE', keys.grants, '0', '0')[1]
+            if token == nil then
+                return
+            end
+            if tx:nowUs() - (tx:zscore(keys.grants, token) or 0) < list_graceUs then
+                return
+            end
+            local element = (redis.call('HGET', keys.taken, token) or nil)
+            if element == nil then
+                redis.call('ZREM', keys.grants, token)
+            elseif list_tell(tx, keys, token, element) then
+                redis.call('ZADD', keys.grants, string.format('%.17g', (tx:nowUs()) + 0), token)
+            else
+                list_giveBackElement(tx, keys, token, element)
+            end
+            i = i + 1
+        end
+    end
+end
+
+function list_enqueue(tx, keys, token)
+    local place = tx:nowUs()
+    local last = redis.call('ZRANGE', keys.waiting, '-1', '-1')[1]
+    if last ~= nil then
+        place = math.max(
+            place,
+            (tx:zscore(keys.waiting, last) or 0) + 1
+        )
+    end
+    redis.call('ZADD', keys.waiting, 'NX', string.format('%.17g', place + 0), token)
+end
+
+function list_grant(tx, keys, token)
+    local element = list_popAt(
+        tx,
+        keys,
+        tx:part(token, 3)
+    )
+    if element == nil then
+        return
+    end
+    redis.call('HSET', keys.taken, token, element)
+    redis.call('ZADD', keys.grants, string.format('%.17g', (tx:nowUs()) + 0), token)
+    watch_changed(tx, keys.watchers, "")
+end
+
+function list_giveBackElement(tx, keys, token, element)
+    list_pushAt(
+        tx,
+        keys,
+        tx:part(token, 3),
+        element
+    )
+    redis.call('HDEL', keys.taken, token)
+    redis.call('ZREM', keys.grants, token)
+    local now = tx:nowUs()
+    redis.call('ZADD', keys.returned, string.format('%.17g', now + 0), token)
+    redis.call('PEXPIRE', keys.returned, lifetime(list_keptMs))
+    for ____, old in ipairs(redis.call('ZRANGEBYSCORE', keys.returned, '0', string.format('%.17g', now - list_keptMs * 1000), 'LIMIT', '0', '10')) do
+        redis.call('ZREM', keys.returned, old)
+    end
+    watch_changed(tx, keys.watchers, "")
+end
+
+function list_tell(tx, keys, token, element)
+    return (redis.call('PUBLISH', 'lockstep:' .. (tx:part(token, 0)), (((("granted " .. token) .. " 0 ") .. keys.list) .. "\n") .. element) > 0)
+end
+
+function list_pushAt(tx, keys, side, element)
+    if side == "back" then
+        return redis.call('RPUSH', keys.list, element)
+    end
+    return redis.call('LPUSH', keys.list, element)
+end
+
+function list_popAt(tx, keys, side)
+    if side == "back" then
+        return (redis.call('RPOP', keys.list) or nil)
+    end
+    return (redis.call('LPOP', keys.list) or nil)
+end
+
+local list_servedMax = 100
+
+local list_graceUs = 1000000
+
+local list_keptMs = 300000
+
+--- Adds elements one after the other at the `front` or `back`, and serves who waits: the length before that.
+function list_pushElements(tx, keys, side, elements)
+    local length = 0
+    for ____, element in ipairs(elements) do
+        length = list_pushAt(tx, keys, side, element)
+    end
+    watch_changed(tx, keys.watchers, "")
+    list_serve(tx, keys, "")
+    return length
+end
+
+--- Takes up to `many` elements out at the `front` or `back`.
+function list_popElements(tx, keys, side, many)
+    list_recover(tx, keys)
+    local popped = {}
+    do
+        local i = 0
+        while i < many do
+            local element = list_popAt(tx, keys, side)
+            if element == nil then
+                break
+            end
+            popped[#popped + 1] = element
+            i = i + 1
+        end
+    end
+    if #popped > 0 then
+        watch_changed(tx, keys.watchers, "")
+    end
+    return popped
+end
+
+--- Replaces the element of an index, negative from the end: 1 if there is one.
+function list_setElement(tx, keys, index, element)
+    local length = redis.call('LLEN', keys.list)
+    if index >= length or index < 0 - length then
+        return 0
+    end
+    redis.call('LSET', keys.list, index, element)
+    watch_changed(tx, keys.watchers, "")
+    return 1
+end
+
+--- Keeps a range, as of `slice`, and removes the rest: how many.
+function list_trimList(tx, keys, start, stop)
+    local length = redis.call('LLEN', keys.list)
+    local from = range_rangeFrom(length, start)
+    local kept = math.max(
+        0,
+        range_rangeTo(length, stop) - from + 1
+    )
+    if kept == length then
+        return 0
+    end
+    if kept == 0 then
+        redis.call('DEL', keys.list)
+    else
+        redis.call('LTRIM', keys.list, from, from + kept - 1)
+    end
+    watch_changed(tx, keys.watchers, "")
+    return length - kept
+end
+
+--- The length right after, with what went to those who wait; -1: the guard's lease is over.
+-- keys: list, watchers, waiting, taken, grants, returned, guard; args: owner, `front` or `back`, elements.
+function list_push(tx, keys, args)
+    if not guard_guarded(tx, keys[7], args[1]) then
+        return -1
+    end
+    local elements = {}
+    do
+        local i = 2
+        while i < #args do
+            elements[#elements + 1] = args[i + 1]
+            i = i + 1
+        end
+    end
+    local list = {
+        list = keys[1],
+        watchers = keys[2],
+        waiting = keys[3],
+        taken = keys[4],
+        grants = keys[5],
+        returned = keys[6]
+    }
+    list_recover(tx, list)
+    return list_pushElements(tx, list, args[2], elements)
+end
+
+--- ['ok', …elements], or ['lost'] if the guard's lease is over.
+function list_pop(tx, keys, ask)
+    if not guard_guarded(tx, keys.guard, ask.owner) then
+        return {"lost"}
+    end
+    local found = {"ok"}
+    for ____, element in ipairs(list_popElements(tx, keys, ask.side, ask.count)) do
+        found[#found + 1] = element
+    end
+    return found
+end
+
+--- 1: replaced; 0: there is no such index; -1: the guard's lease is over.
+function list_set(tx, keys, ask)
+    return guard_guarded(tx, keys.guard, ask.owner) and list_setElement(tx, keys, ask.index, ask.element) or -1
+end
+
+--- How many went; -1: the guard's lease is over.
+function list_trim(tx, keys, ask)
+    return guard_guarded(tx, keys.guard, ask.owner) and list_trimList(tx, keys, ask.start, ask.stop) or -1
+end
+
+function list_length(tx, keys)
+    return redis.call('LLEN', keys.list)
+end
+
+--- The elements of a range, as of `slice`: ['ok', …elements], or ['over', n] if they are more than `max`.
+function list_slice(tx, keys, ask)
+    local elements = redis.call('LLEN', keys.list)
+    local from = range_rangeFrom(elements, ask.start)
+    local to = range_rangeTo(elements, ask.stop)
+    if to < from then
+        return {"ok"}
+    end
+    if to - from + 1 > ask.max then
+        return {"over", to - from + 1}
+    end
+    local found = {"ok"}
+    for ____, element in ipairs(redis.call('LRANGE', keys.list, from, to)) do
+        found[#found + 1] = element
+    end
+    return found
+end
+
+--- ['taken', element], to be confirmed; ['waiting', 1 if it is the first in line, else 0], or ['empty'].
+function list_take(tx, keys, ask)
+    list_recover(tx, keys)
+    if (redis.call('HGET', keys.taken, ask.token) or nil) == nil then
+        redis.call('ZREM', keys.returned, ask.token)
+        if ask.wait == 1 and (redis.call('LLEN', keys.list) == 0 or redis.call('ZCARD', keys.waiting) > 0) then
+            list_enqueue(tx, keys, ask.token)
+        end
+        list_serve(tx, keys, ask.token)
+        local isServed = (redis.call('HGET', keys.taken, ask.token) or nil) ~= nil
+        if not isServed and tx:zscore(keys.waiting, ask.token) == nil then
+            list_grant(tx, keys, ask.token)
+        end
+    end
+    local element = (redis.call('HGET', keys.taken, ask.token) or nil)
+    if element ~= nil then
+        return {"taken", element}
+    end
+    if ask.wait == 0 then
+        return {"empty"}
+    end
+    redis.call('PEXPIRE', keys.waiting, lifetime(list_keptMs))
+    return {
+        "waiting",
+        redis.call('ZRANGE', keys.waiting, '0', '0')[1] == ask.token and 1 or 0
+    }
+end
+
+--- The taker has its element: 1; or 0 if it went back meanwhile, and may be another's.
+function list_confirm(tx, keys, ask)
+    if redis.call('HDEL', keys.taken, ask.token) == 0 then
+        return tx:zscore(keys.returned, ask.token) == nil and 1 or 0
+    end
+    redis.call('ZREM', keys.grants, ask.token)
+    list_serve(tx, keys, "")
+    return 1
+end
+
+--- Takes a token out of the line, or brings back what it was handed. 1 if it did either.
+function list_leave(tx, keys, ask)
+    local element = (redis.call('HGET', keys.taken, ask.token) or nil)
+    if element ~= nil then
+        list_giveBackElement(tx, keys, ask.token, element)
+    elseif redis.call('ZREM', keys.waiting, ask.token) == 1 then
+        return 1
+    elseif ask.confirming == 1 and tx:zscore(keys.returned, ask.token) == nil then
+        list_giveBackElement(tx, keys, ask.token, ask.element)
+    else
+        return 0
+    end
+    list_serve(tx, keys, "")
+    return 1
+end
+
+--==[ list.push ]==
+
+return list_push(tx, KEYS, ARGV)
+
+--==[ list.pop ]==
+
+local keys = {list = KEYS[1], watchers = KEYS[2], waiting = KEYS[3], taken = KEYS[4], grants = KEYS[5], returned = KEYS[6], guard = KEYS[7]}
+local ask = {side = ARGV[1], count = tonumber(ARGV[2]), owner = ARGV[3]}
+return list_pop(tx, keys, ask)
+
+--==[ list.set ]==
+
+local keys = {list = KEYS[1], watchers = KEYS[2], waiting = KEYS[3], taken = KEYS[4], grants = KEYS[5], returned = KEYS[6], guard = KEYS[7]}
+local ask = {index = tonumber(ARGV[1]), element = ARGV[2], owner = ARGV[3]}
+return list_set(tx, keys, ask)
+
+--==[ list.trim ]==
+
+local keys = {list = KEYS[1], watchers = KEYS[2], waiting = KEYS[3], taken = KEYS[4], grants = KEYS[5], returned = KEYS[6], guard = KEYS[7]}
+local ask = {start = tonumber(ARGV[1]), stop = tonumber(ARGV[2]), owner = ARGV[3]}
+return list_trim(tx, keys, ask)
+
+--==[ list.length ]==
+
+local keys = {list = KEYS[1]}
+local ask = {}
+return list_length(tx, keys, ask)
+
+--==[ list.slice ]==
+
+local keys = {list = KEYS[1]}
+local ask = {start = tonumber(ARGV[1]), stop = tonumber(ARGV[2]), max = tonumber(ARGV[3])}
+return list_slice(tx, keys, ask)
+
+--==[ list.take ]==
+
+local keys = {list = KEYS[1], watchers = KEYS[2], waiting = KEYS[3], taken = KEYS[4], grants = KEYS[5], returned = KEYS[6]}
+local ask = {token = ARGV[1], wait = tonumber(ARGV[2])}
+return list_take(tx, keys, ask)
+
+--==[ list.confirm ]==
+
+local keys = {list = KEYS[1], watchers = KEYS[2], waiting = KEYS[3], taken = KEYS[4], grants = KEYS[5], returned = KEYS[6]}
+local ask = {token = ARGV[1]}
+return list_confirm(tx, keys, ask)
+
+--==[ list.leave ]==
+
+local keys = {list = KEYS[1], watchers = KEYS[2], waiting = KEYS[3], taken = KEYS[4], grants = KEYS[5], returned = KEYS[6]}
+local ask = {token = ARGV[1], confirming = tonumber(ARGV[2]), element = ARGV[3]}
+return list_leave(tx, keys, ask)
 
 --==[ lock ]==
 
@@ -2457,6 +1169,18 @@ local keys = {owner = KEYS[1]}
 local ask = {owner = ARGV[1], ttlMs = tonumber(ARGV[2])}
 return quorum_vote(tx, keys, ask)
 
+--==[ range ]==
+
+--- The first index of a range over `size` elements.
+function range_rangeFrom(size, start)
+    return start < 0 and math.max(0, size + start) or start
+end
+
+--- The last index of it; less than the first where there is nothing.
+function range_rangeTo(size, stop)
+    return math.min(size, stop < 0 and size + stop or stop) - 1
+end
+
 --==[ session ]==
 
 function session_join(tx, keys, ask)
@@ -2527,6 +1251,567 @@ return session_withdrawWait(tx, keys, ask)
 local keys = {owner = KEYS[1], waits = KEYS[2]}
 local ask = {}
 return session_holderWaits(tx, keys, ask)
+
+--==[ set ]==
+
+function set_combined(tx, sets, how)
+    if how == "union" then
+        return redis.call('SUNION', unpack(sets))
+    end
+    if how == "intersection" then
+        return redis.call('SINTER', unpack(sets))
+    end
+    local found = redis.call('SDIFF', unpack(sets))
+    if how == "exclusive" then
+        for ____, member in ipairs(redis.call('SDIFF', unpack({sets[2], sets[1]}))) do
+            found[#found + 1] = member
+        end
+    end
+    return found
+end
+
+function set_effortOf(tx, keys, how)
+    local sum = 0
+    local least = 2 ^ 53 - 1
+    do
+        local i = 0
+        while i < #keys do
+            local members = redis.call('SCARD', keys[i + 1])
+            sum = sum + members
+            least = math.min(least, members)
+            i = i + 1
+        end
+    end
+    if how == "intersection" then
+        return least
+    end
+    return how == "difference" and redis.call('SCARD', keys[1]) or sum
+end
+
+--- 1 if it is new.
+function set_addMember(tx, keys, member)
+    if redis.call('SADD', keys.set, member) == 0 then
+        return 0
+    end
+    watch_changed(tx, keys.watchers, member)
+    return 1
+end
+
+--- 1 if it was there.
+function set_removeMember(tx, keys, member)
+    if redis.call('SREM', keys.set, member) == 0 then
+        return 0
+    end
+    watch_changed(tx, keys.watchers, member)
+    return 1
+end
+
+--- 1 if there were any.
+function set_clearSet(tx, keys)
+    if redis.call('SCARD', keys.set) == 0 then
+        return 0
+    end
+    redis.call('DEL', keys.set)
+    watch_changed(tx, keys.watchers, "")
+    return 1
+end
+
+--- How many are new; -1: the guard's lease is over. keys: set, guard, watchers; args: owner, members.
+function set_addAll(tx, keys, args)
+    if not guard_guarded(tx, keys[2], args[1]) then
+        return -1
+    end
+    local added = 0
+    do
+        local i = 1
+        while i < #args do
+            added = added + set_addMember(tx, {set = keys[1], watchers = keys[3]}, args[i + 1])
+            i = i + 1
+        end
+    end
+    return added
+end
+
+--- How many were there; -1: the guard's lease is over. keys: set, guard, watchers; args: owner, members.
+function set_removeAll(tx, keys, args)
+    if not guard_guarded(tx, keys[2], args[1]) then
+        return -1
+    end
+    local removed = 0
+    do
+        local i = 1
+        while i < #args do
+            removed = removed + set_removeMember(tx, {set = keys[1], watchers = keys[3]}, args[i + 1])
+            i = i + 1
+        end
+    end
+    return removed
+end
+
+--- Takes any member out: ['ok', member], ['ok'] if there is none, ['lost'] if the guard's lease is over.
+function set_pop(tx, keys, ask)
+    if not guard_guarded(tx, keys.guard, ask.owner) then
+        return {"lost"}
+    end
+    local member = (redis.call('SPOP', keys.set) or nil)
+    if member == nil then
+        return {"ok"}
+    end
+    watch_changed(tx, keys.watchers, member)
+    return {"ok", member}
+end
+
+--- 1: there were members; 0: none; -1: the guard's lease is over.
+function set_clear(tx, keys, ask)
+    return guard_guarded(tx, keys.guard, ask.owner) and set_clearSet(tx, keys) or -1
+end
+
+--- 1 if it is there.
+function set_has(tx, keys, ask)
+    return (redis.call('SISMEMBER', keys.set, ask.member) == 1) and 1 or 0
+end
+
+function set_size(tx, keys)
+    return redis.call('SCARD', keys.set)
+end
+
+--- ['ok', …members], in no order; ['over', n] if more than `max` had to be looked at. keys: sets; args: how, max.
+function set_combine(tx, keys, args)
+    local effort = set_effortOf(tx, keys, args[1])
+    if effort > tonumber(args[2]) then
+        return {"over", effort}
+    end
+    local found = {"ok"}
+    for ____, member in ipairs(set_combined(tx, keys, args[1])) do
+        found[#found + 1] = member
+    end
+    return found
+end
+
+--- How many there would be, as ['ok', n], or ['over', n]. keys: sets; args: how, max.
+function set_measure(tx, keys, args)
+    local effort = set_effortOf(tx, keys, args[1])
+    if effort > tonumber(args[2]) then
+        return {"over", effort}
+    end
+    return {
+        "ok",
+        #set_combined(tx, keys, args[1])
+    }
+end
+
+--- Puts what comes out in the place of a set: ['ok', n], ['over', n], or ['lost'] if the guard's lease is over.
+-- keys: that set, guard, watchers, then the sets; args: owner, how, max.
+function set_store(tx, keys, args)
+    if not guard_guarded(tx, keys[2], args[1]) then
+        return {"lost"}
+    end
+    local sources = {}
+    do
+        local i = 3
+        while i < #keys do
+            sources[#sources + 1] = keys[i + 1]
+            i = i + 1
+        end
+    end
+    local effort = set_effortOf(tx, sources, args[2])
+    if effort > tonumber(args[3]) then
+        return {"over", effort}
+    end
+    local members = set_combined(tx, sources, args[2])
+    set_clearSet(tx, {set = keys[1], watchers = keys[3]})
+    for ____, member in ipairs(members) do
+        redis.call('SADD', keys[1], member)
+    end
+    if #members > 0 then
+        watch_changed(tx, keys[3], "")
+    end
+    return {"ok", #members}
+end
+
+--==[ set.addAll ]==
+
+return set_addAll(tx, KEYS, ARGV)
+
+--==[ set.removeAll ]==
+
+return set_removeAll(tx, KEYS, ARGV)
+
+--==[ set.pop ]==
+
+local keys = {set = KEYS[1], guard = KEYS[2], watchers = KEYS[3]}
+local ask = {owner = ARGV[1]}
+return set_pop(tx, keys, ask)
+
+--==[ set.clear ]==
+
+local keys = {set = KEYS[1], guard = KEYS[2], watchers = KEYS[3]}
+local ask = {owner = ARGV[1]}
+return set_clear(tx, keys, ask)
+
+--==[ set.has ]==
+
+local keys = {set = KEYS[1]}
+local ask = {member = ARGV[1]}
+return set_has(tx, keys, ask)
+
+--==[ set.size ]==
+
+local keys = {set = KEYS[1]}
+local ask = {}
+return set_size(tx, keys, ask)
+
+--==[ set.combine ]==
+
+return set_combine(tx, KEYS, ARGV)
+
+--==[ set.measure ]==
+
+return set_measure(tx, KEYS, ARGV)
+
+--==[ set.store ]==
+
+return set_store(tx, KEYS, ARGV)
+
+--==[ sorted ]==
+
+function sorted_scored(tx, keys, members, backwards)
+    local found = {"ok"}
+    do
+        local i = 0
+        while i < #members do
+            sorted_pushScored(tx, keys, found, members[(backwards == 1 and #members - 1 - i or i) + 1])
+            i = i + 1
+        end
+    end
+    return found
+end
+
+function sorted_pushScored(tx, keys, found, member)
+    found[#found + 1] = member
+    found[#found + 1] = string.format('%.17g', tx:zscore(keys.sorted, member) or 0)
+end
+
+--- Sets the score. `when`: `always`, or only if it is `absent`, or absent or `greater` or `less` than before. 1 if it did.
+function sorted_setScore(tx, keys, when, score, member)
+    local before = tx:zscore(keys.sorted, member)
+    if before ~= nil then
+        if when == "absent" then
+            return 0
+        end
+        if when == "greater" and score <= before then
+            return 0
+        end
+        if when == "less" and score >= before then
+            return 0
+        end
+    end
+    if before ~= score then
+        redis.call('ZADD', keys.sorted, string.format('%.17g', score + 0), member)
+        watch_changed(tx, keys.watchers, member)
+    end
+    return 1
+end
+
+--- The new score; undefined, and nothing done, if it would not be finite. A member that is not there has 0.
+function sorted_addScore(tx, keys, by, member)
+    local sum = (tx:zscore(keys.sorted, member) or 0) + by
+    if sum - sum ~= 0 then
+        return nil
+    end
+    local score = tonumber(redis.call('ZINCRBY', keys.sorted, string.format('%.17g', by), member))
+    watch_changed(tx, keys.watchers, member)
+    return score
+end
+
+--- 1 if it was there.
+function sorted_removeScored(tx, keys, member)
+    if redis.call('ZREM', keys.sorted, member) == 0 then
+        return 0
+    end
+    watch_changed(tx, keys.watchers, member)
+    return 1
+end
+
+--- 1 if there were any members.
+function sorted_clearSorted(tx, keys)
+    if redis.call('ZCARD', keys.sorted) == 0 then
+        return 0
+    end
+    redis.call('DEL', keys.sorted)
+    watch_changed(tx, keys.watchers, "")
+    return 1
+end
+
+--- How many were set; with `always`, how many are new; -1: the guard's lease is over.
+-- keys: sorted, guard, watchers; args: owner, when, then score and member of each.
+function sorted_setAll(tx, keys, args)
+    if not guard_guarded(tx, keys[2], args[1]) then
+        return -1
+    end
+    local when = args[2]
+    local before = redis.call('ZCARD', keys[1])
+    local done = 0
+    do
+        local i = 3
+        while i < #args do
+            done = done + sorted_setScore(
+                tx,
+                {sorted = keys[1], watchers = keys[3]},
+                when,
+                tonumber(args[i]),
+                args[i + 1]
+            )
+            i = i + 2
+        end
+    end
+    return when == "always" and redis.call('ZCARD', keys[1]) - before or done
+end
+
+--- How many were there; -1: the guard's lease is over. keys: sorted, guard, watchers; args: owner, members.
+function sorted_removeAll(tx, keys, args)
+    if not guard_guarded(tx, keys[2], args[1]) then
+        return -1
+    end
+    local removed = 0
+    do
+        local i = 1
+        while i < #args do
+            removed = removed + sorted_removeScored(tx, {sorted = keys[1], watchers = keys[3]}, args[i + 1])
+            i = i + 1
+        end
+    end
+    return removed
+end
+
+--- ['ok', the new score], ['refused', the score] if the new one would not be finite, ['lost'] if the guard's lease is over.
+function sorted_add(tx, keys, ask)
+    if not guard_guarded(tx, keys.guard, ask.owner) then
+        return {"lost"}
+    end
+    local score = sorted_addScore(tx, keys, ask.by, ask.member)
+    if score == nil then
+        return {
+            "refused",
+            string.format('%.17g', tx:zscore(keys.sorted, ask.member) or 0)
+        }
+    end
+    return {
+        "ok",
+        string.format('%.17g', score)
+    }
+end
+
+--- Takes the first or last out: ['ok', member, score, …], or ['lost'] if the guard's lease is over.
+function sorted_pop(tx, keys, ask)
+    if not guard_guarded(tx, keys.guard, ask.owner) then
+        return {"lost"}
+    end
+    local popped = {"ok"}
+    do
+        local i = 0
+        while i < ask.count do
+            local member = redis.call('ZRANGE', keys.sorted, 0 - ask.reverse, 0 - ask.reverse)[1]
+            if member == nil then
+                return popped
+            end
+            sorted_pushScored(tx, keys, popped, member)
+            sorted_removeScored(tx, keys, member)
+            i = i + 1
+        end
+    end
+    return popped
+end
+
+--- 1: there were members; 0: none; -1: the guard's lease is over.
+function sorted_clear(tx, keys, ask)
+    return guard_guarded(tx, keys.guard, ask.owner) and sorted_clearSorted(tx, keys) or -1
+end
+
+--- The score of a member, or nothing.
+function sorted_score(tx, keys, ask)
+    local found = tx:zscore(keys.sorted, ask.member)
+    return found == nil and ({}) or ({string.format('%.17g', found)})
+end
+
+--- How many come before a member, from the lowest or the highest score; -1: it is not there.
+function sorted_rank(tx, keys, ask)
+    local before = (redis.call('ZRANK', keys.sorted, ask.member) or nil)
+    if before == nil then
+        return -1
+    end
+    return ask.reverse == 1 and redis.call('ZCARD', keys.sorted) - 1 - before or before
+end
+
+function sorted_size(tx, keys)
+    return redis.call('ZCARD', keys.sorted)
+end
+
+--- How many have `from` <= score <= `to`.
+function sorted_count(tx, keys, ask)
+    return redis.call('ZCOUNT', keys.sorted, string.format('%.17g', ask.from), string.format('%.17g', ask.to))
+end
+
+--- The members of these ranks, as of `slice`: ['ok', member, score, …], or ['over', n] if they are more than `max`.
+function sorted_range(tx, keys, ask)
+    local members = redis.call('ZCARD', keys.sorted)
+    local from = range_rangeFrom(members, ask.start)
+    local to = range_rangeTo(members, ask.stop)
+    if to < from then
+        return {"ok"}
+    end
+    if to - from + 1 > ask.max then
+        return {"over", to - from + 1}
+    end
+    if ask.reverse == 0 then
+        return sorted_scored(
+            tx,
+            keys,
+            redis.call('ZRANGE', keys.sorted, from, to),
+            0
+        )
+    end
+    return sorted_scored(
+        tx,
+        keys,
+        redis.call('ZRANGE', keys.sorted, members - 1 - to, members - 1 - from),
+        1
+    )
+end
+
+--- Those with `from` <= score <= `to`: ['ok', member, score, …], or ['over', n] if they are more than `max`.
+function sorted_rangeByScore(tx, keys, ask)
+    if ask.limit < 0 then
+        local members = redis.call('ZCOUNT', keys.sorted, string.format('%.17g', ask.from), string.format('%.17g', ask.to))
+        if members > ask.max then
+            return {"over", members}
+        end
+    end
+    local limit = ask.limit < 0 and ask.max or ask.limit
+    if ask.reverse == 0 then
+        return sorted_scored(
+            tx,
+            keys,
+            redis.call('ZRANGEBYSCORE', keys.sorted, string.format('%.17g', ask.from), string.format('%.17g', ask.to), 'LIMIT', '0', limit),
+            0
+        )
+    end
+    return sorted_scored(
+        tx,
+        keys,
+        redis.call('ZREVRANGEBYSCORE', keys.sorted, string.format('%.17g', ask.to), string.format('%.17g', ask.from), 'LIMIT', '0', limit),
+        0
+    )
+end
+
+--- One page of all, in order, with scores. It goes on behind the first of `args` that still has its score, as all before
+-- that were given; where none has, at the score itself. keys: sorted; args: count, then some of the last page with
+-- their scores, the last one first.
+function sorted_page(tx, keys, args)
+    local sorted = {sorted = keys[1]}
+    local many = tonumber(args[1])
+    do
+        local i = 2
+        while i < #args do
+            local known = tx:zscore(sorted.sorted, args[i])
+            if known ~= nil and known == tonumber(args[i + 1]) then
+                local from = ((redis.call('ZRANK', sorted.sorted, args[i]) or nil) or 0) + 1
+                return sorted_scored(
+                    tx,
+                    sorted,
+                    redis.call('ZRANGE', sorted.sorted, from, from + many - 1),
+                    0
+                )
+            end
+            i = i + 2
+        end
+    end
+    if #args < 3 then
+        return sorted_scored(
+            tx,
+            sorted,
+            redis.call('ZRANGE', sorted.sorted, '0', many - 1),
+            0
+        )
+    end
+    local least = redis.call('ZRANGEBYSCORE', sorted.sorted, string.format('%.17g', tonumber(args[3])), string.format('%.17g', tonumber("Infinity")), 'LIMIT', '0', '1')[1]
+    if least == nil then
+        return {"ok"}
+    end
+    local start = (redis.call('ZRANK', sorted.sorted, least) or nil) or 0
+    return sorted_scored(
+        tx,
+        sorted,
+        redis.call('ZRANGE', sorted.sorted, start, start + many - 1),
+        0
+    )
+end
+
+--==[ sorted.setAll ]==
+
+return sorted_setAll(tx, KEYS, ARGV)
+
+--==[ sorted.removeAll ]==
+
+return sorted_removeAll(tx, KEYS, ARGV)
+
+--==[ sorted.add ]==
+
+local keys = {sorted = KEYS[1], guard = KEYS[2], watchers = KEYS[3]}
+local ask = {by = tonumber(ARGV[1]), member = ARGV[2], owner = ARGV[3]}
+return sorted_add(tx, keys, ask)
+
+--==[ sorted.pop ]==
+
+local keys = {sorted = KEYS[1], guard = KEYS[2], watchers = KEYS[3]}
+local ask = {reverse = tonumber(ARGV[1]), count = tonumber(ARGV[2]), owner = ARGV[3]}
+return sorted_pop(tx, keys, ask)
+
+--==[ sorted.clear ]==
+
+local keys = {sorted = KEYS[1], guard = KEYS[2], watchers = KEYS[3]}
+local ask = {owner = ARGV[1]}
+return sorted_clear(tx, keys, ask)
+
+--==[ sorted.score ]==
+
+local keys = {sorted = KEYS[1]}
+local ask = {member = ARGV[1]}
+return sorted_score(tx, keys, ask)
+
+--==[ sorted.rank ]==
+
+local keys = {sorted = KEYS[1]}
+local ask = {member = ARGV[1], reverse = tonumber(ARGV[2])}
+return sorted_rank(tx, keys, ask)
+
+--==[ sorted.size ]==
+
+local keys = {sorted = KEYS[1]}
+local ask = {}
+return sorted_size(tx, keys, ask)
+
+--==[ sorted.count ]==
+
+local keys = {sorted = KEYS[1]}
+local ask = {from = tonumber(ARGV[1]), to = tonumber(ARGV[2])}
+return sorted_count(tx, keys, ask)
+
+--==[ sorted.range ]==
+
+local keys = {sorted = KEYS[1]}
+local ask = {start = tonumber(ARGV[1]), stop = tonumber(ARGV[2]), reverse = tonumber(ARGV[3]), max = tonumber(ARGV[4])}
+return sorted_range(tx, keys, ask)
+
+--==[ sorted.rangeByScore ]==
+
+local keys = {sorted = KEYS[1]}
+local ask = {from = tonumber(ARGV[1]), to = tonumber(ARGV[2]), reverse = tonumber(ARGV[3]), limit = tonumber(ARGV[4]), max = tonumber(ARGV[5])}
+return sorted_rangeByScore(tx, keys, ask)
+
+--==[ sorted.page ]==
+
+return sorted_page(tx, KEYS, ARGV)
 
 --==[ stats ]==
 

@@ -64,8 +64,9 @@ export async function redisEngine(options: RedisOptions): Promise<Engine> {
       return operation.name === renew.name ? (renewal(keys, args) as Promise<never>) : runBatch(operation, keys, args);
     },
 
-    async scan(key, cursor, count) {
-      const [next, entries] = await pageOf(servers.at(key), ['HSCAN', key, from(cursor), 'COUNT', String(count)]);
+    async scan(key, cursor, count, kind = 'hash') {
+      const verb = kind === 'set' ? 'SSCAN' : 'HSCAN';
+      const [next, entries] = await pageOf(servers.at(key), [verb, key, from(cursor), 'COUNT', String(count)]);
       return { cursor: to(next), entries };
     },
     async scanKeys(prefix, cursor, count) {

@@ -1,0 +1,227 @@
+import type { ValueOptions } from '../base/codec.ts';
+import type { Duration } from '../base/duration.ts';
+import { limits } from '../base/limits.ts';
+import type { ListNames } from '../base/names.ts';
+import { checkOptions } from '../base/options.ts';
+import type { WaitOptions } from '../base/waiting.ts';
+import type { Engine } from '../engines/engine.ts';
+import * as operations from '../operations/list.ts';
+import type { Session } from '../session/session.ts';
+import type { WriteOptions } from './guard.ts';
+import { type Side, takeFrom } from './takers.ts';
+import { checkCount, type SharedCollection, Whole } from './whole.ts';
+
+/**
+ * A list that everybody shares, quick at both ends: each call one atomic step. Elements are JSON, or what the schema or
+ * codec says (`INVALID_VALUE`, on write and on read). Writes reject with `LEASE_LOST` under a `guard` that is over; all
+ * with `WRONG_KIND`, `UNAVAILABLE`, `CLOSED`.
+ *
+ * `pop` and `shift` are for what may be lost: an element whose reply does not arrive, or whose taker dies then, is gone.
+ * `take` waits, and loses nothing on the way: see there.
+ */
+export interface SharedList<V> extends SharedCollection, AsyncIterable<V> {
+  /** Adds an element at the end: the length right after that, before a waiting taker gets it. */
+  push(element: V, options?: WriteOptions): Promise<number>;
+  /** Adds up to 10,000 elements at the end, in their order, in one step. */
+  pushAll(elements: Iterable<V>, options?: WriteOptions): Promise<number>;
+  /** Adds an element at the front: the length right after that, before a waiting taker gets it. */
+  unshift(element: V, options?: WriteOptions): Promise<number>;
+  /** Adds up to 10,000 elements at the front, in their order, in one step. */
+  unshiftAll(elements: Iterable<V>, options?: WriteOptions): Promise<number>;
+  /** Takes the last element out; nothing where there is none. */
+  pop(options?: WriteOptions): Promise<V | undefined>;
+  /** Takes the first element out; nothing where there is none. */
+  shift(options?: WriteOptions): Promise<V | undefined>;
+  /** Takes the first element out, and waits for it where there is none. Takers get elements in the order of arrival, each
+   * one other elements, also if they wait in several processes.
+   *
+   * Nothing is lost on the way: an element is handed over in the step that pushed it, and kept aside until the taker said
+   * that it has it. One whose session dies before that goes back to the front. Once this resolves the element is the
+   * caller's alone; a program that dies then takes it along: what has to be done for each element belongs into a queue.
+   *
+   * Rejects with `TIMEOUT`, `UNAVAILABLE`, `CLOSED`, or the signal's own reason: the element, if there was one, goes back to
+   * the front. With `INVALID_VALUE` the element is gone: nobody could read it.
+   */
+  take(options?: WaitOptions): Promise<V>;
+  /** As `take`, from the end. */
+  takeLast(options?: WaitOptions): Promise<V>;
+  /** The element at an index, negative from the end. */
+  at(index: number): Promise<V | undefined>;
+  /** Replaces the element at an index, negative from the end. False if there is no such index. */
+  set(index: number, element: V, options?: WriteOptions): Promise<boolean>;
+  /** A copy of up to 10,000 elements, as `Array.slice`. */
+  slice(start?: number, end?: number): Promise<V[]>;
+  /** Keeps what `slice` would give, and removes the rest: how many went. */
+  trim(start: number, end?: number, options?: WriteOptions): Promise<number>;
+  length(): Promise<number>;
+  /** Removes all elements. */
+  clear(options?: WriteOptions): Promise<void>;
+  /**
+   * All elements, read page by page, by their index as an array's: what is removed or added at the front meanwhile moves
+   * the others, which then may be passed by or come twice.
+   */
+  values(): AsyncIterableIterator<V>;
+}
+
+/** The handle of a list; made without I/O. Throws `INVALID_ARGUMENT` for a schema or codec that is none. */
+export function createList<V>(
+  session: Session,
+  name: string,
+  keys: ListNames,
+  options: ValueOptions<V> = {},
+): SharedList<V> {
+  return new StoredList(session, new Whole(session.engine, 'list', name, keys.list, options), keys);
+}
+
+class StoredList<V> implements SharedList<V> {
+  readonly name: string;
+  readonly #session: Session;
+  readonly #whole: Whole<V>;
+  readonly #engine: Engine;
+  readonly #keys: ListNames;
+
+  constructor(session: Session, whole: Whole<V>, keys: ListNames) {
+    this.name = whole.name;
+    this.#session = session;
+    this.#whole = whole;
+    this.#engine = whole.engine;
+    this.#keys = keys;
+  }
+
+  push(element: V, options?: WriteOptions): Promise<number> {
+    return this.#push('back', [element], options);
+  }
+
+  pushAll(elements: Iterable<V>, options?: WriteOptions): Promise<number> {
+    return this.#push('back', elements, options);
+  }
+
+  unshift(element: V, options?: WriteOptions): Promise<number> {
+    return this.#push('front', [element], options);
+  }
+
+  unshiftAll(elements: Iterable<V>, options?: WriteOptions): Promise<number> {
+    return this.#push('front', elements, options);
+  }
+
+  pop(options?: WriteOptions): Promise<V | undefined> {
+    return this.#pop('back', options);
+  }
+
+  shift(options?: WriteOptions): Promise<V | undefined> {
+    return this.#pop('front', options);
+  }
+
+  take(options?: WaitOptions): Promise<V> {
+    return this.#take('front', options);
+  }
+
+  takeLast(options?: WaitOptions): Promise<V> {
+    return this.#take('back', options);
+  }
+
+  async at(index: number): Promise<V | undefined> {
+    checkIndex('index', index);
+    return (await this.#slice(index, index === -1 ? Number.MAX_SAFE_INTEGER : index + 1))[0];
+  }
+
+  async set(index: number, element: V, options?: WriteOptions): Promise<boolean> {
+    checkIndex('index', index);
+    let text = this.#whole.text(element);
+    if (typeof text !== 'string') text = await text;
+    const condition = this.#whole.condition(options);
+    const ask = { index, element: text, owner: condition.owner };
+    const done = await this.#engine.run(operations.set, { ...this.#keys, guard: condition.guard }, ask);
+    if (done === -1) throw this.#whole.lost(condition);
+    return done === 1;
+  }
+
+  async slice(start = 0, end: number = Number.MAX_SAFE_INTEGER): Promise<V[]> {
+    checkIndex('start', start);
+    checkIndex('end', end);
+    return this.#slice(start, end);
+  }
+
+  async trim(start: number, end: number = Number.MAX_SAFE_INTEGER, options?: WriteOptions): Promise<number> {
+    checkIndex('start', start);
+    checkIndex('end', end);
+    const condition = this.#whole.condition(options);
+    const ask = { start, stop: end, owner: condition.owner };
+    const removed = await this.#engine.run(operations.trim, { ...this.#keys, guard: condition.guard }, ask);
+    if (removed === -1) throw this.#whole.lost(condition);
+    return removed;
+  }
+
+  length(): Promise<number> {
+    return this.#engine.run(operations.length, this.#keys, {});
+  }
+
+  async clear(options?: WriteOptions): Promise<void> {
+    await this.trim(0, 0, options);
+  }
+
+  async *values(): AsyncGenerator<V, undefined> {
+    const many = limits.entriesPerPage;
+    for (let from = 0; ; from += many) {
+      const page = await this.#slice(from, from + many);
+      yield* page;
+      if (page.length < many) return;
+    }
+  }
+
+  [Symbol.asyncIterator](): AsyncIterableIterator<V> {
+    return this.values();
+  }
+
+  expire(ttl: Duration, options?: WriteOptions): Promise<boolean> {
+    return this.#whole.expire(ttl, options);
+  }
+
+  persist(options?: WriteOptions): Promise<boolean> {
+    return this.#whole.persist(options);
+  }
+
+  ttl(): Promise<number | undefined> {
+    return this.#whole.ttl();
+  }
+
+  async #push(side: Side, elements: Iterable<V>, options: WriteOptions | undefined): Promise<number> {
+    let texts = this.#whole.texts('elements', elements);
+    if (!Array.isArray(texts)) texts = await texts;
+    if (texts.length === 0) return this.length();
+    if (side === 'front') texts.reverse(); // they go in one by one
+    const condition = this.#whole.condition(options);
+    const { list, watchers, waiting, taken, grants, returned } = this.#keys;
+    const keys = [list, watchers, waiting, taken, grants, returned, condition.guard];
+    const length = await this.#engine.runBatch(operations.push, keys, [condition.owner, side, ...texts]);
+    if (length === -1) throw this.#whole.lost(condition);
+    return length;
+  }
+
+  async #pop(side: Side, options: WriteOptions | undefined): Promise<V | undefined> {
+    const condition = this.#whole.condition(options);
+    const ask = { side, count: 1, owner: condition.owner };
+    const keys = { ...this.#keys, guard: condition.guard };
+    const [verdict, text] = await this.#engine.run(operations.pop, keys, ask);
+    if (verdict === 'lost') throw this.#whole.lost(condition);
+    return text === undefined ? undefined : this.#whole.value(text);
+  }
+
+  async #take(side: Side, options: WaitOptions = {}): Promise<V> {
+    checkOptions('the options of take', options, takeOptions);
+    return this.#whole.value(await takeFrom(this.#session, this.#whole.where, this.#keys, side, options));
+  }
+
+  async #slice(start: number, stop: number): Promise<V[]> {
+    const ask = { start, stop, max: limits.collectionReadMax };
+    const reply = await this.#engine.run(operations.slice, this.#keys, ask);
+    if (reply[0] === 'over') throw this.#whole.tooMany(Number(reply[1]), 'ask for a shorter slice, or iterate');
+    return this.#whole.values(reply.slice(1) as string[]);
+  }
+}
+
+const takeOptions: ReadonlySet<string> = new Set(['timeout', 'signal']);
+
+function checkIndex(argument: string, index: unknown): asserts index is number {
+  checkCount(argument, index, -Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
+}

@@ -1,0 +1,119 @@
+import { type ValueCodec, valueCodec, type ValueOptions } from '../base/codec.ts';
+import { type Duration, toMs } from '../base/duration.ts';
+import { invalidArgument, LockstepError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+import type { Engine } from '../engines/engine.ts';
+import * as operations from '../operations/collection.ts';
+import { type Condition, conditionOf, type WriteOptions } from './guard.ts';
+
+/** What can be done to a set, a sorted set or a list as a whole. */
+export interface SharedCollection {
+  readonly name: string;
+  /** Lets all of it end after `ttl`, whatever is written meanwhile; replaces an earlier end. False if there is nothing. */
+  expire(ttl: Duration, options?: WriteOptions): Promise<boolean>;
+  /** Lets it live on without an end. False if there is nothing. */
+  persist(options?: WriteOptions): Promise<boolean>;
+  /** How long it has to live: ms; nothing where it has no end, or is not there. */
+  ttl(): Promise<number | undefined>;
+}
+
+/** What the handles of collections have in common: values to texts and back, conditions of writes, the end of the whole. */
+export class Whole<V> {
+  /** For messages: `set "tags"`. */
+  readonly where: string;
+  readonly name: string;
+  readonly engine: Engine;
+  readonly key: string;
+  readonly #codec: ValueCodec<V>;
+
+  constructor(engine: Engine, kind: string, name: string, key: string, options: ValueOptions<V>) {
+    this.where = `${kind} ${JSON.stringify(name)}`;
+    this.name = name;
+    this.engine = engine;
+    this.key = key;
+    this.#codec = valueCodec(options);
+  }
+
+  /** Not a promise where there is nothing to wait for: writes go out in the order of their calls. */
+  text(value: V): string | Promise<string> {
+    return this.#codec.encode(this.where, value);
+  }
+
+  /** The texts of values that are given as `argument`. */
+  texts(argument: string, values: Iterable<V>): string[] | Promise<string[]> {
+    const texts: (string | Promise<string>)[] = [];
+    let waits = false;
+    for (const value of listed(argument, values)) {
+      const text = this.text(value);
+      waits ||= typeof text !== 'string';
+      texts.push(text);
+    }
+    return waits ? Promise.all(texts) : (texts as string[]);
+  }
+
+  value(text: string): V | Promise<V> {
+    return this.#codec.decode(this.where, text);
+  }
+
+  async values(texts: readonly string[]): Promise<V[]> {
+    const values: V[] = [];
+    for (const text of texts) values.push(await this.value(text));
+    return values;
+  }
+
+  condition(options: WriteOptions | undefined): Condition {
+    return conditionOf(options, this.engine, this.key);
+  }
+
+  lost(condition: Condition): LockstepError {
+    return condition.lost(`${this.where} was not changed`, { name: this.name, key: this.key });
+  }
+
+  /** The error for a read of more than `limits.collectionReadMax`. `instead`: what to do. */
+  tooMany(found: number, instead: string): LockstepError {
+    const max = limits.collectionReadMax;
+    return new LockstepError(
+      'INVALID_ARGUMENT',
+      `${this.where}: ${found} elements are more than one call may read (limits.collectionReadMax: ${max}); ${instead}`,
+      { details: { name: this.name, found, max } },
+    );
+  }
+
+  async expire(ttl: Duration, options: WriteOptions | undefined): Promise<boolean> {
+    return this.#live(toMs('ttl', ttl, 1, limits.waitMsMax), options);
+  }
+
+  async persist(options: WriteOptions | undefined): Promise<boolean> {
+    return this.#live(0, options);
+  }
+
+  async ttl(): Promise<number | undefined> {
+    const ms = await this.engine.run(operations.life, { whole: this.key }, {});
+    return ms < 0 ? undefined : ms;
+  }
+
+  async #live(ms: number, options: WriteOptions | undefined): Promise<boolean> {
+    const condition = this.condition(options);
+    const keys = { whole: this.key, guard: condition.guard };
+    const done = await this.engine.run(operations.expire, keys, { ms, owner: condition.owner });
+    if (done === -1) throw this.lost(condition);
+    return done === 1;
+  }
+}
+
+/** An array of what was given. Throws `INVALID_ARGUMENT` for what can't be iterated, and for more than one write may have. */
+export function listed<T>(argument: string, given: Iterable<T>): readonly T[] {
+  if (typeof given !== 'object' || given === null || typeof given[Symbol.iterator] !== 'function') {
+    throw invalidArgument(argument, given, 'an array, or something else that can be iterated');
+  }
+  const all = [...given];
+  const max = limits.collectionWriteMax;
+  if (all.length > max) throw invalidArgument(argument, given, `at most ${max} long, not ${all.length}`);
+  return all;
+}
+
+/** Checks a whole number of at least `min`. Throws `INVALID_ARGUMENT`. */
+export function checkCount(argument: string, count: unknown, min: number, max: number): asserts count is number {
+  if (Number.isSafeInteger(count) && (count as number) >= min && (count as number) <= max) return;
+  throw invalidArgument(argument, count, `a whole number from ${min} to ${max}`);
+}
