@@ -87,7 +87,8 @@ function functionsOf({ file }: OperationsFile, compiled: string): string {
   const functions = new Map<string, string>(); // what the module calls it → what it is called in scripts
   const constants = new Map<string, string>();
   for (const [, name] of lua.matchAll(/^(?:local )?function (\w+)\(/gm)) functions.set(name!, own + name!);
-  for (const [, name] of lua.matchAll(/^(?:local )?(\w+) = (?!\{\}$|require\(|____)/gm)) constants.set(name!, own + name!);
+  for (const [, name] of lua.matchAll(/^(?:local )?(\w+) = (?!\{\}$|require\(|____)/gm))
+    constants.set(name!, own + name!);
   const imports = new Map<string, string>();
   for (const [, name, path] of lua.matchAll(/^local (\w+) = require\("(?:.*[./])?([\w-]+)"\)$/gm)) {
     imports.set(name!, prefixOf(basename(path!)));

@@ -312,12 +312,12 @@ function numberOf(score: string): number {
 function endsOf({ min, above, max, below }: ScoreRange): { from: number; to: number } {
   if (min !== undefined && above !== undefined) throw invalidArgument('above', above, 'absent where there is a min');
   if (max !== undefined && below !== undefined) throw invalidArgument('below', below, 'absent where there is a max');
-  const from = above === undefined ? end('min', min ?? -Infinity) : neighbour(end('above', above), 1);
-  const to = below === undefined ? end('max', max ?? Infinity) : neighbour(end('below', below), -1);
+  const from = above === undefined ? limitOf('min', min ?? -Infinity) : neighbour(limitOf('above', above), 1);
+  const to = below === undefined ? limitOf('max', max ?? Infinity) : neighbour(limitOf('below', below), -1);
   return { from, to };
 }
 
-function end(argument: string, score: unknown): number {
+function limitOf(argument: string, score: unknown): number {
   if (typeof score !== 'number' || Number.isNaN(score)) throw invalidArgument(argument, score, 'a number');
   return score;
 }

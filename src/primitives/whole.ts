@@ -48,7 +48,7 @@ export class Whole<V> {
       waits ||= typeof text !== 'string';
       texts.push(text);
     }
-    return waits ? Promise.all(texts) : (texts as string[]);
+    return waits ? Promise.all(texts.map((text) => Promise.resolve(text))) : (texts as string[]);
   }
 
   value(text: string): V | Promise<V> {

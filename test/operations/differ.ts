@@ -39,6 +39,7 @@ export async function differ(
 
 /** What is not an operation: time passes, sessions come and go. */
 async function arrange(command: Command, clock: HandClock, meaning: Meaning, all: readonly Run[]): Promise<void> {
+  if (command.on !== 'world') return;
   if (command.do === 'advance') advance(clock, command.us);
   if (command.do === 'connect') for (const run of all) await run.connect(meaning.session(command.place));
   if (command.do === 'disconnect') {
@@ -87,7 +88,7 @@ class Run {
     try {
       const reply = await step.on(this.#subject);
       if (step.name === 'stats.read') return pairsInOrder(reply);
-      return step.name === 'session.holderWaits' ? inOrder(reply) : reply;
+      return inNoOrder.has(step.name) ? inOrder(reply) : reply;
     } catch (error) {
       if (isLockstepError(error)) return { code: error.code };
       throw new Error(`${this.name} failed: ${String(error)}`, { cause: error });
@@ -122,7 +123,9 @@ class Run {
   }
 }
 
-/** The records of waits come in no order. */
+/** What comes behind the first word of these replies comes in no order. */
+const inNoOrder: ReadonlySet<string> = new Set(['session.holderWaits', 'set.combine']);
+
 function inOrder(reply: Reply): Reply {
   const [owner, ...records] = reply as string[];
   return [owner!, ...records.sort()];

@@ -13,6 +13,7 @@ import * as session from '../../src/operations/session.ts';
 import * as watch from '../../src/operations/watch.ts';
 import * as stats from '../../src/operations/stats.ts';
 import type { BatchOperation, Operation, Reply } from '../../src/operations/tx.ts';
+import { type CollectionCommand, collectionCommand, collectionKeys, collectionStep } from './collection-programs.ts';
 import { call, state } from './verbs/verbs.ts';
 
 /** A waiter: of the session in this place (or of the one before it, which is gone), with this lease. */
@@ -27,6 +28,7 @@ interface Token {
 type Who = 'owner' | 'former' | 'nobody' | 'unguarded';
 
 export type Command =
+  | CollectionCommand
   | { on: 'world'; do: 'advance'; us: number }
   | { on: 'world'; do: 'connect'; place: number }
   | { on: 'world'; do: 'disconnect'; place: number }
@@ -257,15 +259,30 @@ const sessionCommand = fc.oneof(
 );
 
 /** Programs that begin with live sessions: otherwise few would ever wait. */
-export const program: fc.Arbitrary<Command[]> = fc.array(
-  fc.oneof(
-    { weight: 14, arbitrary: lockCommand },
-    { weight: 5, arbitrary: dataCommand },
-    { weight: 3, arbitrary: sessionCommand },
-    { weight: 5, arbitrary: kind('world', 'advance', { us }) },
-  ),
-  { minLength: 1, maxLength: 50, size: 'max' },
+export const program: fc.Arbitrary<Command[]> = fc.oneof(
+  {
+    weight: 3,
+    arbitrary: programOf(
+      { weight: 14, arbitrary: lockCommand },
+      { weight: 5, arbitrary: dataCommand },
+      { weight: 3, arbitrary: sessionCommand },
+      { weight: 5, arbitrary: kind('world', 'advance', { us }) },
+    ),
+  },
+  {
+    weight: 1,
+    arbitrary: programOf(
+      { weight: 2, arbitrary: lockCommand },
+      { weight: 20, arbitrary: collectionCommand },
+      { weight: 2, arbitrary: sessionCommand },
+      { weight: 5, arbitrary: kind('world', 'advance', { us }) },
+    ),
+  },
 );
+
+function programOf(...commands: fc.WeightedArbitrary<Command>[]): fc.Arbitrary<Command[]> {
+  return fc.array(fc.oneof(...commands), { minLength: 1, maxLength: 50, size: 'max' });
+}
 
 /** What the commands of one program mean, as far as the model has run them. */
 export class Meaning {
@@ -320,6 +337,13 @@ export class Meaning {
         return this.#statsStep(command);
       case 'session':
         return this.#sessionStep(command);
+      case 'collection':
+        return collectionStep(command, {
+          space: this.#space,
+          guard: this.#lock(command.lock).owner,
+          owner: this.#owner(command.lock, command.who),
+          session: this.session(command.place),
+        });
     }
   }
 
@@ -482,6 +506,7 @@ export class Meaning {
       ...[...this.#windows].map((key): [string, string] => [key, 'hash']),
       [this.#space.map('m').map, 'hash'],
       [this.#space.map('m').watchers, 'zset'],
+      ...collectionKeys(this.#space),
     ];
     for (const name of lockNames) {
       const { owner, queue, waits } = this.#space.lock(name);

@@ -30,6 +30,8 @@ export const state: BatchOperation<readonly (string | number)[]> = {
       if (args[i] === 'string') found.push(tx.get(key) ?? '');
       if (args[i] === 'hash') pushHash(tx, found, key, keys.length, args);
       if (args[i] === 'zset') pushSorted(tx, found, key);
+      if (args[i] === 'list') for (const element of tx.lrange(key, 0, -1)) found.push(element);
+      if (args[i] === 'set') pushMembers(tx, found, key, keys.length, args);
     }
     return found;
   },
@@ -58,6 +60,11 @@ function pushHash(tx: Tx, found: (string | number)[], key: string, from: number,
       found.push(value);
     }
   }
+}
+
+function pushMembers(tx: Tx, found: (string | number)[], key: string, from: number, args: readonly string[]): void {
+  found.push(tx.scard(key));
+  for (let i = from; i < args.length; i++) if (tx.sismember(key, args[i]!)) found.push(args[i]!);
 }
 
 function pushSorted(tx: Tx, found: (string | number)[], key: string): void {
