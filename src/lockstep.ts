@@ -15,6 +15,7 @@ import { createSet, type SharedSet } from './primitives/set.ts';
 import { createSortedSet, type SharedSortedSet } from './primitives/sorted-set.ts';
 import { handleMailOfTakers } from './primitives/takers.ts';
 import { Transactions, type TransactionBody, type TransactionOptions } from './primitives/transaction.ts';
+import { createQueue, type Queue, type QueueOptions } from './primitives/queue.ts';
 import { infoOf, isGone, type Session, type SessionInfo } from './session/session.ts';
 
 /**
@@ -54,6 +55,8 @@ export interface Lockstep extends AsyncDisposable {
    * whether it is committed; `UNAVAILABLE`, `CLOSED`, `WRONG_KIND` with nothing written.
    */
   transaction<T>(body: TransactionBody<T>, options?: TransactionOptions): Promise<T>;
+  /** Messages, each delivered at least once, typed by a schema if one is given. */
+  queue<T = unknown>(name: string, options?: QueueOptions<T>): Queue<T>;
   /** The locks that are held now, page by page, in no order. */
   locks(): AsyncIterable<LockInspection>;
   /** The sessions of this space, the oldest first. */
@@ -119,6 +122,10 @@ export function createLockstep(session: Session): Lockstep {
       return createList(session, name, keys.list(name), options);
     },
     transaction: (body, options = {}) => transactions.run(body, options),
+    queue(name, options = {}) {
+      checkName('queue name', name);
+      return createQueue(session, name, options);
+    },
     locks: () => heldLocks(session, keys),
     sessions: () => allSessions(session, keys),
     close: () => session.close(),

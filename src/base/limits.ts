@@ -51,6 +51,44 @@ export const limits = {
   /** For so long a taker says again that it has its element, or brings it back, where the store does not answer: ms. */
   takeSettleMs: 60_000,
 
+  /** The furthest that a priority is from the normal one. */
+  queuePriorityMax: 100,
+  /** The longest delay of a message: ms (a year). */
+  queueDelayMsMax: 31_622_400_000,
+  /** How often a message is delivered before it is dead, where nothing is said. */
+  queueDeliveriesDefault: 5,
+  /** The highest `maxDeliveries`. */
+  queueDeliveriesMax: 1_000_000,
+  /** The largest capacity of a queue: messages. */
+  queueCapacityMax: 1_000_000_000,
+  /** For how long an own id keeps others away, where nothing is said: ms. */
+  queueDuplicatesMs: 3_600_000,
+  /** Pause before a message whose handler failed is delivered again: ms the first time, the factor of the next, ms at most. */
+  queueBackOffMs: 1_000,
+  queueBackOffFactor: 2,
+  queueBackOffMsMax: 300_000,
+  /** Most jobs that one consumer holds at once. */
+  queueConcurrencyMax: 10_000,
+  /** Messages, and UTF-16 code units of them, pushed in one step. */
+  queuePushBatch: 500,
+  queuePushLength: 1_048_576,
+  /** Deliveries acknowledged, given back, or claimed in one step. */
+  queueSettleBatch: 500,
+  queueClaimBatch: 50,
+  /** A consumer that waits looks again after this long at the latest, as a wake-up may be lost; jitter on top: ms. */
+  queueRecheckMs: 5_000,
+  queueRecheckJitterMs: 1_000,
+  /** After a message became due, within this: not all consumers at once: ms. */
+  queueDueJitterMs: 5,
+  /** The longest pause between two tries of a consumer whose store does not answer: ms. */
+  queueRetryMsMax: 1_000,
+  /** Longest reason that a dead letter keeps: UTF-16 code units. */
+  queueReasonLengthMax: 500,
+  /** Messages that one step of `redrive`, `discard` or `drain` moves. */
+  queueMoveBatch: 200,
+  /** Messages shown by one `peek`. */
+  queuePeekMax: 1_000,
+
   /** The longest timeout: ms (24.8 days, the longest timer of Node). */
   waitMsMax: 2_147_483_647,
 

@@ -58,6 +58,9 @@ export interface CommitNames {
   queue: string;
 }
 
+/** Where a queue lives, in the order in which its operations take their keys: see operations/queue.ts. */
+export type QueueNames = readonly string[];
+
 /** The keys of one space: the public layout, as docs/keys.md states it. */
 export interface SpaceKeys {
   readonly fences: string;
@@ -81,6 +84,7 @@ export interface SpaceKeys {
   sorted(name: string): SortedNames;
   list(name: string): ListNames;
   stats(name: string): StatsNames;
+  queue(name: string): QueueNames;
 }
 
 /**
@@ -122,8 +126,35 @@ export function keysOf(space: string): SpaceKeys {
       returned: `${at}list-returned:${name}`,
     }),
     stats: (name) => ({ stats: `${at}stats:${name}`, window: (startMs) => `${at}stats-window:${name}:${startMs}` }),
+    queue: (name) => queueKinds.map((kind) => `${at}${kind}:${name}`),
   };
   return keys;
+}
+
+const queueKinds = [
+  'queue',
+  'queue-messages',
+  'queue-line',
+  'queue-ranked',
+  'queue-delayed',
+  'queue-leases',
+  'queue-dead',
+  'queue-deaths',
+  'queue-groups',
+  'queue-links',
+  'queue-ids',
+  'queue-waiting',
+  'queue-room',
+  'queue-consumers',
+] as const;
+
+/** The places of two of them in `QueueNames`. */
+export const queueKey = 0;
+export const queueLeasesKey = 5;
+
+/** Whether a key holds the leases of a queue's deliveries. */
+export function isQueueLeases(key: string): boolean {
+  return /^\{[^{}]+\}:queue-leases:/.test(key);
 }
 
 /** The space of a key of the layout. */
@@ -163,7 +194,7 @@ const unfit = /[\p{Cc}\p{Cs}]/u;
 const ownLock = /^\{([^{}]+)\}:lock:(.+)$/s;
 /** What the layout has for something else than an owner. */
 const taken =
-  /^(?:\{[^{}]+\}:(?:lock-queue:|lock-waits:|counter:|value:|map:|map-expiry:|set:|sorted:|list:|list-(?:waiting|taken|grants|returned):|stats:|stats-window:|watchers:|(?:fence|sessions|commits|commit-lock|commit-queue)$)|lock-(?:queue|waits|fence):)/;
+  /^(?:\{[^{}]+\}:(?:lock-queue:|lock-waits:|counter:|value:|map:|map-expiry:|set:|sorted:|list:|list-(?:waiting|taken|grants|returned):|stats:|stats-window:|queue(?:-[a-z]+)?:|watchers:|(?:fence|sessions|commits|commit-lock|commit-queue)$)|lock-(?:queue|waits|fence):)/;
 
 function verbatim(key: string): LockNames {
   const own = typeof key === 'string' ? ownLock.exec(key) : null;

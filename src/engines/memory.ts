@@ -1,10 +1,10 @@
 import { type Clock, systemClock } from '../base/clock.ts';
 import { limits } from '../base/limits.ts';
 import { LockstepError } from '../base/errors.ts';
-import { renew } from '../operations/lock.ts';
 import type { Tx } from '../operations/tx.ts';
 import type { Doorbell, Engine, Inbox } from './engine.ts';
 import { openKeepers } from './keeper/keepers.ts';
+import { renewBy } from './keeper/renew.ts';
 import { compareBytes } from './memory/sorted-set.ts';
 import { type Entry, type Kind, type Wake, isExpired, memoryTx } from './memory/tx.ts';
 
@@ -33,7 +33,10 @@ export function memoryEngine(options: { clock?: Clock } = {}): MemoryEngine {
   const watchers = new Map<string, Set<() => void>>();
   const tx = memoryTx(entries, (session) => inboxes.has(session));
   const sweep = sweeperOf(entries);
-  const keepers = openKeepers({ clock, renew: (keys, args) => run((view) => renew.step(view, keys, args)) });
+  const keepers = openKeepers({
+    clock,
+    renew: renewBy((renew, keys, args) => run((view) => renew.step(view, keys, args))),
+  });
   let closed = false;
 
   function run<R>(step: (tx: Tx) => R): R {

@@ -29,6 +29,9 @@ export async function differ(
       if (step === undefined) await arrange(command, clock, meaning, all);
       else await compare(at, step, first, rest);
       await meaning.learn((owner) => model.runBatch(call, [owner], ['get']), clock.nowUs);
+      if (command.on === 'queue') {
+        await meaning.learnDeliveries((leases) => model.runBatch(call, [leases], ['zrange', '0', '-1']));
+      }
     }
     await compare('the end', meaning.stateStep(), first, rest);
     for (const run of rest) await run.heard(first, 'the end');

@@ -64,7 +64,7 @@ describe.runIf(hasRedisServer)('operations on every engine', () => {
 
 test('programs use every operation', async () => {
   const meaning = new Meaning('all');
-  const commands = fc.sample(program, { seed: 1, numRuns: 200 }).flat();
+  const commands = fc.sample(program, { seed: 1, numRuns: 1_000 }).flat();
   const used = new Set(commands.map((command) => meaning.stepOf(command)?.name));
   const there: string[] = [];
   for (const file of readdirSync('src/operations')) {

@@ -14,6 +14,7 @@ import * as watch from '../../src/operations/watch.ts';
 import * as stats from '../../src/operations/stats.ts';
 import type { BatchOperation, Operation, Reply } from '../../src/operations/tx.ts';
 import { type CollectionCommand, collectionCommand, collectionKeys, collectionStep } from './collection-programs.ts';
+import { type QueueCommand, queueCommand, queueFields, queueState, queueStepOf } from './queue-programs.ts';
 import { call, state } from './verbs/verbs.ts';
 
 /** A waiter: of the session in this place (or of the one before it, which is gone), with this lease. */
@@ -29,6 +30,7 @@ type Who = 'owner' | 'former' | 'nobody' | 'unguarded';
 
 export type Command =
   | CollectionCommand
+  | QueueCommand
   | { on: 'world'; do: 'advance'; us: number }
   | { on: 'world'; do: 'connect'; place: number }
   | { on: 'world'; do: 'disconnect'; place: number }
@@ -278,6 +280,15 @@ export const program: fc.Arbitrary<Command[]> = fc.oneof(
       { weight: 5, arbitrary: kind('world', 'advance', { us }) },
     ),
   },
+  {
+    weight: 1,
+    arbitrary: programOf(
+      { weight: 1, arbitrary: lockCommand },
+      { weight: 20, arbitrary: queueCommand },
+      { weight: 2, arbitrary: sessionCommand },
+      { weight: 5, arbitrary: kind('world', 'advance', { us }) },
+    ),
+  },
 );
 
 function programOf(...commands: fc.WeightedArbitrary<Command>[]): fc.Arbitrary<Command[]> {
@@ -291,6 +302,9 @@ export class Meaning {
   /** How often each place was given up: part of the session's id, which is used only once. */
   readonly #generations = [0, 0, 0];
   readonly #owners: string[][] = lockNames.map(() => []);
+  /** Of all deliveries that the model made, in order. */
+  readonly #deliveries: string[] = [];
+  #claims = 0;
 
   constructor(name: string) {
     this.#name = name;
@@ -320,6 +334,13 @@ export class Meaning {
     }
   }
 
+  /** Looks up what is delivered, likewise. */
+  async learnDeliveries(read: (leases: string) => Promise<Reply>): Promise<void> {
+    for (const one of (await read(this.#space.queue('q')[5]!)) as string[]) {
+      if (!this.#deliveries.includes(one)) this.#deliveries.push(one);
+    }
+  }
+
   /** Undefined for what is not an operation: time passes, a session comes or goes. */
   stepOf(command: Command): Step | undefined {
     switch (command.on) {
@@ -335,6 +356,11 @@ export class Meaning {
         return this.#watchStep(command);
       case 'stats':
         return this.#statsStep(command);
+      case 'queue': {
+        this.#claims += 1;
+        const keys = this.#space.queue('q');
+        return batch(...queueStepOf(command, keys, this.#deliveries, this.#claims, (at) => this.session(at)));
+      }
       case 'session':
         return this.#sessionStep(command);
       case 'collection':
@@ -507,6 +533,7 @@ export class Meaning {
       [this.#space.map('m').map, 'hash'],
       [this.#space.map('m').watchers, 'zset'],
       ...collectionKeys(this.#space),
+      ...queueState(this.#space.queue('q')),
     ];
     for (const name of lockNames) {
       const { owner, queue, waits } = this.#space.lock(name);
@@ -518,7 +545,7 @@ export class Meaning {
     return batch(
       state,
       kinds.map(([key]) => key),
-      [...kinds.map(([, type]) => type), ...fields, ...statsFields, ...sessions],
+      [...kinds.map(([, type]) => type), ...fields, ...statsFields, ...queueFields, ...sessions],
     );
   }
 

@@ -1,6 +1,6 @@
 import { type Clock, systemClock } from '../../base/clock.ts';
-import { renew } from '../../operations/lock.ts';
 import { type Keepers, openKeepers, threadModule } from '../keeper/keepers.ts';
+import { renewBy } from '../keeper/renew.ts';
 import type { Database } from './database.ts';
 
 /** What the thread needs to open a connection of its own. */
@@ -16,6 +16,6 @@ export function embeddedKeepers(database: Pick<Database, 'run'>, store: KeeperSt
     // The thread's clock is the machine's.
     thread: clock === systemClock ? { module: threadModule(import.meta.url), store } : undefined,
     clock,
-    renew: (keys, args) => database.run({ ...silent, step: (tx) => renew.step(tx, keys, args) }),
+    renew: renewBy((renew, keys, args) => database.run({ ...silent, step: (tx) => renew.step(tx, keys, args) })),
   });
 }

@@ -4,8 +4,8 @@ import { type Instant, earlier, instantNow, isOver, leftMs, validFor } from '../
 import type { LeaseView, TakenLease } from './lease-table.ts';
 
 /**
- * One run of `lock.renew`: keys are owners' keys, args the owner and the ttl of each. For each lease 1 if it was renewed,
- * 0 if it is lost, -1 if that is not known and is to be tried again.
+ * One batch of renewals: the key of each lease, its owner and its ttl in ms. For each lease 1 if it was renewed, 0 if it
+ * is lost, -1 if that is not known and is to be tried again.
  */
 export type Renew = (
   keys: readonly string[],

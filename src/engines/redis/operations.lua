@@ -1148,6 +1148,927 @@ local keys = {map = KEYS[1]}
 local ask = {}
 return map_size(tx, keys, ask)
 
+--==[ queue ]==
+
+--- Adds one message in a fresh place: its id, or '' where one of its own id came within the window. It is for the caller
+-- to keep `seq` and to wake who waits.
+function queue_enqueue(tx, queue, way, seq, head, payload)
+    if head == "" then
+        local plain = string.format('%.0f', seq)
+        redis.call('HSET', queue.messages, plain, (way.stamp .. ":::") .. payload)
+        redis.call('RPUSH', queue.line, plain)
+        return plain
+    end
+    local ownId = tx:part(head, 2)
+    if ownId ~= "" and not queue_isFirst(tx, queue, ownId, way.windowMs) then
+        return ""
+    end
+    local group = tx:part(head, 3)
+    local priority = tx:integer(tx:part(head, 0)) or 0
+    local place = seq - priority * queue_placesPerPriority
+    local id = string.format('%.0f', place)
+    redis.call('HSET', queue.messages, id, (((((way.stamp .. ":") .. ownId) .. ":") .. group) .. ":") .. payload)
+    local delayMs = tx:integer(tx:part(head, 1)) or 0
+    if group ~= "" then
+        queue_joinGroup(tx, queue, group, id)
+    elseif delayMs > 0 then
+        redis.call('ZADD', queue.delayed, string.format('%.17g', (tx:nowUs() + delayMs * 1000) + 0), id .. ":0")
+    elseif priority ~= 0 then
+        redis.call('ZADD', queue.ranked, string.format('%.17g', place + 0), id .. ":0")
+    else
+        redis.call('RPUSH', queue.line, id)
+    end
+    return id
+end
+
+function queue_isFirst(tx, queue, ownId, windowMs)
+    local now = tx:nowUs()
+    for ____, over in ipairs(redis.call('ZRANGEBYSCORE', queue.ids, '0', string.format('%.17g', now), 'LIMIT', '0', '2')) do
+        redis.call('ZREM', queue.ids, over)
+    end
+    if tx:zscore(queue.ids, ownId) ~= nil and (tx:zscore(queue.ids, ownId) or 0) > now then
+        return false
+    end
+    if windowMs > 0 then
+        redis.call('ZADD', queue.ids, string.format('%.17g', (now + windowMs * 1000) + 0), ownId)
+    end
+    return true
+end
+
+function queue_roomIn(tx, queue, capacity)
+    if capacity == 0 then
+        return 2 ^ 53 - 1
+    end
+    return math.max(
+        0,
+        capacity - redis.call('HLEN', queue.messages) + redis.call('ZCARD', queue.dead)
+    )
+end
+
+function queue_checkKinds(tx, queue)
+    redis.call('HLEN', queue.messages)
+    redis.call('LLEN', queue.line)
+    redis.call('ZCARD', queue.ranked)
+    redis.call('ZCARD', queue.delayed)
+    redis.call('ZCARD', queue.leases)
+    redis.call('ZCARD', queue.dead)
+    redis.call('HLEN', queue.deaths)
+    redis.call('HLEN', queue.groups)
+    redis.call('HLEN', queue.links)
+    redis.call('ZCARD', queue.ids)
+    redis.call('ZCARD', queue.waiting)
+    redis.call('ZCARD', queue.room)
+    redis.call('ZCARD', queue.consumers)
+end
+
+function queue_joinGroup(tx, queue, group, id)
+    local ends = (redis.call('HGET', queue.groups, group) or nil)
+    if ends == nil then
+        redis.call('HSET', queue.groups, group, (id .. ":") .. id)
+        redis.call('RPUSH', queue.line, id)
+    else
+        redis.call('HSET', queue.links, tx:part(ends, 1), id)
+        redis.call('HSET', queue.groups, group, (tx:part(ends, 0) .. ":") .. id)
+    end
+end
+
+function queue_advance(tx, queue, group)
+    local ends = (redis.call('HGET', queue.groups, group) or nil)
+    if ends == nil then
+        return false
+    end
+    local head = tx:part(ends, 0)
+    local next = (redis.call('HGET', queue.links, head) or nil)
+    if next == nil then
+        redis.call('HDEL', queue.groups, group)
+        return false
+    end
+    redis.call('HDEL', queue.links, head)
+    redis.call('HSET', queue.groups, group, (next .. ":") .. tx:part(ends, 1))
+    redis.call('RPUSH', queue.line, next)
+    return true
+end
+
+function queue_groupOf(tx, queue, id)
+    return tx:part((redis.call('HGET', queue.messages, id) or nil) or "", 2)
+end
+
+function queue_take(tx, queue, who, max, leaseMs, limit)
+    local untilUs = tx:nowUs() + leaseMs * 1000
+    local taken = {}
+    local ranked = redis.call('ZRANGE', queue.ranked, '0', '0')[1]
+    do
+        local i = 0
+        while i < max + queue_movedMax and #taken < max * 2 do
+            local id
+            local deliveries = 1
+            if ranked == nil then
+                id = (redis.call('LPOP', queue.line) or nil)
+            elseif queue_isAhead(tx, queue, ranked) then
+                id = tx:part(ranked, 0)
+                deliveries = (tx:integer(tx:part(ranked, 1)) or 0) + 1
+                redis.call('ZREM', queue.ranked, ranked)
+                if limit.maxDeliveries > 0 and deliveries > limit.maxDeliveries then
+                    queue_die(
+                        tx,
+                        queue,
+                        ranked,
+                        limit.block,
+                        "it was delivered as often as its queue allows"
+                    )
+                    id = ""
+                end
+                ranked = redis.call('ZRANGE', queue.ranked, '0', '0')[1]
+            else
+                id = (redis.call('LPOP', queue.line) or nil)
+            end
+            if id == nil then
+                return taken
+            end
+            local record = (redis.call('HGET', queue.messages, id) or nil)
+            if record ~= nil then
+                local token = ((id .. ":") .. string.format('%.0f', deliveries)) .. who
+                redis.call('ZADD', queue.leases, string.format('%.17g', untilUs + 0), token)
+                taken[#taken + 1] = token
+                taken[#taken + 1] = record
+            end
+            i = i + 1
+        end
+    end
+    return taken
+end
+
+function queue_isAhead(tx, queue, entry)
+    local first = redis.call('LRANGE', queue.line, '0', '0')[1]
+    return first == nil or queue_placeOf(tx, entry) < queue_placeOf(tx, first)
+end
+
+function queue_comeBack(tx, queue, limit)
+    local now = tx:nowUs()
+    for ____, token in ipairs(redis.call('ZRANGEBYSCORE', queue.leases, '0', string.format('%.17g', now), 'LIMIT', '0', queue_movedMax)) do
+        redis.call('ZREM', queue.leases, token)
+        queue_putBack(
+            tx,
+            queue,
+            token,
+            limit,
+            "its lease ran out"
+        )
+    end
+    for ____, entry in ipairs(redis.call('ZRANGEBYSCORE', queue.delayed, '0', string.format('%.17g', now), 'LIMIT', '0', queue_movedMax)) do
+        redis.call('ZREM', queue.delayed, entry)
+        redis.call('ZADD', queue.ranked, string.format('%.17g', (queue_placeOf(tx, entry)) + 0), entry)
+    end
+end
+
+function queue_putBack(tx, queue, token, limit, reason)
+    local deliveries = tx:integer(tx:part(token, 1)) or 1
+    if limit.maxDeliveries > 0 and deliveries >= limit.maxDeliveries then
+        queue_die(
+            tx,
+            queue,
+            token,
+            limit.block,
+            reason
+        )
+        return 1
+    end
+    redis.call('ZADD', queue.ranked, string.format('%.17g', (queue_placeOf(tx, token)) + 0), queue_entryOf(tx, token, deliveries))
+    return 0
+end
+
+function queue_die(tx, queue, subject, block, reason)
+    local id = tx:part(subject, 0)
+    local group = queue_groupOf(tx, queue, id)
+    local blocked = group ~= "" and block == 1 and "1" or "0"
+    redis.call('ZADD', queue.dead, string.format('%.17g', (tx:nowUs()) + 0), id)
+    redis.call('HSET', queue.deaths, id, (((((tx:part(subject, 1) .. ":") .. tx:part(subject, 2)) .. ":") .. blocked) .. ":") .. reason)
+    if group ~= "" and blocked == "0" and queue_advance(tx, queue, group) then
+        queue_wakeWaiting(tx, queue, 1)
+    end
+end
+
+function queue_dueInMs(tx, queue)
+    local lease = redis.call('ZRANGE', queue.leases, '0', '0')[1]
+    local delayed = redis.call('ZRANGE', queue.delayed, '0', '0')[1]
+    if lease == nil and delayed == nil then
+        return -1
+    end
+    local dueUs = 2 ^ 53 - 1
+    if lease ~= nil then
+        dueUs = tx:zscore(queue.leases, lease) or dueUs
+    end
+    if delayed ~= nil then
+        dueUs = math.min(
+            dueUs,
+            tx:zscore(queue.delayed, delayed) or dueUs
+        )
+    end
+    return math.max(
+        0,
+        math.floor((dueUs - tx:nowUs() + 999) / 1000)
+    )
+end
+
+function queue_nextInRing(tx, queue, consumer)
+    local place = tx:zscore(queue.consumers, consumer) or 0
+    local near = redis.call('ZRANGEBYSCORE', queue.consumers, string.format('%.17g', place), string.format('%.17g', 2 ^ 53 - 1), 'LIMIT', '0', queue_movedMax)
+    do
+        local i = 0
+        while i + 1 < #near do
+            if near[i + 1] == consumer then
+                return near[i + 1 + 1]
+            end
+            i = i + 1
+        end
+    end
+    local first = redis.call('ZRANGE', queue.consumers, '0', '0')[1] or ""
+    return first == consumer and "" or first
+end
+
+--- Wakes who waits for what so many settled messages make possible: room, and the next ones of their groups.
+function queue_afterSettling(tx, queue, freed)
+    queue_wakeRoom(tx, queue, freed)
+    queue_wakeForReady(tx, queue)
+end
+
+function queue_giveBack(tx, queue, token, back, limit)
+    if redis.call('ZREM', queue.leases, token) == 0 then
+        return 0
+    end
+    local deliveries = tx:integer(tx:part(token, 1)) or 1
+    if back.uncounted then
+        redis.call('ZADD', queue.ranked, string.format('%.17g', (queue_placeOf(tx, token)) + 0), queue_entryOf(tx, token, deliveries - 1))
+    elseif back.delayMs == 0 or limit.maxDeliveries > 0 and deliveries >= limit.maxDeliveries then
+        if queue_putBack(
+            tx,
+            queue,
+            token,
+            limit,
+            back.reason
+        ) == 1 then
+            queue_wakeRoom(tx, queue, 1)
+            return 2
+        end
+    else
+        redis.call('ZADD', queue.delayed, string.format('%.17g', (tx:nowUs() + back.delayMs * 1000) + 0), queue_entryOf(tx, token, deliveries))
+        queue_wakeWaiting(tx, queue, 1)
+    end
+    return 1
+end
+
+--- Wakes as many of those who wait as messages came; the dead are skipped, up to 100 in a step.
+function queue_wakeWaiting(tx, queue, messages)
+    local left = messages
+    do
+        local i = 0
+        while i < messages + queue_movedMax do
+            if left == 0 then
+                return
+            end
+            local consumer = redis.call('ZRANGE', queue.waiting, '0', '0')[1]
+            if consumer == nil then
+                return
+            end
+            redis.call('ZREM', queue.waiting, consumer)
+            if (redis.call('PUBLISH', 'lockstep:' .. (tx:part(consumer, 0)), (("ready " .. consumer) .. " 0 ") .. queue.queue) > 0) then
+                left = left - 1
+            end
+            i = i + 1
+        end
+    end
+end
+
+function queue_wakeForReady(tx, queue)
+    if redis.call('ZCARD', queue.waiting) == 0 then
+        return
+    end
+    local ready = redis.call('LLEN', queue.line) + redis.call('ZCARD', queue.ranked)
+    if ready > 0 then
+        queue_wakeWaiting(tx, queue, ready)
+    end
+end
+
+function queue_wakeRoom(tx, queue, freed)
+    local left = freed
+    do
+        local i = 0
+        while i < freed + queue_movedMax do
+            if left == 0 then
+                return
+            end
+            local session = redis.call('ZRANGE', queue.room, '0', '0')[1]
+            if session == nil then
+                return
+            end
+            redis.call('ZREM', queue.room, session)
+            if (redis.call('PUBLISH', 'lockstep:' .. session, (("room " .. session) .. " 0 ") .. queue.queue) > 0) then
+                left = left - 1
+            end
+            i = i + 1
+        end
+    end
+end
+
+function queue_showSet(tx, queue, found, key, last)
+    for ____, entry in ipairs(redis.call('ZRANGE', key, '0', last)) do
+        queue_show(
+            tx,
+            queue,
+            found,
+            entry,
+            tx:zscore(key, entry) or 0
+        )
+    end
+end
+
+function queue_showReady(tx, queue, found, last)
+    local ranked = redis.call('ZRANGE', queue.ranked, '0', last)
+    local line = redis.call('LRANGE', queue.line, '0', last)
+    local r = 0
+    local l = 0
+    do
+        local i = 0
+        while i <= last do
+            local other = ranked[r + 1]
+            local first = line[l + 1]
+            if other ~= nil and (first == nil or queue_placeOf(tx, other) < queue_placeOf(tx, first)) then
+                queue_show(
+                    tx,
+                    queue,
+                    found,
+                    other,
+                    0
+                )
+                r = r + 1
+            elseif first ~= nil then
+                queue_show(
+                    tx,
+                    queue,
+                    found,
+                    first,
+                    0
+                )
+                l = l + 1
+            end
+            i = i + 1
+        end
+    end
+end
+
+function queue_show(tx, queue, found, entry, us)
+    local id = tx:part(entry, 0)
+    found[#found + 1] = entry
+    found[#found + 1] = us
+    found[#found + 1] = (redis.call('HGET', queue.messages, id) or nil) or ""
+    found[#found + 1] = (redis.call('HGET', queue.deaths, id) or nil) or ""
+end
+
+function queue_redriveOne(tx, queue, id)
+    local isHead = tx:part((redis.call('HGET', queue.deaths, id) or nil) or "", 2) == "1"
+    redis.call('HDEL', queue.deaths, id)
+    local group = queue_groupOf(tx, queue, id)
+    if group ~= "" and not isHead then
+        queue_joinGroup(tx, queue, group, id)
+    else
+        redis.call('ZADD', queue.ranked, string.format('%.17g', (queue_placeOf(tx, id)) + 0), id .. ":0")
+    end
+end
+
+function queue_discardOne(tx, queue, id)
+    local isHead = tx:part((redis.call('HGET', queue.deaths, id) or nil) or "", 2) == "1"
+    redis.call('HDEL', queue.deaths, id)
+    if isHead then
+        queue_advance(
+            tx,
+            queue,
+            queue_groupOf(tx, queue, id)
+        )
+    end
+    redis.call('HDEL', queue.messages, id)
+end
+
+function queue_popAny(tx, queue)
+    local first = (redis.call('LPOP', queue.line) or nil)
+    if first ~= nil then
+        return first
+    end
+    local ranked = redis.call('ZRANGE', queue.ranked, '0', '0')[1]
+    if ranked ~= nil then
+        redis.call('ZREM', queue.ranked, ranked)
+        return tx:part(ranked, 0)
+    end
+    local delayed = redis.call('ZRANGE', queue.delayed, '0', '0')[1]
+    if delayed == nil then
+        return ""
+    end
+    redis.call('ZREM', queue.delayed, delayed)
+    return tx:part(delayed, 0)
+end
+
+function queue_placeOf(tx, subject)
+    return tx:integer(tx:part(subject, 0)) or 0
+end
+
+function queue_entryOf(tx, token, deliveries)
+    return (((tx:part(token, 0) .. ":") .. string.format('%.0f', deliveries)) .. ":") .. tx:part(token, 2)
+end
+
+function queue_numberAt(tx, args, i)
+    return tx:integer(args[i + 1] or "") or 0
+end
+
+local queue_placesPerPriority = 17592186044416
+
+local queue_movedMax = 100
+
+--- The keys of a queue in the order in which they are passed, from `first` on.
+function queue_queueAt(keys, first)
+    return {
+        queue = keys[first + 1],
+        messages = keys[first + 1 + 1],
+        line = keys[first + 2 + 1],
+        ranked = keys[first + 3 + 1],
+        delayed = keys[first + 4 + 1],
+        leases = keys[first + 5 + 1],
+        dead = keys[first + 6 + 1],
+        deaths = keys[first + 7 + 1],
+        groups = keys[first + 8 + 1],
+        links = keys[first + 9 + 1],
+        ids = keys[first + 10 + 1],
+        waiting = keys[first + 11 + 1],
+        room = keys[first + 12 + 1],
+        consumers = keys[first + 13 + 1]
+    }
+end
+
+--- Adds messages, in order. Of each its id; '' where one of its own id came within the window; 'full' from the first on
+-- that a bounded queue has no room for.
+-- 
+-- args: capacity (0: none), window in ms, the session that will wait for room ('': none), then head and payload of each.
+-- A head is '' or `priority:delayMs:ownId:group`; ids and groups have no `:`.
+function queue_push(tx, keys, args)
+    local queue = queue_queueAt(keys, 0)
+    local stored = (redis.call('HGET', queue.queue, "seq") or nil)
+    if stored == nil then
+        queue_checkKinds(tx, queue)
+    end
+    local seq = tx:integer(stored or "0") or 0
+    local room = queue_roomIn(
+        tx,
+        queue,
+        queue_numberAt(tx, args, 0)
+    )
+    local way = {
+        stamp = string.format('%.0f', math.floor(tx:nowUs() / 1000)),
+        windowMs = queue_numberAt(tx, args, 1)
+    }
+    local first = seq
+    local ids = {}
+    local refused = 0
+    do
+        local i = 3
+        while i + 1 < #args do
+            if room == 0 then
+                refused = refused + 1
+                ids[#ids + 1] = "full"
+            else
+                local id = queue_enqueue(
+                    tx,
+                    queue,
+                    way,
+                    seq + 1,
+                    args[i + 1],
+                    args[i + 1 + 1]
+                )
+                ids[#ids + 1] = id
+                if id ~= "" then
+                    seq = seq + 1
+                    room = room - 1
+                end
+            end
+            i = i + 2
+        end
+    end
+    if seq > first then
+        redis.call('HSET', queue.queue, "seq", string.format('%.0f', seq))
+        queue_wakeWaiting(tx, queue, seq - first)
+    end
+    local session = args[3]
+    if session ~= "" then
+        if refused > 0 then
+            redis.call('ZADD', queue.room, 'NX', string.format('%.17g', (tx:nowUs()) + 0), session)
+        else
+            redis.call('ZREM', queue.room, session)
+        end
+    end
+    return ids
+end
+
+--- Takes up to `max` messages: the lowest places among those that are ready, are due, or whose lease is over. A
+-- consumer that gets fewer waits for more.
+-- 
+-- args: consumer, the number of the claim, max, lease in ms, maxDeliveries, block, wait (1 or 0). The token and the record
+-- of each message; then in how many ms something will be due (-1: nothing), and the next consumer in the ring ('': none).
+function queue_claim(tx, keys, args)
+    local queue = queue_queueAt(keys, 0)
+    local consumer = args[1]
+    local limit = {
+        maxDeliveries = queue_numberAt(tx, args, 4),
+        block = queue_numberAt(tx, args, 5)
+    }
+    redis.call('ZADD', queue.consumers, 'NX', string.format('%.17g', (tx:nowUs()) + 0), consumer)
+    local taken = {}
+    local max = queue_numberAt(tx, args, 2)
+    local dueMs = -1
+    if (redis.call('HGET', queue.queue, "paused") or nil) == nil then
+        queue_comeBack(tx, queue, limit)
+        local who = ((":" .. tx:part(consumer, 0)) .. ":") .. args[2]
+        taken = queue_take(
+            tx,
+            queue,
+            who,
+            max,
+            queue_numberAt(tx, args, 3),
+            limit
+        )
+        dueMs = queue_dueInMs(tx, queue)
+    end
+    max = max - math.floor(#taken / 2)
+    if max > 0 and queue_numberAt(tx, args, 6) == 1 then
+        redis.call('ZADD', queue.waiting, 'NX', string.format('%.17g', (tx:nowUs()) + 0), consumer)
+    else
+        redis.call('ZREM', queue.waiting, consumer)
+        queue_wakeForReady(tx, queue)
+    end
+    taken[#taken + 1] = string.format('%.0f', dueMs)
+    taken[#taken + 1] = queue_nextInRing(tx, queue, consumer)
+    return taken
+end
+
+--- Whether a delivery is still its holder's.
+function queue_holds(tx, queue, token)
+    return tx:zscore(queue.leases, token) ~= nil
+end
+
+--- Ends a message for good: false where the token is stale, and nothing was changed. Without waking anybody.
+function queue_settle(tx, queue, token, group)
+    if redis.call('ZREM', queue.leases, token) == 0 then
+        return false
+    end
+    redis.call('HDEL', queue.messages, tx:part(token, 0))
+    if group ~= "" then
+        queue_advance(tx, queue, group)
+    end
+    return true
+end
+
+--- Acknowledges deliveries. args: token and group of each. 1 each that still was its holder's.
+function queue_ack(tx, keys, args)
+    local queue = queue_queueAt(keys, 0)
+    local done = {}
+    local freed = 0
+    do
+        local i = 0
+        while i + 1 < #args do
+            local settled = queue_settle(tx, queue, args[i + 1], args[i + 1 + 1])
+            done[#done + 1] = settled and 1 or 0
+            if settled then
+                freed = freed + 1
+            end
+            i = i + 2
+        end
+    end
+    queue_afterSettling(tx, queue, freed)
+    return done
+end
+
+--- Gives deliveries back. args: maxDeliveries, block, then token, group, delay in ms, whether the delivery does not count
+-- (1 or 0) and the reason of each. 1 each that still was its holder's, 2 for what is dead now.
+function queue_nack(tx, keys, args)
+    local queue = queue_queueAt(keys, 0)
+    local limit = {
+        maxDeliveries = queue_numberAt(tx, args, 0),
+        block = queue_numberAt(tx, args, 1)
+    }
+    local done = {}
+    do
+        local i = 2
+        while i + 4 < #args do
+            local delayMs = queue_numberAt(tx, args, i + 2)
+            local back = {
+                delayMs = delayMs,
+                uncounted = queue_numberAt(tx, args, i + 3) == 1,
+                reason = args[i + 4 + 1]
+            }
+            done[#done + 1] = queue_giveBack(
+                tx,
+                queue,
+                args[i + 1],
+                back,
+                limit
+            )
+            i = i + 5
+        end
+    end
+    queue_wakeForReady(tx, queue)
+    return done
+end
+
+--- Gives each lease that is still its holder's this whole length. keys: `leases` of each; args: token, ms of each.
+function queue_renew(tx, keys, args)
+    local renewed = {}
+    do
+        local i = 0
+        while i < #keys do
+            local leases = keys[i + 1]
+            local token = args[i * 2 + 1]
+            if tx:zscore(leases, token) == nil then
+                renewed[#renewed + 1] = 0
+            else
+                redis.call('ZADD', leases, string.format('%.17g', (tx:nowUs() + queue_numberAt(tx, args, i * 2 + 1) * 1000) + 0), token)
+                renewed[#renewed + 1] = 1
+            end
+            i = i + 1
+        end
+    end
+    return renewed
+end
+
+--- A consumer takes no more, or its session is dead: then what that holds comes back. Whoever waits takes its place.
+-- 
+-- args: consumer, how many leases to pass by, maxDeliveries, block, whether it is dead (1 or 0). How many to pass by in
+-- the next step, -1 at the end; then how many came back.
+function queue_leave(tx, keys, args)
+    local queue = queue_queueAt(keys, 0)
+    local consumer = args[1]
+    local session = tx:part(consumer, 0)
+    local from = queue_numberAt(tx, args, 1)
+    local limit = {
+        maxDeliveries = queue_numberAt(tx, args, 2),
+        block = queue_numberAt(tx, args, 3)
+    }
+    redis.call('ZREM', queue.consumers, consumer)
+    redis.call('ZREM', queue.waiting, consumer)
+    local back = 0
+    local seen = 0
+    if queue_numberAt(tx, args, 4) == 1 then
+        for ____, token in ipairs(redis.call('ZRANGE', queue.leases, from, from + queue_movedMax * 10 - 1)) do
+            seen = seen + 1
+            if tx:part(token, 2) == session then
+                back = back + 1
+                redis.call('ZREM', queue.leases, token)
+                queue_putBack(
+                    tx,
+                    queue,
+                    token,
+                    limit,
+                    "its process died"
+                )
+            end
+        end
+    end
+    queue_wakeForReady(tx, queue)
+    return {seen < queue_movedMax * 10 and -1 or from + seen - back, back}
+end
+
+--- A wake-up that was lost with its session goes to the next one. args: `ready` or `room`.
+function queue_pass(tx, keys, args)
+    local queue = queue_queueAt(keys, 0)
+    if args[1] == "room" then
+        queue_wakeRoom(tx, queue, 1)
+    else
+        queue_wakeForReady(tx, queue)
+    end
+    return 1
+end
+
+--- Stops deliveries, or goes on. args: 1 or 0. 1 if that changed it.
+function queue_pause(tx, keys, args)
+    local queue = queue_queueAt(keys, 0)
+    if args[1] == "1" then
+        return redis.call('HSET', queue.queue, "paused", "1")
+    end
+    local changed = redis.call('HDEL', queue.queue, "paused")
+    queue_wakeForReady(tx, queue)
+    if changed == 1 then
+        queue_wakeWaiting(tx, queue, 1)
+    end
+    return changed
+end
+
+--- How many messages are ready (or behind others of their groups), delayed, leased, dead; and whether it is paused.
+function queue_sizes(tx, keys)
+    local queue = queue_queueAt(keys, 0)
+    local delayed = redis.call('ZCARD', queue.delayed)
+    local leased = redis.call('ZCARD', queue.leases)
+    local dead = redis.call('ZCARD', queue.dead)
+    local ready = redis.call('HLEN', queue.messages) - delayed - leased - dead
+    local paused = (redis.call('HGET', queue.queue, "paused") or nil) == nil and 0 or 1
+    return {
+        math.max(0, ready),
+        delayed,
+        leased,
+        dead,
+        paused
+    }
+end
+
+--- Shows the first messages of one kind. args: `ready`, `delayed`, `leased` or `dead`, and how many. Of each: entry or
+-- token, the µs of its set (0 for ready), record, death ('' where it has none).
+function queue_look(tx, keys, args)
+    local queue = queue_queueAt(keys, 0)
+    local last = queue_numberAt(tx, args, 1) - 1
+    local found = {}
+    if args[1] == "delayed" then
+        queue_showSet(
+            tx,
+            queue,
+            found,
+            queue.delayed,
+            last
+        )
+    end
+    if args[1] == "leased" then
+        queue_showSet(
+            tx,
+            queue,
+            found,
+            queue.leases,
+            last
+        )
+    end
+    if args[1] == "dead" then
+        queue_showSet(
+            tx,
+            queue,
+            found,
+            queue.dead,
+            last
+        )
+    end
+    if args[1] == "ready" then
+        queue_showReady(tx, queue, found, last)
+    end
+    return found
+end
+
+--- Brings dead messages back, as if they had never been delivered, or deletes them. args: `redrive` or `discard`, how many
+-- at most, then ids; none for those that died first. How many.
+function queue_revive(tx, keys, args)
+    local queue = queue_queueAt(keys, 0)
+    local max = queue_numberAt(tx, args, 1)
+    local ids = {}
+    do
+        local i = 2
+        while i < #args do
+            ids[#ids + 1] = args[i + 1]
+            i = i + 1
+        end
+    end
+    if #ids == 0 and max > 0 then
+        for ____, id in ipairs(redis.call('ZRANGE', queue.dead, '0', max - 1)) do
+            ids[#ids + 1] = id
+        end
+    end
+    local done = 0
+    for ____, id in ipairs(ids) do
+        if redis.call('ZREM', queue.dead, id) == 1 then
+            done = done + 1
+            if args[1] == "redrive" then
+                queue_redriveOne(tx, queue, id)
+            else
+                queue_discardOne(tx, queue, id)
+            end
+        end
+    end
+    if args[1] == "discard" then
+        queue_wakeRoom(tx, queue, done)
+    end
+    queue_wakeForReady(tx, queue)
+    return done
+end
+
+--- Deletes messages that are ready or delayed, some at a time. args: how many at most. How many: 0 when none is left.
+function queue_drain(tx, keys, args)
+    local queue = queue_queueAt(keys, 0)
+    local max = queue_numberAt(tx, args, 0)
+    local done = 0
+    do
+        local i = 0
+        while i < max do
+            local id = queue_popAny(tx, queue)
+            if id == "" then
+                queue_wakeRoom(tx, queue, done)
+                return done
+            end
+            local group = queue_groupOf(tx, queue, id)
+            done = done + redis.call('HDEL', queue.messages, id)
+            if group ~= "" then
+                queue_advance(tx, queue, group)
+            end
+            i = i + 1
+        end
+    end
+    queue_wakeRoom(tx, queue, done)
+    return done
+end
+
+--- Pushes the ticks of a recurring message, once for all who try. args: its id, the last tick that the caller knows of ('':
+-- none yet), the last one now, then own id and payload of each message. The last tick as it is stored after that.
+function queue_tick(tx, keys, args)
+    local queue = queue_queueAt(keys, 0)
+    local field = "tick:" .. args[1]
+    local last = (redis.call('HGET', queue.queue, field) or nil) or ""
+    local next = args[3]
+    if last ~= args[2] or next == last then
+        return last
+    end
+    local stored = (redis.call('HGET', queue.queue, "seq") or nil)
+    if stored == nil then
+        queue_checkKinds(tx, queue)
+    end
+    local seq = tx:integer(stored or "0") or 0
+    local way = {
+        stamp = string.format('%.0f', math.floor(tx:nowUs() / 1000)),
+        windowMs = 0
+    }
+    local first = seq
+    do
+        local i = 3
+        while i + 1 < #args do
+            seq = seq + 1
+            queue_enqueue(
+                tx,
+                queue,
+                way,
+                seq,
+                ("0:0:" .. args[i + 1]) .. ":",
+                args[i + 1 + 1]
+            )
+            i = i + 2
+        end
+    end
+    redis.call('HSET', queue.queue, field, next)
+    if seq > first then
+        redis.call('HSET', queue.queue, "seq", string.format('%.0f', seq))
+    end
+    queue_wakeWaiting(tx, queue, seq - first)
+    return next
+end
+
+--==[ queue.push ]==
+
+return queue_push(tx, KEYS, ARGV)
+
+--==[ queue.claim ]==
+
+return queue_claim(tx, KEYS, ARGV)
+
+--==[ queue.ack ]==
+
+return queue_ack(tx, KEYS, ARGV)
+
+--==[ queue.nack ]==
+
+return queue_nack(tx, KEYS, ARGV)
+
+--==[ queue.renew ]==
+
+return queue_renew(tx, KEYS, ARGV)
+
+--==[ queue.leave ]==
+
+return queue_leave(tx, KEYS, ARGV)
+
+--==[ queue.pass ]==
+
+return queue_pass(tx, KEYS, ARGV)
+
+--==[ queue.pause ]==
+
+return queue_pause(tx, KEYS, ARGV)
+
+--==[ queue.sizes ]==
+
+return queue_sizes(tx, KEYS, ARGV)
+
+--==[ queue.look ]==
+
+return queue_look(tx, KEYS, ARGV)
+
+--==[ queue.revive ]==
+
+return queue_revive(tx, KEYS, ARGV)
+
+--==[ queue.drain ]==
+
+return queue_drain(tx, KEYS, ARGV)
+
+--==[ queue.tick ]==
+
+return queue_tick(tx, KEYS, ARGV)
+
 --==[ quorum ]==
 
 function quorum_vote(tx, lock, ask)

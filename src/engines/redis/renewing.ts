@@ -1,5 +1,5 @@
 import { limits } from '../../base/limits.ts';
-import { renew } from '../../operations/lock.ts';
+import { renewBy } from '../keeper/renew.ts';
 import type { Renew } from '../keeper/renewals.ts';
 import { ReplyError } from './client.ts';
 import type { Link } from './link.ts';
@@ -10,7 +10,11 @@ import type { Servers } from './servers.ts';
  * others for a moment only, and nothing is said about its own: -1.
  */
 export function renewingAt(servers: Servers): Renew {
-  const script = servers.scripts.of(renew.name);
+  return renewBy((operation, keys, args) => renewingBy(servers, operation.name)(keys, args));
+}
+
+function renewingBy(servers: Servers, operation: string): Renew {
+  const script = servers.scripts.of(operation);
   const send = async (link: Link, keys: readonly string[], args: readonly string[]): Promise<readonly number[]> =>
     (await link.script(script, [String(keys.length), ...keys, ...args], keys.length === 1)) as number[];
 

@@ -1,0 +1,755 @@
+/**
+ * A queue: messages that wait, that are held under leases, or that are dead.
+ *
+ *   queue      hash        `seq`, the last place given out; `paused`; `tick:ID`, the last tick of a recurring message, in ms
+ *   messages   hash        id → `pushedMs:ownId:group:payload`, from push to ack
+ *   line       list        ids that were never delivered, of the normal priority, in order
+ *   ranked     sorted set  entries that have a place of their own: other priorities, and what came back; by place
+ *   delayed    sorted set  entries by when they are due, in store µs
+ *   leases     sorted set  tokens of deliveries by the end of their leases, in store µs
+ *   dead       sorted set  ids by when they died, in store µs
+ *   deaths     hash        id → `deliveries:holder:blocked:reason`
+ *   groups     hash        group → `head:tail`, ids; a group that is empty has none
+ *   links      hash        id → the id behind it in its group
+ *   ids        sorted set  own ids of messages, by the end of their windows, in store µs
+ *   waiting    sorted set  consumers that would take a message, by arrival
+ *   room       sorted set  sessions that wait for room in a bounded queue, by arrival
+ *   consumers  sorted set  all who consume, by arrival: a ring, in which each watches the next
+ *
+ * An id is a place: `seq`, less 2^44 for each step of priority; what goes first has the lower one. An entry is
+ * `id:deliveries:holder`, what is known of a message that was delivered before. The token of a delivery is
+ * `id:deliveries:session:claim`; it is never given again, as a session claims with a new number each time. A consumer is
+ * `session:number`.
+ *
+ * - A message is in one of line, ranked, delayed, leases, dead; or behind the head of its group, by links. Only the head
+ *   of a group is anywhere else, so that one of a group is in flight.
+ * - A delivery is counted when it is claimed, so that a message that kills its process reaches its limit too.
+ * - A token that is not in `leases` changes nothing.
+ * - Whenever a message is ready and a live consumer waits, one that waits has been woken for it.
+ */
+import type { BatchOperation, Tx } from './tx.ts';
+
+/** Places of one priority: 17 million million messages. */
+const placesPerPriority = 17_592_186_044_416;
+
+/** What a step of housekeeping inside of another step moves at most. */
+const movedMax = 100;
+
+export interface QueueKeys {
+  queue: string;
+  messages: string;
+  line: string;
+  ranked: string;
+  delayed: string;
+  leases: string;
+  dead: string;
+  deaths: string;
+  groups: string;
+  links: string;
+  ids: string;
+  waiting: string;
+  room: string;
+  consumers: string;
+}
+
+/** The keys of a queue in the order in which they are passed, from `first` on. */
+export function queueAt(keys: readonly string[], first: number): QueueKeys {
+  return {
+    queue: keys[first]!,
+    messages: keys[first + 1]!,
+    line: keys[first + 2]!,
+    ranked: keys[first + 3]!,
+    delayed: keys[first + 4]!,
+    leases: keys[first + 5]!,
+    dead: keys[first + 6]!,
+    deaths: keys[first + 7]!,
+    groups: keys[first + 8]!,
+    links: keys[first + 9]!,
+    ids: keys[first + 10]!,
+    waiting: keys[first + 11]!,
+    room: keys[first + 12]!,
+    consumers: keys[first + 13]!,
+  };
+}
+
+// Pushing
+
+/**
+ * Adds messages, in order. Of each its id; '' where one of its own id came within the window; 'full' from the first on
+ * that a bounded queue has no room for.
+ *
+ * args: capacity (0: none), window in ms, the session that will wait for room ('': none), then head and payload of each.
+ * A head is '' or `priority:delayMs:ownId:group`; ids and groups have no `:`.
+ */
+export const push: BatchOperation<readonly string[]> = {
+  name: 'queue.push',
+  batch: true,
+  step(tx, keys, args) {
+    const queue = queueAt(keys, 0);
+    const stored = tx.hget(queue.queue, 'seq');
+    if (stored === undefined) checkKinds(tx, queue);
+    let seq = tx.integer(stored ?? '0') ?? 0;
+    let room = roomIn(tx, queue, numberAt(tx, args, 0));
+    const way: PushWay = { stamp: tx.text(Math.floor(tx.nowUs() / 1_000)), windowMs: numberAt(tx, args, 1) };
+    const first = seq;
+    const ids: string[] = [];
+    let refused = 0;
+    for (let i = 3; i + 1 < args.length; i += 2) {
+      if (room === 0) {
+        refused = refused + 1;
+        ids.push('full');
+      } else {
+        const id = enqueue(tx, queue, way, seq + 1, args[i]!, args[i + 1]!);
+        ids.push(id);
+        if (id !== '') {
+          seq = seq + 1;
+          room = room - 1;
+        }
+      }
+    }
+    if (seq > first) {
+      tx.hset(queue.queue, 'seq', tx.text(seq));
+      wakeWaiting(tx, queue, seq - first);
+    }
+    const session = args[2]!;
+    if (session !== '') {
+      if (refused > 0) tx.zaddNew(queue.room, tx.nowUs(), session);
+      else tx.zrem(queue.room, session);
+    }
+    return ids;
+  },
+};
+
+/** What the messages of one step have in common. */
+export interface PushWay {
+  /** ms since 1970. */
+  stamp: string;
+  /** For how long an own id keeps others away: ms. */
+  windowMs: number;
+}
+
+/**
+ * Adds one message in a fresh place: its id, or '' where one of its own id came within the window. It is for the caller
+ * to keep `seq` and to wake who waits.
+ */
+export function enqueue(tx: Tx, queue: QueueKeys, way: PushWay, seq: number, head: string, payload: string): string {
+  if (head === '') {
+    const plain = tx.text(seq);
+    tx.hset(queue.messages, plain, way.stamp + ':::' + payload);
+    tx.rpush(queue.line, plain);
+    return plain;
+  }
+  const ownId = tx.part(head, 2);
+  if (ownId !== '' && !isFirst(tx, queue, ownId, way.windowMs)) return '';
+  const group = tx.part(head, 3);
+  const priority = tx.integer(tx.part(head, 0)) ?? 0;
+  const place = seq - priority * placesPerPriority;
+  const id = tx.text(place);
+  tx.hset(queue.messages, id, way.stamp + ':' + ownId + ':' + group + ':' + payload);
+  const delayMs = tx.integer(tx.part(head, 1)) ?? 0;
+  if (group !== '') joinGroup(tx, queue, group, id);
+  else if (delayMs > 0) tx.zadd(queue.delayed, tx.nowUs() + delayMs * 1_000, id + ':0');
+  else if (priority !== 0) tx.zadd(queue.ranked, place, id + ':0');
+  else tx.rpush(queue.line, id);
+  return id;
+}
+
+/** Whether no message of this own id came within its window; it begins one then. Forgets some windows that are over. */
+function isFirst(tx: Tx, queue: QueueKeys, ownId: string, windowMs: number): boolean {
+  const now = tx.nowUs();
+  for (const over of tx.zrangeByScore(queue.ids, 0, now, 2)) tx.zrem(queue.ids, over);
+  if (tx.zscore(queue.ids, ownId) !== undefined && (tx.zscore(queue.ids, ownId) ?? 0) > now) return false;
+  if (windowMs > 0) tx.zadd(queue.ids, now + windowMs * 1_000, ownId);
+  return true;
+}
+
+/** How many messages a bounded queue can still take; dead ones don't count. */
+function roomIn(tx: Tx, queue: QueueKeys, capacity: number): number {
+  if (capacity === 0) return Number.MAX_SAFE_INTEGER;
+  return Math.max(0, capacity - tx.hlen(queue.messages) + tx.zcard(queue.dead));
+}
+
+/** A script of Redis that fails midway leaves what it wrote: so a new queue first looks whether its keys are free. */
+function checkKinds(tx: Tx, queue: QueueKeys): void {
+  tx.hlen(queue.messages);
+  tx.llen(queue.line);
+  tx.zcard(queue.ranked);
+  tx.zcard(queue.delayed);
+  tx.zcard(queue.leases);
+  tx.zcard(queue.dead);
+  tx.hlen(queue.deaths);
+  tx.hlen(queue.groups);
+  tx.hlen(queue.links);
+  tx.zcard(queue.ids);
+  tx.zcard(queue.waiting);
+  tx.zcard(queue.room);
+  tx.zcard(queue.consumers);
+}
+
+// Groups
+
+/** Puts a message behind the others of its group; the head of a group stands in the line like any message. */
+function joinGroup(tx: Tx, queue: QueueKeys, group: string, id: string): void {
+  const ends = tx.hget(queue.groups, group);
+  if (ends === undefined) {
+    tx.hset(queue.groups, group, id + ':' + id);
+    tx.rpush(queue.line, id);
+  } else {
+    tx.hset(queue.links, tx.part(ends, 1), id);
+    tx.hset(queue.groups, group, tx.part(ends, 0) + ':' + id);
+  }
+}
+
+/**
+ * The head of a group is done with: the next one joins the line at its end, behind the heads of the other groups, which
+ * so take turns. True if there is a next one.
+ */
+function advance(tx: Tx, queue: QueueKeys, group: string): boolean {
+  const ends = tx.hget(queue.groups, group);
+  if (ends === undefined) return false;
+  const head = tx.part(ends, 0);
+  const next = tx.hget(queue.links, head);
+  if (next === undefined) {
+    tx.hdel(queue.groups, group);
+    return false;
+  }
+  tx.hdel(queue.links, head);
+  tx.hset(queue.groups, group, next + ':' + tx.part(ends, 1));
+  tx.rpush(queue.line, next);
+  return true;
+}
+
+function groupOf(tx: Tx, queue: QueueKeys, id: string): string {
+  return tx.part(tx.hget(queue.messages, id) ?? '', 2);
+}
+
+// Claiming
+
+/** How a claimer deals with what was delivered too often. */
+interface Limit {
+  /** 0: none. */
+  maxDeliveries: number;
+  /** 1: a dead message holds up its group. */
+  block: number;
+}
+
+/**
+ * Takes up to `max` messages: the lowest places among those that are ready, are due, or whose lease is over. A
+ * consumer that gets fewer waits for more.
+ *
+ * args: consumer, the number of the claim, max, lease in ms, maxDeliveries, block, wait (1 or 0). The token and the record
+ * of each message; then in how many ms something will be due (-1: nothing), and the next consumer in the ring ('': none).
+ */
+export const claim: BatchOperation<readonly string[]> = {
+  name: 'queue.claim',
+  batch: true,
+  step(tx, keys, args) {
+    const queue = queueAt(keys, 0);
+    const consumer = args[0]!;
+    const limit: Limit = { maxDeliveries: numberAt(tx, args, 4), block: numberAt(tx, args, 5) };
+    tx.zaddNew(queue.consumers, tx.nowUs(), consumer);
+    let taken: string[] = [];
+    let max = numberAt(tx, args, 2);
+    let dueMs = -1;
+    if (tx.hget(queue.queue, 'paused') === undefined) {
+      comeBack(tx, queue, limit);
+      const who = ':' + tx.part(consumer, 0) + ':' + args[1]!;
+      taken = take(tx, queue, who, max, numberAt(tx, args, 3), limit);
+      dueMs = dueInMs(tx, queue);
+    }
+    max = max - Math.floor(taken.length / 2);
+    if (max > 0 && numberAt(tx, args, 6) === 1) tx.zaddNew(queue.waiting, tx.nowUs(), consumer);
+    else {
+      tx.zrem(queue.waiting, consumer);
+      wakeForReady(tx, queue);
+    }
+    taken.push(tx.text(dueMs));
+    taken.push(nextInRing(tx, queue, consumer));
+    return taken;
+  },
+};
+
+/** The token and the record of each message that is taken. */
+function take(tx: Tx, queue: QueueKeys, who: string, max: number, leaseMs: number, limit: Limit): string[] {
+  const untilUs = tx.nowUs() + leaseMs * 1_000;
+  const taken: string[] = [];
+  let ranked = tx.zrange(queue.ranked, 0, 0)[0];
+  // What died, or was deleted by others, takes up a turn too.
+  for (let i = 0; i < max + movedMax && taken.length < max * 2; i++) {
+    let id: string | undefined;
+    let deliveries = 1;
+    if (ranked === undefined) id = tx.lpop(queue.line);
+    else if (isAhead(tx, queue, ranked)) {
+      id = tx.part(ranked, 0);
+      deliveries = (tx.integer(tx.part(ranked, 1)) ?? 0) + 1;
+      tx.zrem(queue.ranked, ranked);
+      if (limit.maxDeliveries > 0 && deliveries > limit.maxDeliveries) {
+        die(tx, queue, ranked, limit.block, 'it was delivered as often as its queue allows');
+        id = '';
+      }
+      ranked = tx.zrange(queue.ranked, 0, 0)[0];
+    } else id = tx.lpop(queue.line);
+    if (id === undefined) return taken;
+    const record = tx.hget(queue.messages, id);
+    if (record !== undefined) {
+      const token = id + ':' + tx.text(deliveries) + who;
+      tx.zadd(queue.leases, untilUs, token);
+      taken.push(token);
+      taken.push(record);
+    }
+  }
+  return taken;
+}
+
+/** Whether an entry with a place of its own goes before the first of the line. */
+function isAhead(tx: Tx, queue: QueueKeys, entry: string): boolean {
+  const first = tx.lrange(queue.line, 0, 0)[0];
+  return first === undefined || placeOf(tx, entry) < placeOf(tx, first);
+}
+
+/** What is due, or whose lease is over, gets its old place again. Some at a time: the next claim goes on. */
+function comeBack(tx: Tx, queue: QueueKeys, limit: Limit): void {
+  const now = tx.nowUs();
+  for (const token of tx.zrangeByScore(queue.leases, 0, now, movedMax)) {
+    tx.zrem(queue.leases, token);
+    putBack(tx, queue, token, limit, 'its lease ran out');
+  }
+  for (const entry of tx.zrangeByScore(queue.delayed, 0, now, movedMax)) {
+    tx.zrem(queue.delayed, entry);
+    tx.zadd(queue.ranked, placeOf(tx, entry), entry);
+  }
+}
+
+/** A delivery ended without an ack: back to its place, or dead. 1 if it is dead. */
+function putBack(tx: Tx, queue: QueueKeys, token: string, limit: Limit, reason: string): number {
+  const deliveries = tx.integer(tx.part(token, 1)) ?? 1;
+  if (limit.maxDeliveries > 0 && deliveries >= limit.maxDeliveries) {
+    die(tx, queue, token, limit.block, reason);
+    return 1;
+  }
+  tx.zadd(queue.ranked, placeOf(tx, token), entryOf(tx, token, deliveries));
+  return 0;
+}
+
+/** `subject`: the entry or token of its last delivery, which is in none of the sets any more. */
+function die(tx: Tx, queue: QueueKeys, subject: string, block: number, reason: string): void {
+  const id = tx.part(subject, 0);
+  const group = groupOf(tx, queue, id);
+  const blocked = group !== '' && block === 1 ? '1' : '0';
+  tx.zadd(queue.dead, tx.nowUs(), id);
+  tx.hset(queue.deaths, id, tx.part(subject, 1) + ':' + tx.part(subject, 2) + ':' + blocked + ':' + reason);
+  if (group !== '' && blocked === '0' && advance(tx, queue, group)) wakeWaiting(tx, queue, 1);
+}
+
+/** In how many ms something will be due: 0 for at once, -1 for nothing. */
+function dueInMs(tx: Tx, queue: QueueKeys): number {
+  const lease = tx.zrange(queue.leases, 0, 0)[0];
+  const delayed = tx.zrange(queue.delayed, 0, 0)[0];
+  if (lease === undefined && delayed === undefined) return -1;
+  let dueUs = Number.MAX_SAFE_INTEGER;
+  if (lease !== undefined) dueUs = tx.zscore(queue.leases, lease) ?? dueUs;
+  if (delayed !== undefined) dueUs = Math.min(dueUs, tx.zscore(queue.delayed, delayed) ?? dueUs);
+  return Math.max(0, Math.floor((dueUs - tx.nowUs() + 999) / 1_000));
+}
+
+/** Whom a consumer watches: the one that came after it, or the first. '' where it is alone. */
+function nextInRing(tx: Tx, queue: QueueKeys, consumer: string): string {
+  const place = tx.zscore(queue.consumers, consumer) ?? 0;
+  // Two may have come in the same µs.
+  const near = tx.zrangeByScore(queue.consumers, place, Number.MAX_SAFE_INTEGER, movedMax);
+  for (let i = 0; i + 1 < near.length; i++) if (near[i] === consumer) return near[i + 1]!;
+  const first = tx.zrange(queue.consumers, 0, 0)[0] ?? '';
+  return first === consumer ? '' : first;
+}
+
+// What becomes of a delivery
+
+/** Whether a delivery is still its holder's. */
+export function holds(tx: Tx, queue: QueueKeys, token: string): boolean {
+  return tx.zscore(queue.leases, token) !== undefined;
+}
+
+/** Ends a message for good: false where the token is stale, and nothing was changed. Without waking anybody. */
+export function settle(tx: Tx, queue: QueueKeys, token: string, group: string): boolean {
+  if (tx.zrem(queue.leases, token) === 0) return false;
+  tx.hdel(queue.messages, tx.part(token, 0));
+  if (group !== '') advance(tx, queue, group);
+  return true;
+}
+
+/** Acknowledges deliveries. args: token and group of each. 1 each that still was its holder's. */
+export const ack: BatchOperation<readonly number[]> = {
+  name: 'queue.ack',
+  batch: true,
+  step(tx, keys, args) {
+    const queue = queueAt(keys, 0);
+    const done: number[] = [];
+    let freed = 0;
+    for (let i = 0; i + 1 < args.length; i += 2) {
+      const settled = settle(tx, queue, args[i]!, args[i + 1]!);
+      done.push(settled ? 1 : 0);
+      if (settled) freed = freed + 1;
+    }
+    afterSettling(tx, queue, freed);
+    return done;
+  },
+};
+
+/** Wakes who waits for what so many settled messages make possible: room, and the next ones of their groups. */
+export function afterSettling(tx: Tx, queue: QueueKeys, freed: number): void {
+  wakeRoom(tx, queue, freed);
+  wakeForReady(tx, queue);
+}
+
+/**
+ * Gives deliveries back. args: maxDeliveries, block, then token, group, delay in ms, whether the delivery does not count
+ * (1 or 0) and the reason of each. 1 each that still was its holder's, 2 for what is dead now.
+ */
+export const nack: BatchOperation<readonly number[]> = {
+  name: 'queue.nack',
+  batch: true,
+  step(tx, keys, args) {
+    const queue = queueAt(keys, 0);
+    const limit: Limit = { maxDeliveries: numberAt(tx, args, 0), block: numberAt(tx, args, 1) };
+    const done: number[] = [];
+    for (let i = 2; i + 4 < args.length; i += 5) {
+      const delayMs = numberAt(tx, args, i + 2);
+      const back: Return = { delayMs, uncounted: numberAt(tx, args, i + 3) === 1, reason: args[i + 4]! };
+      done.push(giveBack(tx, queue, args[i]!, back, limit));
+    }
+    wakeForReady(tx, queue);
+    return done;
+  },
+};
+
+/** How a delivery is given back. */
+interface Return {
+  delayMs: number;
+  uncounted: boolean;
+  reason: string;
+}
+
+/** 0: the token is stale; 1: it is back; 2: it is dead. */
+function giveBack(tx: Tx, queue: QueueKeys, token: string, back: Return, limit: Limit): number {
+  if (tx.zrem(queue.leases, token) === 0) return 0;
+  const deliveries = tx.integer(tx.part(token, 1)) ?? 1;
+  if (back.uncounted) tx.zadd(queue.ranked, placeOf(tx, token), entryOf(tx, token, deliveries - 1));
+  else if (back.delayMs === 0 || (limit.maxDeliveries > 0 && deliveries >= limit.maxDeliveries)) {
+    if (putBack(tx, queue, token, limit, back.reason) === 1) {
+      wakeRoom(tx, queue, 1);
+      return 2;
+    }
+  } else {
+    tx.zadd(queue.delayed, tx.nowUs() + back.delayMs * 1_000, entryOf(tx, token, deliveries));
+    wakeWaiting(tx, queue, 1); // its due time may come before what those who wait know of
+  }
+  return 1;
+}
+
+/** Gives each lease that is still its holder's this whole length. keys: `leases` of each; args: token, ms of each. */
+export const renew: BatchOperation<readonly number[]> = {
+  name: 'queue.renew',
+  batch: true,
+  step(tx, keys, args) {
+    const renewed: number[] = [];
+    for (let i = 0; i < keys.length; i++) {
+      const leases = keys[i]!;
+      const token = args[i * 2]!;
+      if (tx.zscore(leases, token) === undefined) renewed.push(0);
+      else {
+        tx.zadd(leases, tx.nowUs() + numberAt(tx, args, i * 2 + 1) * 1_000, token);
+        renewed.push(1);
+      }
+    }
+    return renewed;
+  },
+};
+
+/**
+ * A consumer takes no more, or its session is dead: then what that holds comes back. Whoever waits takes its place.
+ *
+ * args: consumer, how many leases to pass by, maxDeliveries, block, whether it is dead (1 or 0). How many to pass by in
+ * the next step, -1 at the end; then how many came back.
+ */
+export const leave: BatchOperation<readonly number[]> = {
+  name: 'queue.leave',
+  batch: true,
+  step(tx, keys, args) {
+    const queue = queueAt(keys, 0);
+    const consumer = args[0]!;
+    const session = tx.part(consumer, 0);
+    const from = numberAt(tx, args, 1);
+    const limit: Limit = { maxDeliveries: numberAt(tx, args, 2), block: numberAt(tx, args, 3) };
+    tx.zrem(queue.consumers, consumer);
+    tx.zrem(queue.waiting, consumer);
+    let back = 0;
+    let seen = 0;
+    if (numberAt(tx, args, 4) === 1) {
+      for (const token of tx.zrange(queue.leases, from, from + movedMax * 10 - 1)) {
+        seen = seen + 1;
+        if (tx.part(token, 2) === session) {
+          back = back + 1;
+          tx.zrem(queue.leases, token);
+          putBack(tx, queue, token, limit, 'its process died');
+        }
+      }
+    }
+    wakeForReady(tx, queue);
+    return [seen < movedMax * 10 ? -1 : from + seen - back, back];
+  },
+};
+
+// Waking
+
+/** Wakes as many of those who wait as messages came; the dead are skipped, up to 100 in a step. */
+export function wakeWaiting(tx: Tx, queue: QueueKeys, messages: number): void {
+  let left = messages;
+  for (let i = 0; i < messages + movedMax; i++) {
+    if (left === 0) return;
+    const consumer = tx.zrange(queue.waiting, 0, 0)[0];
+    if (consumer === undefined) return;
+    tx.zrem(queue.waiting, consumer);
+    if (tx.wake(tx.part(consumer, 0), 'ready ' + consumer + ' 0 ' + queue.queue)) left = left - 1;
+  }
+}
+
+/** Passes on a wake-up where somebody waits although something is ready. */
+function wakeForReady(tx: Tx, queue: QueueKeys): void {
+  if (tx.zcard(queue.waiting) === 0) return;
+  const ready = tx.llen(queue.line) + tx.zcard(queue.ranked);
+  if (ready > 0) wakeWaiting(tx, queue, ready);
+}
+
+function wakeRoom(tx: Tx, queue: QueueKeys, freed: number): void {
+  let left = freed;
+  for (let i = 0; i < freed + movedMax; i++) {
+    if (left === 0) return;
+    const session = tx.zrange(queue.room, 0, 0)[0];
+    if (session === undefined) return;
+    tx.zrem(queue.room, session);
+    if (tx.wake(session, 'room ' + session + ' 0 ' + queue.queue)) left = left - 1;
+  }
+}
+
+/** A wake-up that was lost with its session goes to the next one. args: `ready` or `room`. */
+export const pass: BatchOperation<number> = {
+  name: 'queue.pass',
+  batch: true,
+  step(tx, keys, args) {
+    const queue = queueAt(keys, 0);
+    if (args[0] === 'room') wakeRoom(tx, queue, 1);
+    else wakeForReady(tx, queue);
+    return 1;
+  },
+};
+
+// By hand
+
+/** Stops deliveries, or goes on. args: 1 or 0. 1 if that changed it. */
+export const pause: BatchOperation<number> = {
+  name: 'queue.pause',
+  batch: true,
+  step(tx, keys, args) {
+    const queue = queueAt(keys, 0);
+    if (args[0] === '1') return tx.hset(queue.queue, 'paused', '1');
+    const changed = tx.hdel(queue.queue, 'paused');
+    wakeForReady(tx, queue);
+    if (changed === 1) wakeWaiting(tx, queue, 1); // something may be due
+    return changed;
+  },
+};
+
+/** How many messages are ready (or behind others of their groups), delayed, leased, dead; and whether it is paused. */
+export const sizes: BatchOperation<readonly number[]> = {
+  name: 'queue.sizes',
+  batch: true,
+  readOnly: true,
+  step(tx, keys) {
+    const queue = queueAt(keys, 0);
+    const delayed = tx.zcard(queue.delayed);
+    const leased = tx.zcard(queue.leases);
+    const dead = tx.zcard(queue.dead);
+    const ready = tx.hlen(queue.messages) - delayed - leased - dead;
+    const paused = tx.hget(queue.queue, 'paused') === undefined ? 0 : 1;
+    return [Math.max(0, ready), delayed, leased, dead, paused];
+  },
+};
+
+/**
+ * Shows the first messages of one kind. args: `ready`, `delayed`, `leased` or `dead`, and how many. Of each: entry or
+ * token, the µs of its set (0 for ready), record, death ('' where it has none).
+ */
+export const look: BatchOperation<readonly (string | number)[]> = {
+  name: 'queue.look',
+  batch: true,
+  readOnly: true,
+  step(tx, keys, args) {
+    const queue = queueAt(keys, 0);
+    const last = numberAt(tx, args, 1) - 1;
+    const found: (string | number)[] = [];
+    if (args[0] === 'delayed') showSet(tx, queue, found, queue.delayed, last);
+    if (args[0] === 'leased') showSet(tx, queue, found, queue.leases, last);
+    if (args[0] === 'dead') showSet(tx, queue, found, queue.dead, last);
+    if (args[0] === 'ready') showReady(tx, queue, found, last);
+    return found;
+  },
+};
+
+function showSet(tx: Tx, queue: QueueKeys, found: (string | number)[], key: string, last: number): void {
+  for (const entry of tx.zrange(key, 0, last)) show(tx, queue, found, entry, tx.zscore(key, entry) ?? 0);
+}
+
+/** Both orders as one, as `claim` takes them. */
+function showReady(tx: Tx, queue: QueueKeys, found: (string | number)[], last: number): void {
+  const ranked = tx.zrange(queue.ranked, 0, last);
+  const line = tx.lrange(queue.line, 0, last);
+  let r = 0;
+  let l = 0;
+  for (let i = 0; i <= last; i++) {
+    const other = ranked[r];
+    const first = line[l];
+    if (other !== undefined && (first === undefined || placeOf(tx, other) < placeOf(tx, first))) {
+      show(tx, queue, found, other, 0);
+      r = r + 1;
+    } else if (first !== undefined) {
+      show(tx, queue, found, first, 0);
+      l = l + 1;
+    }
+  }
+}
+
+function show(tx: Tx, queue: QueueKeys, found: (string | number)[], entry: string, us: number): void {
+  const id = tx.part(entry, 0);
+  found.push(entry);
+  found.push(us);
+  found.push(tx.hget(queue.messages, id) ?? '');
+  found.push(tx.hget(queue.deaths, id) ?? '');
+}
+
+/**
+ * Brings dead messages back, as if they had never been delivered, or deletes them. args: `redrive` or `discard`, how many
+ * at most, then ids; none for those that died first. How many.
+ */
+export const revive: BatchOperation<number> = {
+  name: 'queue.revive',
+  batch: true,
+  step(tx, keys, args) {
+    const queue = queueAt(keys, 0);
+    const max = numberAt(tx, args, 1);
+    const ids: string[] = [];
+    for (let i = 2; i < args.length; i++) ids.push(args[i]!);
+    if (ids.length === 0 && max > 0) for (const id of tx.zrange(queue.dead, 0, max - 1)) ids.push(id);
+    let done = 0;
+    for (const id of ids) {
+      if (tx.zrem(queue.dead, id) === 1) {
+        done = done + 1;
+        if (args[0] === 'redrive') redriveOne(tx, queue, id);
+        else discardOne(tx, queue, id);
+      }
+    }
+    if (args[0] === 'discard') wakeRoom(tx, queue, done);
+    wakeForReady(tx, queue);
+    return done;
+  },
+};
+
+function redriveOne(tx: Tx, queue: QueueKeys, id: string): void {
+  const isHead = tx.part(tx.hget(queue.deaths, id) ?? '', 2) === '1';
+  tx.hdel(queue.deaths, id);
+  const group = groupOf(tx, queue, id);
+  // One that did not hold up its group comes again behind the others.
+  if (group !== '' && !isHead) joinGroup(tx, queue, group, id);
+  else tx.zadd(queue.ranked, placeOf(tx, id), id + ':0');
+}
+
+function discardOne(tx: Tx, queue: QueueKeys, id: string): void {
+  const isHead = tx.part(tx.hget(queue.deaths, id) ?? '', 2) === '1';
+  tx.hdel(queue.deaths, id);
+  if (isHead) advance(tx, queue, groupOf(tx, queue, id));
+  tx.hdel(queue.messages, id);
+}
+
+/** Deletes messages that are ready or delayed, some at a time. args: how many at most. How many: 0 when none is left. */
+export const drain: BatchOperation<number> = {
+  name: 'queue.drain',
+  batch: true,
+  step(tx, keys, args) {
+    const queue = queueAt(keys, 0);
+    const max = numberAt(tx, args, 0);
+    let done = 0;
+    for (let i = 0; i < max; i++) {
+      const id = popAny(tx, queue);
+      if (id === '') {
+        wakeRoom(tx, queue, done);
+        return done;
+      }
+      const group = groupOf(tx, queue, id);
+      done = done + tx.hdel(queue.messages, id);
+      if (group !== '') advance(tx, queue, group);
+    }
+    wakeRoom(tx, queue, done);
+    return done;
+  },
+};
+
+/** The id of any message that is not leased or dead, out of where it was; '' where there is none. */
+function popAny(tx: Tx, queue: QueueKeys): string {
+  const first = tx.lpop(queue.line);
+  if (first !== undefined) return first;
+  const ranked = tx.zrange(queue.ranked, 0, 0)[0];
+  if (ranked !== undefined) {
+    tx.zrem(queue.ranked, ranked);
+    return tx.part(ranked, 0);
+  }
+  const delayed = tx.zrange(queue.delayed, 0, 0)[0];
+  if (delayed === undefined) return '';
+  tx.zrem(queue.delayed, delayed);
+  return tx.part(delayed, 0);
+}
+
+// Recurring messages
+
+/**
+ * Pushes the ticks of a recurring message, once for all who try. args: its id, the last tick that the caller knows of ('':
+ * none yet), the last one now, then own id and payload of each message. The last tick as it is stored after that.
+ */
+export const tick: BatchOperation<string> = {
+  name: 'queue.tick',
+  batch: true,
+  step(tx, keys, args) {
+    const queue = queueAt(keys, 0);
+    const field = 'tick:' + args[0]!;
+    const last = tx.hget(queue.queue, field) ?? '';
+    const next = args[2]!;
+    if (last !== args[1] || next === last) return last;
+    const stored = tx.hget(queue.queue, 'seq');
+    if (stored === undefined) checkKinds(tx, queue);
+    let seq = tx.integer(stored ?? '0') ?? 0;
+    const way: PushWay = { stamp: tx.text(Math.floor(tx.nowUs() / 1_000)), windowMs: 0 };
+    const first = seq;
+    for (let i = 3; i + 1 < args.length; i += 2) {
+      seq = seq + 1;
+      enqueue(tx, queue, way, seq, '0:0:' + args[i]! + ':', args[i + 1]!);
+    }
+    tx.hset(queue.queue, field, next);
+    if (seq > first) tx.hset(queue.queue, 'seq', tx.text(seq));
+    wakeWaiting(tx, queue, seq - first);
+    return next;
+  },
+};
+
+// Text
+
+/** The place of a message, by its id, entry or token. */
+function placeOf(tx: Tx, subject: string): number {
+  return tx.integer(tx.part(subject, 0)) ?? 0;
+}
+
+/** What is remembered of a token when its delivery is over. */
+function entryOf(tx: Tx, token: string, deliveries: number): string {
+  return tx.part(token, 0) + ':' + tx.text(deliveries) + ':' + tx.part(token, 2);
+}
+
+function numberAt(tx: Tx, args: readonly string[], i: number): number {
+  return tx.integer(args[i] ?? '') ?? 0;
+}

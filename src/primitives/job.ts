@@ -1,0 +1,186 @@
+import { type Duration, toMs } from '../base/duration.ts';
+import { invalidArgument, LockstepError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+import type { Instant } from '../engines/engine.ts';
+import type { Hold, Loss } from '../session/leases.ts';
+import { type MessageRecord, parseDelivered, toPart } from './queue-record.ts';
+
+/** How a job is given back. */
+export interface NackOptions {
+  /** The message is delivered again after this long; default: at once. */
+  delay?: Duration;
+  /** For people: the dead letter keeps the last one. */
+  reason?: string;
+}
+
+/**
+ * One delivery of a message, held under a lease that is renewed until it is acknowledged or given back. All that end it
+ * reject with `LEASE_LOST` where the lease was lost before: the message is somebody else's, and nothing was changed.
+ */
+export interface Job<T> extends AsyncDisposable {
+  /** The id that its producer gave, or the one that the queue made. */
+  readonly id: string;
+  readonly data: T;
+  /** How often it was delivered, this time included. */
+  readonly deliveries: number;
+  readonly group: string | undefined;
+  /** When it was pushed: ms since 1970, by the store's clock. */
+  readonly pushedAt: number;
+  /** Aborts when the lease is lost, with the `LEASE_LOST` error as its reason. */
+  readonly signal: AbortSignal;
+  /** Done: the message is deleted. */
+  ack(): Promise<void>;
+  /** Not done: the message is delivered again, or dead after `maxDeliveries`. */
+  nack(options?: NackOptions): Promise<void>;
+  /** Gives the lease this length, from now and at each renewal; default: the queue's. */
+  extend(lease?: Duration): Promise<void>;
+  /** Gives the job back if it was neither acknowledged nor given back. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** What a transaction needs to acknowledge a job with its commit. */
+export interface Delivery {
+  readonly engine: unknown;
+  readonly space: string;
+  readonly queue: string;
+  /** As operations/queue.ts takes them. */
+  readonly keys: readonly string[];
+  readonly token: string;
+  readonly group: string;
+}
+
+/** What a job needs of the consumer that took it. */
+export interface JobSource {
+  readonly terms: { readonly leaseMs: number };
+  readonly place: Omit<Delivery, 'token' | 'group'>;
+  ack(job: HeldJob<unknown>): Promise<void>;
+  nack(job: HeldJob<unknown>, delayMs: number, reason: string, uncounted: boolean): Promise<void>;
+  extend(job: HeldJob<unknown>, leaseMs: number): Promise<void>;
+  dropped(job: HeldJob<unknown>): void;
+}
+
+type State = 'held' | 'settled' | 'lost';
+
+/** A job as its consumer sees it. */
+export class HeldJob<T> implements Job<T> {
+  readonly id: string;
+  readonly data: T;
+  readonly deliveries: number;
+  readonly group: string | undefined;
+  readonly pushedAt: number;
+  readonly token: string;
+  hold: Hold | undefined;
+  /** When it was ended by its holder: until when its lease was valid then. */
+  until: Instant | undefined;
+  readonly #consumer: JobSource;
+  #state: State = 'held';
+  #loss: LockstepError | undefined;
+  #abort: AbortController | undefined;
+
+  constructor(consumer: JobSource, token: string, record: MessageRecord, data: T) {
+    const { place, deliveries } = parseDelivered(token);
+    this.#consumer = consumer;
+    this.token = token;
+    this.id = record.ownId === '' ? place : record.ownId;
+    this.deliveries = deliveries;
+    this.group = record.group === '' ? undefined : record.group;
+    this.pushedAt = record.pushedAt;
+    this.data = data;
+  }
+
+  /** Its group as the store has it. */
+  get groupPart(): string {
+    return this.group === undefined ? '' : toPart(this.group);
+  }
+
+  get active(): boolean {
+    return this.#state === 'held';
+  }
+
+  /** Made when first asked for: most jobs are done before anybody does. */
+  get signal(): AbortSignal {
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController();
+      if (this.#loss !== undefined) this.#abort.abort(this.#loss);
+    }
+    return this.#abort.signal;
+  }
+
+  async ack(): Promise<void> {
+    this.settle('acknowledged');
+    await this.#consumer.ack(this);
+  }
+
+  async nack(options: NackOptions = {}): Promise<void> {
+    const { delay = 0, reason = '' } = options;
+    const delayMs = toMs('delay', delay, 0, limits.queueDelayMsMax);
+    if (typeof reason !== 'string') throw invalidArgument('reason', reason, 'text');
+    this.settle('given back');
+    await this.#consumer.nack(this, delayMs, reason, false);
+  }
+
+  async extend(lease?: Duration): Promise<void> {
+    if (!this.active) throw this.#over('extended');
+    const { leaseMs } = this.#consumer.terms;
+    await this.#consumer.extend(this, lease === undefined ? leaseMs : leaseMsOf(lease));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.active) return;
+    this.settle('given back');
+    await this.#consumer.nack(this, 0, '', false).catch(ignoreLoss);
+  }
+
+  /** It is ended by its holder: once. Throws `LEASE_LOST`. */
+  settle(how: string): void {
+    if (!this.active) throw this.#over(how);
+    this.#state = 'settled';
+    this.#consumer.dropped(this);
+  }
+
+  /** Its lease is over. */
+  lose(cause: Loss['cause']): void {
+    if (!this.active) return;
+    this.#state = 'lost';
+    this.#loss = this.lossOf(`its lease is over: ${reasons[cause]}`, cause);
+    this.#abort?.abort(this.#loss);
+  }
+
+  /** For a transaction, which settles it when it commits. Throws `LEASE_LOST`. */
+  asDelivery(): Delivery {
+    if (!this.active) throw this.#over('acknowledged');
+    return { ...this.#consumer.place, token: this.token, group: this.groupPart };
+  }
+
+  lossOf(what: string, cause: string): LockstepError {
+    const { queue } = this.#consumer.place;
+    return new LockstepError(
+      'LEASE_LOST',
+      `message ${JSON.stringify(this.id)} of queue ${JSON.stringify(queue)}, delivery ${this.deliveries}: ${what}; stop working on it, it is delivered again`,
+      { details: { queue, id: this.id, deliveries: this.deliveries, cause } },
+    );
+  }
+
+  #over(how: string): LockstepError {
+    return this.#loss ?? this.lossOf(`it can't be ${how}, as it was acknowledged or given back before`, 'settled');
+  }
+}
+
+/** The length of a job's lease. Throws `INVALID_ARGUMENT`. */
+export function leaseMsOf(lease: Duration): number {
+  return toMs('lease', lease, limits.leaseMsMin, limits.leaseMsMax);
+}
+
+/** Whoever has the message now will see to it. */
+export function ignoreLoss(error: unknown): void {
+  if (error instanceof LockstepError && (error.code === 'LEASE_LOST' || error.code === 'CLOSED')) return;
+  throw error;
+}
+
+const reasons: Readonly<Record<Loss['cause'], string>> = {
+  lost: 'the store gave it to somebody else or forgot it',
+  expired: 'its renewal was not confirmed in time',
+  maxHold: 'it was held for as long as it may be',
+  forced: 'somebody took it by force',
+  closed: 'its session was closed',
+};

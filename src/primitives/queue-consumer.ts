@@ -1,0 +1,300 @@
+import type { Timer } from '../base/clock.ts';
+import { LockstepError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+import { queueLeasesKey } from '../base/names.ts';
+import { type Instant, instantNow, validFor } from '../base/validity.ts';
+import * as operations from '../operations/queue.ts';
+import type { Loss } from '../session/leases.ts';
+import { Batch } from './batch.ts';
+import { type Delivery, HeldJob, type JobSource } from './job.ts';
+import { type QueueLine, type QueueWaiter, retryMs } from './queue-line.ts';
+import { parseRecord } from './queue-record.ts';
+
+/** On what terms a consumer takes messages. */
+export interface ConsumerTerms {
+  readonly leaseMs: number;
+  /** 0: no limit. */
+  readonly maxDeliveries: number;
+  /** A dead message holds up its group. */
+  readonly block: boolean;
+}
+
+/** What becomes of what a consumer takes. */
+export interface ConsumerOutcome<T> {
+  /** How many more jobs are wanted now. Whoever makes it more says so by `wake`. */
+  room(): number;
+  decode(id: string, payload: string): T | Promise<T>;
+  job(job: HeldJob<T>): void;
+  /** A message that can't be decoded. */
+  unreadable(job: HeldJob<undefined>, error: Error): void;
+  /** The store does not answer: it is asked again. */
+  trouble(error: Error): void;
+  /** Nothing comes any more: it was stopped, or it failed for good. */
+  ended(error: Error | undefined): void;
+}
+
+/**
+ * Takes messages out of a queue, as many at a time as it has room for. While it has room it is known to the store as one
+ * that waits, and is woken by whoever pushes; as a wake-up may be lost it also looks by itself, seldom.
+ *
+ * The consumers of a queue stand in a ring, in which each watches the session of the next: when that dies, what it held
+ * comes back at once, where its death can be seen.
+ */
+export class Consumer<T> implements QueueWaiter, JobSource {
+  readonly terms: ConsumerTerms;
+  readonly #line: QueueLine;
+  readonly #id: string;
+  readonly #outcome: ConsumerOutcome<T>;
+  readonly #held: Set<HeldJob<unknown>> = new Set();
+  /** Messages that are being decoded. */
+  #decoding = 0;
+  readonly #nacks: Batch<readonly string[], number>;
+  #scheduled = false;
+  #claiming: Promise<void> | undefined;
+  /** Woken while a claim is under way. */
+  #again = false;
+  #recheck: Timer | undefined;
+  #failures = 0;
+  #watched = '';
+  #unwatch: (() => void) | undefined;
+  #stopping: Promise<void> | undefined;
+
+  constructor(line: QueueLine, terms: ConsumerTerms, outcome: ConsumerOutcome<T>) {
+    this.terms = terms;
+    this.#line = line;
+    this.#outcome = outcome;
+    this.#id = line.addConsumer(this);
+    this.#nacks = new Batch({
+      itemsMax: limits.queueSettleBatch,
+      send: (jobs) => line.run(operations.nack, [...this.#limit, ...jobs.flat()]),
+    });
+    line.session.enter();
+    this.wake();
+  }
+
+  get place(): Omit<Delivery, 'token' | 'group'> {
+    const { session, name, keys } = this.#line;
+    return { engine: session.engine, space: session.space, queue: name, keys };
+  }
+
+  /** Asks for messages at the end of this turn. */
+  wake(): void {
+    if (this.#claiming !== undefined) this.#again = true;
+    if (this.#scheduled || this.#claiming !== undefined || this.#stopping !== undefined) return;
+    this.#scheduled = true;
+    process.nextTick(() => {
+      this.#scheduled = false;
+      if (this.#stopping === undefined) this.#claim();
+    });
+  }
+
+  /** Takes no more; what is held stays held. Idempotent; never rejects. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop(undefined);
+    return this.#stopping;
+  }
+
+  /** Its session ends: what is held is over. */
+  async close(): Promise<void> {
+    const stopped = this.stop();
+    const held = [...this.#held];
+    for (const job of held) this.#lost(job, 'closed');
+    await Promise.allSettled(
+      held.map((job) => this.#nacks.add(this.#nackArgs(job, 0, 'its session was closed', false))),
+    );
+    await stopped;
+  }
+
+  // What jobs ask for
+
+  async ack(job: HeldJob<unknown>): Promise<void> {
+    const done = await this.#line.ack(job.token, job.groupPart, this.#untilOf(job));
+    if (!done) throw job.lossOf('it was not acknowledged, as its lease was over', 'lost');
+  }
+
+  async nack(job: HeldJob<unknown>, delayMs: number, reason: string, uncounted: boolean): Promise<void> {
+    const args = this.#nackArgs(job, delayMs, reason, uncounted);
+    const done = await this.#line.insist(this.#untilOf(job), () => this.#nacks.add(args));
+    if (!done) throw job.lossOf('it was not given back, as its lease was over', 'lost');
+  }
+
+  async extend(job: HeldJob<unknown>, leaseMs: number): Promise<void> {
+    const { session, keys } = this.#line;
+    const leases = keys[queueLeasesKey]!;
+    const sentAt = instantNow(session.clock);
+    const [renewed] = await session.engine.runBatch(operations.renew, [leases], [job.token, String(leaseMs)]);
+    if (renewed !== 1) this.#lost(job, 'lost');
+    if (!job.active) throw job.lossOf('it was not extended, as its lease was over', 'lost');
+    if (job.hold !== undefined) session.leases.drop(job.hold);
+    this.#keep(job, leaseMs, validFor(sentAt, leaseMs));
+  }
+
+  /** A job was ended by its holder. */
+  dropped(job: HeldJob<unknown>): void {
+    if (job.hold !== undefined) {
+      job.until = this.#line.session.leases.validUntil(job.hold);
+      this.#line.session.leases.drop(job.hold);
+    }
+    this.#held.delete(job);
+  }
+
+  // Claiming
+
+  #claim(): void {
+    this.#recheck?.cancel();
+    this.#again = false;
+    const { session } = this.#line;
+    const max = Math.max(0, Math.min(limits.queueClaimBatch, this.#room));
+    const sentAt = instantNow(session.clock);
+    const { leaseMs } = this.terms;
+    const args = [this.#id, this.#line.claimNumber(), String(max), String(leaseMs), ...this.#limit, '1'];
+    this.#claiming = this.#line
+      .run(operations.claim, args)
+      .then((reply) => this.#claimed(reply, max, sentAt))
+      .catch((error: unknown) => this.#failed(error as Error))
+      .finally(() => {
+        this.#claiming = undefined;
+        if (this.#again) this.wake();
+      });
+  }
+
+  #claimed(reply: readonly string[], max: number, sentAt: Instant): void {
+    this.#failures = 0;
+    const dueMs = Number(reply.at(-2));
+    this.#watch(reply.at(-1)!);
+    for (let i = 0; i + 3 < reply.length; i += 2) this.#take(reply[i]!, reply[i + 1]!, sentAt);
+    const taken = (reply.length - 2) / 2;
+    // A full claim may be one of several: there can be room for more than a step takes.
+    if (taken === max && max > 0 && this.#room > 0) this.#again = true;
+    this.#lookIn(taken < max && dueMs >= 0 ? dueMs : limits.queueRecheckMs);
+  }
+
+  #lookIn(ms: number): void {
+    const { clock } = this.#line.session;
+    const isDue = ms < limits.queueRecheckMs;
+    const jitterMs = isDue ? limits.queueDueJitterMs : limits.queueRecheckJitterMs;
+    this.#recheck?.cancel();
+    if (this.#stopping !== undefined) return;
+    this.#recheck = clock.timer(Math.min(ms, limits.queueRecheckMs) + clock.random() * jitterMs, () => this.wake());
+  }
+
+  #failed(error: Error): void {
+    if (!(error instanceof LockstepError) || error.code !== 'UNAVAILABLE') {
+      this.#stopping ??= this.#stop(error);
+      return;
+    }
+    if (this.#failures === 0) this.#outcome.trouble(error);
+    this.#lookIn(retryMs(this.#failures, this.#line.session.clock.random()));
+    this.#failures += 1;
+  }
+
+  #take(token: string, stored: string, sentAt: Instant): void {
+    const record = parseRecord(stored);
+    let data: T | Promise<T>;
+    try {
+      data = this.#outcome.decode(record.ownId, record.payload);
+    } catch (error) {
+      return this.#unreadable(token, stored, sentAt, error as Error);
+    }
+    if (!(data instanceof Promise)) return this.#begin(new HeldJob<T>(this, token, record, data), sentAt);
+    this.#decoding += 1;
+    const decoded = data.then(
+      (value) => {
+        this.#decoding -= 1;
+        this.#begin(new HeldJob<T>(this, token, record, value), sentAt);
+      },
+      (error: Error) => {
+        this.#decoding -= 1;
+        this.#unreadable(token, stored, sentAt, error);
+      },
+    );
+    this.#line.session.inBackground(decoded);
+  }
+
+  #begin(job: HeldJob<T>, sentAt: Instant): void {
+    const { leaseMs } = this.terms;
+    this.#held.add(job);
+    this.#keep(job, leaseMs, validFor(sentAt, leaseMs));
+    if (this.#stopping === undefined) this.#outcome.job(job);
+    else this.giveBack(job);
+  }
+
+  #unreadable(token: string, stored: string, sentAt: Instant, error: Error): void {
+    const job = new HeldJob<undefined>(this, token, parseRecord(stored), undefined);
+    this.#held.add(job);
+    this.#keep(job, this.terms.leaseMs, validFor(sentAt, this.terms.leaseMs));
+    this.#outcome.unreadable(job, error);
+  }
+
+  /** Gives back a job that nobody began: the delivery does not count. */
+  giveBack(job: HeldJob<T>): void {
+    if (!job.active) return;
+    job.settle('given back');
+    this.#line.session.inBackground(this.nack(job, 0, '', true));
+  }
+
+  #keep(job: HeldJob<unknown>, leaseMs: number, until: Instant): void {
+    const { session, keys } = this.#line;
+    job.hold = session.leases.keep(keys[queueLeasesKey]!, job.token, leaseMs, until, 0, (loss) =>
+      this.#lost(job, loss.cause),
+    );
+  }
+
+  #lost(job: HeldJob<unknown>, cause: Loss['cause']): void {
+    if (!this.#held.delete(job)) return;
+    if (job.hold !== undefined) this.#line.session.leases.drop(job.hold);
+    job.lose(cause);
+  }
+
+  #untilOf(job: HeldJob<unknown>): Instant {
+    return job.until ?? { monotonicMs: 0, wallMs: 0 };
+  }
+
+  get #room(): number {
+    return this.#outcome.room() - this.#decoding;
+  }
+
+  get #limit(): [maxDeliveries: string, block: string] {
+    return [String(this.terms.maxDeliveries), this.terms.block ? '1' : '0'];
+  }
+
+  #nackArgs(job: HeldJob<unknown>, delayMs: number, reason: string, uncounted: boolean): string[] {
+    const text = reason.slice(0, limits.queueReasonLengthMax).replaceAll(/\p{Cs}/gu, '\ufffd');
+    return [job.token, job.groupPart, String(delayMs), uncounted ? '1' : '0', text];
+  }
+
+  // The ring
+
+  #watch(next: string): void {
+    if (this.#watched === next || this.#stopping !== undefined) return;
+    this.#unwatch?.();
+    this.#watched = next;
+    const { session } = this.#line;
+    const [other = ''] = next.split(':', 1);
+    this.#unwatch = undefined;
+    if (other === '' || other === session.info.id) return;
+    this.#unwatch = session.engine.watch(other, () => {
+      if (this.#stopping === undefined) session.inBackground(this.#bury(next, other));
+    });
+  }
+
+  /** What a dead session held comes back; then another one is next in the ring. */
+  async #bury(consumer: string, session: string): Promise<void> {
+    let from = 0;
+    while (from >= 0)
+      [from = -1] = await this.#line.run(operations.leave, [consumer, String(from), ...this.#limit, '1']);
+    this.#line.session.forget(session);
+    this.wake();
+  }
+
+  async #stop(error: Error | undefined): Promise<void> {
+    this.#recheck?.cancel();
+    this.#unwatch?.();
+    await Promise.resolve(); // `stopping` is set
+    if (error === undefined) await this.#claiming;
+    await this.#line.run(operations.leave, [this.#id, '0', ...this.#limit, '0']).catch(() => {}); // its place in the line is only a hint
+    this.#line.removeConsumer(this.#id);
+    this.#line.session.exit();
+    this.#outcome.ended(error);
+  }
+}

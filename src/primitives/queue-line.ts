@@ -1,0 +1,139 @@
+import { limits } from '../base/limits.ts';
+import { LockstepError } from '../base/errors.ts';
+import { type QueueNames, queueKey } from '../base/names.ts';
+import { instantNow, isOver } from '../base/validity.ts';
+import type { Instant } from '../engines/engine.ts';
+import * as operations from '../operations/queue.ts';
+import type { BatchOperation, Reply } from '../operations/tx.ts';
+import type { Receiver, Session } from '../session/session.ts';
+import { Batch } from './batch.ts';
+
+/** What waits for mail about a queue. */
+export interface QueueWaiter {
+  /** Ask the store anew. */
+  wake(): void;
+  close(): Promise<void>;
+}
+
+/** One session's part in a queue, whatever the number of handles: its mail, and its acknowledgements in batches. */
+export class QueueLine implements Receiver {
+  readonly session: Session;
+  readonly name: string;
+  readonly keys: QueueNames;
+  readonly #consumers: Map<string, QueueWaiter> = new Map();
+  readonly #pushers: Set<QueueWaiter> = new Set();
+  readonly #acks: Batch<readonly [token: string, group: string], number>;
+  #lastConsumer = 0;
+  #lastClaim = 0;
+
+  constructor(session: Session, name: string, keys: QueueNames) {
+    this.session = session;
+    this.name = name;
+    this.keys = keys;
+    this.#acks = new Batch({
+      itemsMax: limits.queueSettleBatch,
+      send: (jobs) => this.run(operations.ack, jobs.flat()),
+    });
+  }
+
+  run<R extends Reply>(operation: BatchOperation<R>, args: readonly string[]): Promise<R> {
+    return this.session.engine.runBatch(operation, this.keys, args);
+  }
+
+  /** The name of a consumer in the store: `session:number`. */
+  addConsumer(consumer: QueueWaiter): string {
+    this.#lastConsumer += 1;
+    const id = `${this.session.info.id}:${this.#lastConsumer}`;
+    this.#consumers.set(id, consumer);
+    return id;
+  }
+
+  removeConsumer(id: string): void {
+    this.#consumers.delete(id);
+  }
+
+  /** The number of a claim: given once in a session. */
+  claimNumber(): string {
+    this.#lastClaim += 1;
+    return String(this.#lastClaim);
+  }
+
+  awaitRoom(pusher: QueueWaiter): void {
+    this.#pushers.add(pusher);
+  }
+
+  noLongerAwaitRoom(pusher: QueueWaiter): void {
+    this.#pushers.delete(pusher);
+  }
+
+  /** True if the message was still its holder's, whose lease is surely valid until `until`. */
+  ack(token: string, group: string, until: Instant): Promise<boolean> {
+    return this.insist(until, () => this.#acks.add([token, group]));
+  }
+
+  /**
+   * Ends a delivery, again where the store's reply was lost, as long as the lease lasts: until then nobody else can have
+   * ended it, so that a store that knows nothing of it any more was told by an earlier try.
+   */
+  async insist(until: Instant, send: () => Promise<number>): Promise<boolean> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        const reply = await send();
+        return reply !== 0 || (attempt > 0 && !isOver(until, instantNow(this.session.clock)));
+      } catch (error) {
+        const isPassing = error instanceof LockstepError && error.code === 'UNAVAILABLE';
+        if (!isPassing || this.session.closing || isOver(until, instantNow(this.session.clock))) throw error;
+        await this.pause(retryMs(attempt, this.session.clock.random()));
+      }
+    }
+  }
+
+  pause(ms: number): Promise<void> {
+    return new Promise((resolve) => this.session.clock.timer(ms, resolve));
+  }
+
+  told(verb: string, subject: string): void {
+    if (verb === 'ready') this.#consumers.get(subject)?.wake();
+    else if (verb === 'room') this.#roomFor();
+  }
+
+  resync(): void {
+    for (const consumer of this.#consumers.values()) consumer.wake();
+    for (const pusher of this.#pushers) pusher.wake();
+  }
+
+  async close(): Promise<void> {
+    const all = [...this.#consumers.values(), ...this.#pushers];
+    await Promise.allSettled(all.map((waiter) => waiter.close()));
+  }
+
+  /** Whoever waited here may have given up meanwhile: then another session's turn has come. */
+  #roomFor(): void {
+    if (this.#pushers.size === 0) this.session.inBackground(this.run(operations.pass, ['room']));
+    for (const pusher of this.#pushers) pusher.wake();
+  }
+}
+
+/** The one line of a session for a queue. */
+export function queueLineOf(session: Session, name: string): QueueLine {
+  const keys = session.keys.queue(name);
+  const key = keys[queueKey]!;
+  let line = session.receivers.get(key) as QueueLine | undefined;
+  if (line === undefined) session.receivers.set(key, (line = new QueueLine(session, name, keys)));
+  return line;
+}
+
+/** Mail about a queue that has no line here, or that a dead session did not get: true if it was that. */
+export function handleQueueMail(session: Session, verb: string, key: string, dead: boolean): boolean {
+  if (verb !== 'ready' && verb !== 'room') return false;
+  const prefix = session.keys.queue('')[queueKey]!;
+  if (!key.startsWith(prefix)) return false;
+  const keys = session.keys.queue(key.slice(prefix.length));
+  if (dead || verb === 'room') session.inBackground(session.engine.runBatch(operations.pass, keys, [verb]));
+  return true;
+}
+
+/** The pause before another try: ms. */
+export function retryMs(attempt: number, random: number): number {
+  return Math.min(limits.queueRetryMsMax, 10 * 2 ** attempt) * (0.5 + random / 2);
+}

@@ -1,0 +1,73 @@
+import { invalidArgument } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+import { checkName } from '../base/names.ts';
+
+/** A stored message, without what its codec makes of the payload. */
+export interface MessageRecord {
+  /** When it was pushed: ms since 1970, by the store's clock. */
+  readonly pushedAt: number;
+  /** The id that its producer gave it, or ''. */
+  readonly ownId: string;
+  /** Its group, or ''. */
+  readonly group: string;
+  readonly payload: string;
+}
+
+/** `pushedMs:ownId:group:payload`, as operations/queue.ts stores it. */
+export function parseRecord(record: string): MessageRecord {
+  const first = record.indexOf(':');
+  const second = record.indexOf(':', first + 1);
+  const third = record.indexOf(':', second + 1);
+  return {
+    pushedAt: Number(record.slice(0, first)),
+    ownId: second === first + 1 ? '' : fromPart(record.slice(first + 1, second)),
+    group: third === second + 1 ? '' : fromPart(record.slice(second + 1, third)),
+    payload: record.slice(third + 1),
+  };
+}
+
+/** An id or a group as a part of a text whose parts are divided by colons. */
+export function toPart(text: string): string {
+  return text.replaceAll('%', '%25').replaceAll(':', '%3A');
+}
+
+function fromPart(part: string): string {
+  return part.includes('%') ? part.replaceAll('%3A', ':').replaceAll('%25', '%') : part;
+}
+
+/** What is known of a message that was delivered: `id:deliveries:session…`, an entry or a token. */
+export interface Delivered {
+  readonly place: string;
+  readonly deliveries: number;
+  readonly session: string;
+}
+
+export function parseDelivered(text: string): Delivered {
+  const [place = '', deliveries = '0', session = ''] = text.split(':', 3);
+  return { place, deliveries: Number(deliveries), session };
+}
+
+/** How a message is to be pushed. */
+export interface PushTerms {
+  readonly priority: number;
+  readonly delayMs: number;
+  readonly id: string | undefined;
+  readonly group: string | undefined;
+}
+
+/** The head of a message: '' where nothing was said. Throws `INVALID_ARGUMENT`. */
+export function headOf({ priority, delayMs, id, group }: PushTerms): string {
+  if (priority === 0 && delayMs === 0 && id === undefined && group === undefined) return '';
+  const { queuePriorityMax } = limits;
+  if (!Number.isInteger(priority) || Math.abs(priority) > queuePriorityMax) {
+    throw invalidArgument('priority', priority, `an integer from -${queuePriorityMax} to ${queuePriorityMax}`);
+  }
+  if (id !== undefined) checkName('id', id);
+  if (group !== undefined) {
+    checkName('group', group);
+    if (priority !== 0)
+      throw invalidArgument('priority', priority, 'absent where there is a group, which keeps its order');
+    if (delayMs !== 0) throw invalidArgument('delay', delayMs, 'absent where there is a group, which keeps its order');
+  }
+  return `${priority}:${delayMs}:${toPart(id ?? '')}:${toPart(group ?? '')}`;
+}

@@ -1,0 +1,302 @@
+import { type ValueCodec, valueCodec, type ValueOptions } from '../base/codec.ts';
+import { type Duration, toMs } from '../base/duration.ts';
+import { invalidArgument } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+import { checkOptions } from '../base/options.ts';
+import type { WaitOptions } from '../base/waiting.ts';
+import * as operations from '../operations/queue.ts';
+import type { Session } from '../session/session.ts';
+import { type Job, leaseMsOf } from './job.ts';
+import { type QueueLine, queueLineOf } from './queue-line.ts';
+import { type Message, type MessageKind, messagesOf } from './queue-messages.ts';
+import { type Outgoing, Pushes } from './queue-push.ts';
+import { headOf } from './queue-record.ts';
+import { type BackOff, consume, type ConsumeOptions, type Source, work, type WorkOptions } from './queue-work.ts';
+
+/** How a queue is used. Who pushes needs `capacity` and `deduplicate`, who consumes the rest. */
+export interface QueueOptions<T> extends ValueOptions<T> {
+  /** How long a consumer that is not heard of keeps its jobs; default 10 s. Leases of living consumers are renewed. */
+  lease?: Duration;
+  /** A message that was delivered so often without an acknowledgement is dead; default 5; `Infinity`: never. */
+  maxDeliveries?: number;
+  /** How long a message whose handler failed waits for its next delivery; default 1 s, doubled each time up to 5 minutes. */
+  backoff?: Duration | ((deliveries: number) => Duration);
+  /** Most messages that are not dead; a push beyond that waits. Default: no bound. */
+  capacity?: number;
+  /** For how long a message keeps away others of its own `id`; default 1 hour. */
+  deduplicate?: Duration;
+  /** A dead message of a group lets the next one pass (`park`, default), or holds up its group until it is seen to. */
+  onPoison?: 'park' | 'block';
+}
+
+/** How a message is pushed. */
+export interface PushOptions extends WaitOptions {
+  /** It is delivered after this long at the earliest, by the store's clock. */
+  delay?: Duration;
+  /** From -100 to 100, higher ones first; default 0. */
+  priority?: number;
+  /** Another message of this id is not taken while its window lasts. */
+  id?: string;
+  /** Messages of one group are delivered one after the other, in their order; groups take turns. */
+  group?: string;
+}
+
+export interface Pushed {
+  /** The id that was given, or the one that the queue made. */
+  readonly id: string;
+  /** A message of this id came before: this one was not taken. */
+  readonly duplicate: boolean;
+}
+
+/** How many messages a queue has. */
+export interface QueueSize {
+  /** Due; those that wait behind others of their group are counted here too. */
+  readonly ready: number;
+  readonly delayed: number;
+  /** Held by consumers. */
+  readonly leased: number;
+  readonly dead: number;
+  readonly paused: boolean;
+}
+
+/** Which dead messages: those of these ids, or up to `limit` of those that died first. */
+export interface DeadOptions {
+  ids?: readonly string[];
+  limit?: number;
+}
+
+/**
+ * Messages from whoever pushes to whoever works, each at least once: one that was delivered and not acknowledged, as its
+ * consumer failed or died, is delivered again. Order is by priority, then by arrival; with several consumers, or after a
+ * failure, only groups are handled in order.
+ *
+ * All reject with `UNAVAILABLE` or `CLOSED` where the store can't be asked.
+ */
+export interface Queue<T> {
+  readonly name: string;
+  /**
+   * Rejects with `TIMEOUT` where a bounded queue has no room within `timeout` (0: at once), and with `INVALID_VALUE`. Pushes
+   * of one turn of the event loop are one step. After `UNAVAILABLE` it may have been pushed: only an `id` makes it safe to
+   * push again.
+   */
+  push(item: T, options?: PushOptions): Promise<Pushed>;
+  /** Pushes several in their order: all in one step, unless they are many (500) or the queue is full. */
+  pushAll(items: readonly T[], options?: Omit<PushOptions, 'id'>): Promise<Pushed[]>;
+  /**
+   * Gives messages to `handler` until `signal` aborts: acknowledged when it fulfils, delivered again after `backoff` when it
+   * rejects. Rejects only where the queue can't be used at all, such as with `WRONG_KIND`.
+   */
+  work(handler: (job: Job<T>) => unknown, options?: WorkOptions): Promise<void>;
+  /**
+   * The jobs, one after the other. A job that was not acknowledged when the next one is asked for is given back. What comes
+   * to an end, by `break` or by `signal`, gives back what it fetched ahead.
+   */
+  consume(options?: ConsumeOptions): AsyncIterableIterator<Job<T>>;
+  size(): Promise<QueueSize>;
+  /** Looks at the first messages (default 10) of one kind, in their order, and takes none. */
+  peek(count?: number, kind?: MessageKind): Promise<Message<T>[]>;
+  /** Delivers dead messages again, as if they were new: how many. */
+  redrive(which?: DeadOptions): Promise<number>;
+  /** Deletes dead messages: how many. */
+  discard(which?: DeadOptions): Promise<number>;
+  /** No more is delivered, to nobody, until `resume`. What is held stays held. False if it was so already. */
+  pause(): Promise<boolean>;
+  resume(): Promise<boolean>;
+  /**
+   * Deletes all that is ready or delayed: how many. What is held, dead, or behind a message of its group that is held or
+   * dead, stays.
+   */
+  drain(): Promise<number>;
+}
+
+/** The handle of a queue; made without I/O. Throws `INVALID_ARGUMENT`. */
+export function createQueue<T>(session: Session, name: string, options: QueueOptions<T> = {}): Queue<T> {
+  checkOptions('the options of queue', options, queueOptions);
+  return new StoredQueue(session, name, options);
+}
+
+const queueOptions: ReadonlySet<string> = new Set([
+  'schema',
+  'codec',
+  'lease',
+  'maxDeliveries',
+  'backoff',
+  'capacity',
+  'deduplicate',
+  'onPoison',
+]);
+const pushOptions: ReadonlySet<string> = new Set(['delay', 'priority', 'id', 'group', 'timeout', 'signal']);
+const workOptions: ReadonlySet<string> = new Set(['concurrency', 'signal', 'onError']);
+const consumeOptions: ReadonlySet<string> = new Set(['prefetch', 'signal']);
+const deadOptions: ReadonlySet<string> = new Set(['ids', 'limit']);
+const noOptions: PushOptions = {};
+
+class StoredQueue<T> implements Queue<T> {
+  readonly name: string;
+  readonly #session: Session;
+  readonly #codec: ValueCodec<T>;
+  readonly #terms: Source<T>['terms'];
+  readonly #backOff: BackOff;
+  readonly #rules: { capacity: number; windowMs: number };
+  #pushing: Pushes | undefined;
+
+  constructor(session: Session, name: string, options: QueueOptions<T>) {
+    const { lease = limits.leaseMsDefault, backoff, capacity = 0, deduplicate = limits.queueDuplicatesMs } = options;
+    const { maxDeliveries = limits.queueDeliveriesDefault, onPoison = 'park' } = options;
+    this.name = name;
+    this.#session = session;
+    this.#codec = valueCodec(options);
+    if (onPoison !== 'park' && onPoison !== 'block') throw invalidArgument('onPoison', onPoison, "'park' or 'block'");
+    if (capacity !== 0) checkInteger('capacity', capacity, limits.queueCapacityMax);
+    if (maxDeliveries !== Infinity) checkInteger('maxDeliveries', maxDeliveries, limits.queueDeliveriesMax);
+    const most = maxDeliveries === Infinity ? 0 : maxDeliveries;
+    this.#terms = { leaseMs: leaseMsOf(lease), maxDeliveries: most, block: onPoison === 'block' };
+    this.#rules = { capacity, windowMs: toMs('deduplicate', deduplicate, 0, limits.queueDelayMsMax) };
+    this.#backOff = backOffOf(backoff);
+  }
+
+  async push(item: T, options: PushOptions = noOptions): Promise<Pushed> {
+    const head = headFor(options);
+    const payload = this.#codec.encode(this.#where(options.id), item);
+    // No await where there is nothing to wait for: messages go out in the order of their calls.
+    const message = { head, payload: typeof payload === 'string' ? payload : await payload };
+    return pushed(await this.#pushes.push(message, options), options.id);
+  }
+
+  async pushAll(items: readonly T[], options: Omit<PushOptions, 'id'> = noOptions): Promise<Pushed[]> {
+    if (!Array.isArray(items)) throw invalidArgument('items', items, 'an array of messages');
+    const head = headFor(options);
+    const messages: Outgoing[] = [];
+    // All are checked before the first one goes out.
+    for (const item of items as readonly T[]) {
+      const payload = this.#codec.encode(this.#where(undefined), item);
+      messages.push({ head, payload: typeof payload === 'string' ? payload : await payload });
+    }
+    const pushes = this.#pushes;
+    const ids = await Promise.all(messages.map((message) => pushes.push(message, options)));
+    return ids.map((id) => pushed(id, undefined));
+  }
+
+  async work(handler: (job: Job<T>) => unknown, options: WorkOptions = {}): Promise<void> {
+    if (typeof handler !== 'function') throw invalidArgument('handler', handler, 'a function of a job');
+    checkOptions('the options of work', options, workOptions);
+    this.#session.assertOpen();
+    await work(this.#source, handler, options);
+  }
+
+  consume(options: ConsumeOptions = {}): AsyncIterableIterator<Job<T>> {
+    checkOptions('the options of consume', options, consumeOptions);
+    this.#session.assertOpen();
+    return consume(this.#source, options);
+  }
+
+  async size(): Promise<QueueSize> {
+    const [ready, delayed, leased, dead, paused] = await this.#line.run(operations.sizes, []);
+    return { ready: ready!, delayed: delayed!, leased: leased!, dead: dead!, paused: paused === 1 };
+  }
+
+  async peek(count = 10, kind: MessageKind = 'ready'): Promise<Message<T>[]> {
+    checkInteger('count', count, limits.queuePeekMax);
+    return messagesOf(this.#line, kind, count, (id, payload) => this.#codec.decode(this.#where(id), payload));
+  }
+
+  redrive(which: DeadOptions = {}): Promise<number> {
+    return this.#revive('redrive', which);
+  }
+
+  discard(which: DeadOptions = {}): Promise<number> {
+    return this.#revive('discard', which);
+  }
+
+  async pause(): Promise<boolean> {
+    return (await this.#line.run(operations.pause, ['1'])) === 1;
+  }
+
+  async resume(): Promise<boolean> {
+    return (await this.#line.run(operations.pause, ['0'])) === 1;
+  }
+
+  async drain(): Promise<number> {
+    let total = 0;
+    for (;;) {
+      const done = await this.#line.run(operations.drain, [String(limits.queueMoveBatch)]);
+      if (done === 0) return total;
+      total += done;
+    }
+  }
+
+  async #revive(how: 'redrive' | 'discard', which: DeadOptions): Promise<number> {
+    checkOptions(`the options of ${how}`, which, deadOptions);
+    const { ids, limit = Infinity } = which;
+    if (limit !== Infinity) checkInteger('limit', limit, Number.MAX_SAFE_INTEGER);
+    if (ids !== undefined) {
+      if (!Array.isArray(ids)) throw invalidArgument('ids', ids, 'an array of ids');
+      const places = await this.#placesOf(new Set(ids as readonly string[]));
+      return places.length === 0 ? 0 : this.#line.run(operations.revive, [how, '0', ...places]);
+    }
+    // Not more than are dead now: one that dies again meanwhile stays.
+    let left = Math.min(limit, (await this.size()).dead);
+    let total = 0;
+    while (left > 0) {
+      const done = await this.#line.run(operations.revive, [how, String(Math.min(left, limits.queueMoveBatch))]);
+      if (done === 0) break;
+      total += done;
+      left -= done;
+    }
+    return total;
+  }
+
+  /** Where the dead messages of these ids are. */
+  async #placesOf(ids: ReadonlySet<string>): Promise<string[]> {
+    const all = await messagesOf(this.#line, 'dead', limits.queuePeekMax, () => undefined);
+    return all.filter(({ id }) => ids.has(id)).map(({ place }) => place);
+  }
+
+  get #line(): QueueLine {
+    this.#session.assertOpen();
+    return queueLineOf(this.#session, this.name);
+  }
+
+  get #pushes(): Pushes {
+    this.#pushing ??= new Pushes(this.#line, this.#rules);
+    return this.#pushing;
+  }
+
+  get #source(): Source<T> {
+    const decode = (id: string, payload: string): T | Promise<T> => this.#codec.decode(this.#where(id), payload);
+    return { line: this.#line, terms: this.#terms, backOff: this.#backOff, decode };
+  }
+
+  #where(id: string | undefined): string {
+    const queue = `queue ${JSON.stringify(this.name)}`;
+    return id === undefined || id === '' ? queue : `${queue}, message ${JSON.stringify(id)}`;
+  }
+}
+
+function headFor(options: PushOptions): string {
+  if (options === noOptions) return '';
+  checkOptions('the options of push', options, pushOptions);
+  const { delay = 0, priority = 0, id, group } = options;
+  return headOf({ priority, delayMs: toMs('delay', delay, 0, limits.queueDelayMsMax), id, group });
+}
+
+function pushed(place: string, id: string | undefined): Pushed {
+  return { id: id ?? place, duplicate: place === '' };
+}
+
+function backOffOf(backoff: QueueOptions<unknown>['backoff']): BackOff {
+  const msOf = (duration: Duration): number => toMs('backoff', duration, 0, limits.queueDelayMsMax);
+  if (typeof backoff === 'function') return (deliveries) => msOf(backoff(deliveries));
+  if (backoff !== undefined) {
+    const ms = msOf(backoff);
+    return () => ms;
+  }
+  const { queueBackOffMs, queueBackOffFactor, queueBackOffMsMax } = limits;
+  return (deliveries) => Math.min(queueBackOffMsMax, queueBackOffMs * queueBackOffFactor ** (deliveries - 1));
+}
+
+function checkInteger(name: string, value: unknown, max: number): void {
+  if (!Number.isSafeInteger(value) || (value as number) < 1 || (value as number) > max) {
+    throw invalidArgument(name, value, `an integer from 1 to ${max}`);
+  }
+}

@@ -1,0 +1,175 @@
+/** The part of random programs that is about one queue. */
+import fc from 'fast-check';
+import type { QueueNames } from '../../src/base/names.ts';
+import * as queue from '../../src/operations/queue.ts';
+import type { BatchOperation, Reply } from '../../src/operations/tx.ts';
+
+/** A delivery, counted back from the last one that the model made. */
+type Back = number;
+
+interface Outgoing {
+  priority: number;
+  delayMs: number;
+  ownId: string;
+  group: string;
+}
+
+export type QueueCommand =
+  | { on: 'queue'; do: 'push'; capacity: number; place: number; messages: Outgoing[] }
+  | { on: 'queue'; do: 'claim'; place: number; number: number; max: number; ms: number; most: number; wait: number }
+  | { on: 'queue'; do: 'ack'; deliveries: Back[]; group: string }
+  | { on: 'queue'; do: 'nack'; delivery: Back; group: string; delayMs: number; uncounted: number; most: number }
+  | { on: 'queue'; do: 'renewJobs'; deliveries: Back[]; ms: number }
+  | { on: 'queue'; do: 'stop'; place: number; number: number; most: number; dead: number }
+  | { on: 'queue'; do: 'pass'; what: 'ready' | 'room' }
+  | { on: 'queue'; do: 'pause'; paused: number }
+  | { on: 'queue'; do: 'sizes' }
+  | { on: 'queue'; do: 'show'; kind: string; count: number }
+  | { on: 'queue'; do: 'revive'; how: 'redrive' | 'discard'; max: number; ids: string[] }
+  | { on: 'queue'; do: 'drain'; max: number }
+  | { on: 'queue'; do: 'tick'; expected: string; next: string };
+
+const place = fc.nat(2);
+const group = fc.constantFrom('', '', 'g', 'g', 'ü');
+const number = fc.constantFrom(1, 1, 2);
+const back = fc.constantFrom(0, 0, 0, 1, 2, 5);
+const most = fc.constantFrom(0, 1, 2);
+const outgoing: fc.Arbitrary<Outgoing> = fc.oneof(
+  fc.constant({ priority: 0, delayMs: 0, ownId: '', group: '' }),
+  fc.record({ priority: fc.constant(0), delayMs: fc.constant(0), ownId: fc.constant(''), group }),
+  fc.record({
+    priority: fc.constantFrom(0, 0, 1, -1, 100),
+    delayMs: fc.constantFrom(0, 0, 1, 50),
+    ownId: fc.constantFrom('', '', 'a', '😀'),
+    group: fc.constant(''),
+  }),
+);
+
+function command<Do extends QueueCommand['do']>(
+  what: Do,
+  rest: { [F in Exclude<keyof Named<Do>, 'on' | 'do'>]: fc.Arbitrary<Named<Do>[F]> },
+): fc.Arbitrary<QueueCommand> {
+  return fc.record({ on: fc.constant('queue'), do: fc.constant(what), ...rest }, { noNullPrototype: true }) as never;
+}
+
+type Named<Do extends QueueCommand['do']> = Extract<QueueCommand, { do: Do }>;
+
+/** Claims are the commonest: what they find depends on all that came before. */
+export const queueCommand: fc.Arbitrary<QueueCommand> = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: command('push', {
+      capacity: fc.constantFrom(0, 0, 0, 2),
+      place,
+      messages: fc.array(outgoing, { minLength: 1, maxLength: 3 }),
+    }),
+  },
+  {
+    weight: 9,
+    arbitrary: command('claim', {
+      place,
+      number,
+      max: fc.constantFrom(0, 1, 1, 2, 5),
+      ms: fc.constantFrom(1, 50, 1_000),
+      most,
+      wait: fc.constantFrom(0, 1, 1),
+    }),
+  },
+  { weight: 3, arbitrary: command('ack', { deliveries: fc.array(back, { minLength: 1, maxLength: 3 }), group }) },
+  {
+    weight: 3,
+    arbitrary: command('nack', {
+      delivery: back,
+      group,
+      delayMs: fc.constantFrom(0, 0, 1, 50),
+      uncounted: fc.constantFrom(0, 0, 1),
+      most,
+    }),
+  },
+  command('renewJobs', { deliveries: fc.array(back, { minLength: 1, maxLength: 3 }), ms: fc.constantFrom(1, 50) }),
+  command('stop', { place, number, most, dead: fc.constantFrom(0, 1) }),
+  command('pass', { what: fc.constantFrom('ready', 'room') }),
+  command('pause', { paused: fc.constantFrom(0, 0, 1) }),
+  command('sizes', {}),
+  command('show', { kind: fc.constantFrom('ready', 'delayed', 'leased', 'dead'), count: fc.constantFrom(1, 5) }),
+  command('revive', {
+    how: fc.constantFrom('redrive', 'discard'),
+    max: fc.constantFrom(0, 1, 5),
+    ids: fc.array(fc.constantFrom('1', '2', '3'), { maxLength: 2 }),
+  }),
+  command('drain', { max: fc.constantFrom(0, 1, 5) }),
+  command('tick', { expected: fc.constantFrom('', '', '5', '9'), next: fc.constantFrom('5', '9') }),
+);
+
+/** What of a queue's hashes a program can have written, as far as the final state is compared. */
+export const queueFields: readonly string[] = [
+  'seq',
+  'paused',
+  'tick:t',
+  'g',
+  'ü',
+  ...Array.from({ length: 12 }, (_, i) => String(i + 1)),
+];
+
+const kinds = 'hash hash list zset zset zset zset hash hash hash zset zset zset zset'.split(' ');
+
+/** The keys of a queue with their types. */
+export function queueState(keys: QueueNames): [key: string, kind: string][] {
+  return keys.map((key, i) => [key, kinds[i]!]);
+}
+
+/** What a command is to a store: an operation and what it takes. `tokens`: of all deliveries, in order. */
+export function queueStepOf(
+  one: QueueCommand,
+  keys: QueueNames,
+  tokens: readonly string[],
+  claims: number,
+  sessionOf: (place: number) => string,
+): [operation: BatchOperation<Reply>, keys: readonly string[], args: readonly string[]] {
+  const token = (delivery: Back): string => tokens.at(-1 - delivery) ?? '1:1:nobody:1';
+  switch (one.do) {
+    case 'push': {
+      const { capacity, place: at, messages } = one;
+      const head = (message: Outgoing): string => {
+        const { priority, delayMs, ownId, group: its } = message;
+        return priority + delayMs === 0 && ownId + its === '' ? '' : `${priority}:${delayMs}:${ownId}:${its}`;
+      };
+      const texts = messages.flatMap((message) => [head(message), '{"a":":"}']);
+      return [queue.push, keys, [String(capacity), '50', capacity === 0 ? '' : sessionOf(at), ...texts]];
+    }
+    case 'claim': {
+      const { max, ms, most: limit, wait } = one;
+      const consumer = `${sessionOf(one.place)}:${one.number}`;
+      return [queue.claim, keys, [consumer, ...[claims, max, ms, limit, limit, wait].map(String)]];
+    }
+    case 'ack':
+      return [queue.ack, keys, one.deliveries.flatMap((delivery) => [token(delivery), one.group])];
+    case 'nack': {
+      const { delivery, group: its, delayMs, uncounted, most: limit } = one;
+      const args = [String(limit), '1', token(delivery), its, String(delayMs), String(uncounted), 'a: reason'];
+      return [queue.nack, keys, args];
+    }
+    case 'renewJobs': {
+      const leases = one.deliveries.map(() => keys[5]!);
+      return [queue.renew, leases, one.deliveries.flatMap((delivery) => [token(delivery), String(one.ms)])];
+    }
+    case 'stop': {
+      const consumer = `${sessionOf(one.place)}:${one.number}`;
+      return [queue.leave, keys, [consumer, '0', String(one.most), '0', String(one.dead)]];
+    }
+    case 'pass':
+      return [queue.pass, keys, [one.what]];
+    case 'pause':
+      return [queue.pause, keys, [String(one.paused)]];
+    case 'sizes':
+      return [queue.sizes, keys, []];
+    case 'show':
+      return [queue.look, keys, [one.kind, String(one.count)]];
+    case 'revive':
+      return [queue.revive, keys, [one.how, String(one.max), ...one.ids]];
+    case 'drain':
+      return [queue.drain, keys, [String(one.max)]];
+    case 'tick':
+      return [queue.tick, keys, ['t', one.expected, one.next, 't@5', '1', 't@9', '2']];
+  }
+}
