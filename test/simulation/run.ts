@@ -59,12 +59,13 @@ class Simulation {
     const storeWall: WallClock = { shiftUs: 0 };
     this.#store = memoryEngine({ clock: { ...systemClock, wallUs: () => wallUs(world, storeWall, 1) } });
     this.#witness = new Witness(this.#store, 's', ['a', 'b'], this.#remotes);
+    const nests = scenario.processes.some(({ tasks }) => tasks.some((task) => task.do === 'nest'));
     for (const plan of scenario.processes) {
       const wall = scenario.kind === 'machine' ? storeWall : { shiftUs: plan.skewMs * 1_000 };
       const process = new Process(plan, world, wall, this.#chance);
       const remote = new RemoteEngine(process, this.#store, scenario, (by, step) => this.#witness.applied(by, step));
       this.#remotes.set(plan.name, remote);
-      this.#programs.push(new Program(plan, remote, this.#witness, this.#seen));
+      this.#programs.push(new Program(plan, remote, this.#witness, this.#seen, nests));
     }
     for (const fault of scenario.faults) this.#plan(fault);
   }

@@ -40,8 +40,11 @@ export class Program {
   readonly #remote: RemoteEngine;
   readonly #witness: Witness;
   readonly #seen: Seen;
+  /** What a task may meet that takes a second lock, if any task does so in an order of its own. */
+  readonly #deadlock: readonly string[];
 
-  constructor(plan: ProcessPlan, remote: RemoteEngine, witness: Witness, seen: Seen) {
+  constructor(plan: ProcessPlan, remote: RemoteEngine, witness: Witness, seen: Seen, mayDeadlock: boolean) {
+    this.#deadlock = mayDeadlock ? ['DEADLOCK'] : [];
     this.process = remote.process;
     this.#plan = plan;
     this.#remote = remote;
@@ -130,7 +133,7 @@ export class Program {
 
   async #both(task: Extract<Task, { do: 'both' }>): Promise<void> {
     const options = { ...this.#optionsOf(task.timeoutMs, undefined), ttl: task.ttlMs };
-    const set = await this.#got(() => this.shared!.lockAll(task.locks, options), ['TIMEOUT', 'DEADLOCK']);
+    const set = await this.#got(() => this.shared!.lockAll(task.locks, options), ['TIMEOUT', ...this.#deadlock]);
     if (set === undefined) return;
     await Promise.all(set.leases.map((lease, i) => this.#inside(task, task.locks[i]!, lease)));
     await set.release();
@@ -145,7 +148,7 @@ export class Program {
     this.#witness.acquired(this.process, outer, first as HeldLease);
     const second = await this.#got(
       () => lockOf(inner).acquire({ ...options, holding: first }),
-      ['TIMEOUT', 'DEADLOCK'],
+      ['TIMEOUT', ...this.#deadlock],
     );
     if (second !== undefined) await this.#inside(task, inner, second);
     await first.release();

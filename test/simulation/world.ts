@@ -2,7 +2,6 @@ import type { Chance } from './chance.ts';
 
 /** Something that will happen. */
 export interface Happening {
-  readonly atUs: number;
   cancel(): void;
 }
 
@@ -40,7 +39,7 @@ export class World {
     const atUs = this.nowUs + Math.max(0, Math.round(us));
     const event: Event = { atUs, tie: this.#chance(`tie ${number}`), what, run };
     this.#push(event);
-    return { atUs, cancel: () => (event.run = undefined) };
+    return { cancel: () => (event.run = undefined) };
   }
 
   /** For people who look at one run. */
