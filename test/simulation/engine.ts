@@ -81,6 +81,7 @@ export class RemoteEngine {
       name: `store of ${this.process.name}`,
       clock: this.process.main.clock,
       sharesClock: isMachine,
+      losesReplies: true,
       run: (operation, keys, args) =>
         this.#send(this.#main, operation.name, keys, args, () => store.run(operation, keys, args)),
       runBatch: (operation, keys, args) =>
@@ -187,7 +188,7 @@ export class RemoteEngine {
   #fateOf(place: string, name: string): RequestFate | undefined {
     if (this.process.world.nowUs > peaceMs * 1_000) return undefined;
     const fate = this.#fates.get(place) as RequestFate | undefined;
-    const isRepeatable = name.startsWith('lock.') || name.startsWith('session.');
+    const isRepeatable = ['lock', 'session', 'transaction'].includes(name.split('.', 1)[0]!);
     if (fate === 'applied twice') return isRepeatable ? fate : 'reply lost';
     // Nothing is on its way to a store in a directory when its caller has given up.
     if (fate === 'applied later') return isRepeatable && this.#scenario.kind === 'server' ? fate : 'reply lost';

@@ -20,7 +20,7 @@ export const mutants: readonly Mutant[] = [
     file: lock,
     from: 'if (tx.get(lock.owner) !== ask.owner) return 0;',
     to: 'if (tx.get(lock.owner) === undefined) return 0;',
-    seed: 122,
+    seed: 10,
   },
   {
     name: 'a lock that goes to the last in the line',
@@ -104,7 +104,7 @@ export const mutants: readonly Mutant[] = [
     file: 'src/session/leases.ts',
     from: 'if (isOver(until, now)) this',
     to: 'if (isAtItsEnd(hold, now)) this',
-    seed: 109,
+    seed: 94,
   },
   {
     name: 'a signal that is listened to for ever',
@@ -116,9 +116,23 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a counter that tells each call the sum of all',
     file: 'src/primitives/counter.ts',
-    from: 'const upToMe = batch.sum;',
+    from: 'const upToMe = plus(batch.sum, by);',
     to: 'const upToMe = by;',
     seed: 2,
+  },
+  {
+    name: 'a commit that does not look at what was read',
+    file: 'src/operations/transaction.ts',
+    from: "if (outcome === 'ok' && !holds(tx, keys, args, place, key)) outcome = 'conflict';",
+    to: "if (place < 0 && !holds(tx, keys, args, place, key)) outcome = 'conflict';",
+    seed: 3,
+  },
+  {
+    name: 'a commit that is done again when it is sent again',
+    file: 'src/operations/transaction.ts',
+    from: 'if (isDone(tx, known, args[1]!)) return',
+    to: "if (args.length === 0 && isDone(tx, known, '')) return",
+    seed: 102,
   },
 ];
 

@@ -4,6 +4,7 @@ import { limits } from '../../src/base/limits.ts';
 import { memoryEngine, type MemoryEngine } from '../../src/engines/memory.ts';
 import { checkLinearizable } from '../histories/linearizable.ts';
 import { counter, map } from '../histories/models.ts';
+import { checkSerializable, type Transaction } from '../histories/serializable.ts';
 import { type Chance, chanceOf } from './chance.ts';
 import { RemoteEngine } from './engine.ts';
 import { Process, type WallClock, wallUs } from './process.ts';
@@ -176,10 +177,29 @@ class Simulation {
       if (count >= sure && count <= sure + perhaps + this.#lostWithTheDead()) continue;
       this.#fail('exact', `what lock ${lock} protects is ${count}, after ${sure} sure and ${perhaps} possible writes`);
     }
+    this.#checkTransactions();
     const counting = checkLinearizable(counter, this.#seen.counter, 1_000).verdict;
     const mapping = checkLinearizable(map, this.#seen.map, 1_000).verdict;
     if (counting === 'not linearizable') this.#fail('exact', `counter: ${JSON.stringify(this.#seen.counter)}`);
     if (mapping === 'not linearizable') this.#fail('exact', `map: ${JSON.stringify(this.#seen.map)}`);
+  }
+
+  /** The last word of the lists is read too: whatever was acknowledged must be in it. */
+  #checkTransactions(): void {
+    const lists = this.#store.dump()['{s}:map:lists'];
+    const entries = lists?.type === 'hash' ? (lists.value as [string, string][]) : [];
+    const stored = new Map(entries.map(([key, text]) => [key, JSON.parse(text) as number[]]));
+    const steps = ['x', 'y', 'z'].map((read) => ({ read, list: stored.get(read) ?? [] }));
+    const end: Transaction = { id: 'the end', steps, outcome: 'committed' };
+    for (const { kind, text } of checkSerializable([...this.#seen.transactions, end])) {
+      this.#fail('exact', `transactions: ${kind}: ${text}`);
+    }
+    const all = new Set([...stored.values()].flat());
+    for (const { id, steps: done, outcome } of this.#seen.transactions) {
+      if (outcome !== 'committed') continue;
+      const lost = done.find((step) => 'append' in step && !all.has(step.element));
+      if (lost !== undefined) this.#fail('exact', `what transaction ${id} wrote is lost: ${JSON.stringify(lost)}`);
+    }
   }
 
   readonly #isAlive = (what: string): boolean => {

@@ -1,4 +1,4 @@
-import { chanceOf, type Dice, diceOf } from './chance.ts';
+import { type Chance, chanceOf, type Dice, diceOf } from './chance.ts';
 
 /**
  * What happens in one run, as plain data: it can be printed, replayed, and made smaller. What is not told here, such
@@ -50,6 +50,13 @@ export type Task =
   | (OnLock & { readonly do: 'both'; readonly locks: readonly string[] })
   | (OnLock & { readonly do: 'nest'; readonly locks: readonly string[] })
   | (Timed & { readonly do: 'add' | 'count' | 'reset'; readonly by: number })
+  /** In one transaction: reads these lists, and appends to the first of them, or to all. */
+  | (Timed & {
+      readonly do: 'transact';
+      readonly lists: readonly string[];
+      readonly appends: number;
+      readonly pauseMs: number;
+    })
   | (Timed & { readonly do: 'get' | 'set' | 'delete'; readonly key: string; readonly value: string });
 
 export type Fault =
@@ -92,7 +99,10 @@ export function scenarioOf(seed: number): Scenario {
     openMs: i === 0 || dice.isLucky(0.7) ? 0 : dice.whole(1, 500),
     skewMs: kind === 'server' ? dice.whole(-90_000, 90_000) : 0,
     rate: kind === 'server' ? dice.between(0.997, 1.003) : 1,
-    tasks: Array.from({ length: dice.whole(1, 6) }, () => taskOf(dice, locks, terms)),
+    tasks: [
+      ...Array.from({ length: dice.whole(1, 6) }, () => taskOf(dice, locks, terms)),
+      ...transactionsOf(chanceOf(seed), name),
+    ],
   }));
   const faults = Array.from({ length: dice.whole(0, 8) }, () => faultOf(dice, kind, names));
   return { seed, kind, processes, faults: faults.filter((fault) => isNoticed(fault, faults)) };
@@ -108,6 +118,19 @@ function isNoticed(fault: Fault, all: readonly Fault[]): boolean {
     (other) =>
       (other.what === 'sleep' && other.process === fault.process) || (other.what === 'set clock' && other.byMs > 0),
   );
+}
+
+/** Drawn apart from the rest: transactions in a scenario of three. */
+function transactionsOf(chance: Chance, process: string): Task[] {
+  if (chance('has transactions') > 0.35) return [];
+  const dice = diceOf(chance, `transactions ${process}`);
+  return Array.from({ length: dice.whole(0, 5) }, () => ({
+    do: 'transact' as const,
+    startMs: dice.isLucky(0.7) ? dice.whole(0, 40) : dice.whole(0, 600),
+    lists: dice.pick([['x', 'y'], ['y', 'x'], ['y', 'z'], ['z', 'x', 'y'], ['x']]),
+    appends: dice.whole(0, 2),
+    pauseMs: dice.pick([0, 0.3, 3]),
+  }));
 }
 
 function taskOf(dice: Dice, locks: readonly string[], { ttlMs, isBusy }: { ttlMs: number; isBusy: boolean }): Task {

@@ -4,6 +4,7 @@ import type { HeldLease, Lease } from '../../src/primitives/lease.ts';
 import type { AcquireOptions } from '../../src/primitives/lock.ts';
 import { Session } from '../../src/session/session.ts';
 import type { Call } from '../histories/call.ts';
+import type { Step, Transaction } from '../histories/serializable.ts';
 import type { CounterInput, MapInput, MapOutput } from '../histories/models.ts';
 import type { RemoteEngine } from './engine.ts';
 import type { Process } from './process.ts';
@@ -20,12 +21,13 @@ export interface Seen {
   readonly counted: Record<string, { sure: number; perhaps: number }>;
   /** Signals that were given to waits. */
   readonly signals: { readonly process: Process; readonly signal: AbortSignal }[];
+  readonly transactions: Transaction[];
   /** Leases that tasks got. */
   grants: number;
 }
 
 export function nothingSeen(): Seen {
-  return { moment: 0, counter: [], map: [], counted: {}, signals: [], grants: 0 };
+  return { moment: 0, counter: [], map: [], counted: {}, signals: [], transactions: [], grants: 0 };
 }
 
 const space = 's';
@@ -111,6 +113,8 @@ export class Program {
       case 'set':
       case 'delete':
         return this.#map(task);
+      case 'transact':
+        return this.#transact(task);
     }
   }
 
@@ -156,7 +160,7 @@ export class Program {
 
   /** What the lock protects: counted up under its guard, as long as the lease lasts. */
   async #inside(
-    task: Exclude<Task, { do: 'add' | 'count' | 'reset' | 'get' | 'set' | 'delete' }>,
+    task: Exclude<Task, { do: 'add' | 'count' | 'reset' | 'get' | 'set' | 'delete' | 'transact' }>,
     lock: string,
     lease: Lease,
   ): Promise<void> {
@@ -203,6 +207,35 @@ export class Program {
     if (verb === 'get') await this.#call(calls, { do: verb, key }, async () => (await map.get(key)) ?? null);
     else if (verb === 'delete') await this.#call(calls, { do: verb, key }, () => map.delete(key));
     else await this.#call(calls, { do: verb, key, value }, () => map.set(key, value).then(() => 'ok'));
+  }
+
+  async #transact({ lists, appends, pauseMs }: Extract<Task, { do: 'transact' }>): Promise<void> {
+    const place = this.#seen.transactions.length;
+    const id = `${this.process.name} ${place}`;
+    let steps: Step[] = [];
+    this.#seen.transactions.push({ id, steps, outcome: 'unknown' });
+    const told = (outcome: Transaction['outcome']): void =>
+      void (this.#seen.transactions[place] = { id, steps, outcome });
+    try {
+      await this.shared!.transaction(async (tx) => {
+        steps = []; // what an earlier try of the body saw never happened
+        told('unknown');
+        const map = tx.map<number[]>('lists');
+        for (const [i, read] of lists.entries()) {
+          const list = (await map.get(read)) ?? [];
+          steps.push({ read, list });
+          if (pauseMs > 0) await this.#pause(pauseMs);
+          if (i >= appends) continue;
+          const element = ++this.#seen.moment;
+          steps.push({ append: read, element });
+          await map.set(read, [...list, element]);
+        }
+      });
+      told('committed');
+    } catch (error) {
+      this.#expect(error, ['UNAVAILABLE', 'AMBIGUOUS', 'CONFLICT']);
+      told(codeOf(error) === 'AMBIGUOUS' ? 'unknown' : 'aborted');
+    }
   }
 
   /** Writes down a call and what came of it: nothing known where the store did not answer. */
