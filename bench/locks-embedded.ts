@@ -8,10 +8,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { lockers, type LockerName, type Places, keeping, unixPeer } from './rig/lockers.ts';
 import { nowMs } from './rig/clock.ts';
 import { startCrew, type Worker } from './rig/crew.ts';
-import type { Hammered, Plan } from './rig/hammering.ts';
 import { startRedis } from './rig/redis.ts';
 import { bench, type Finding, type Section } from './rig/report.ts';
-import { jain, percentile, spread, type Spread } from './rig/statistics.ts';
+import { type All, atLeast, atMost, type Figure, type Measured, rounds, times } from './rig/rounds.ts';
+import { percentile, spread } from './rig/statistics.ts';
 import { cell, digits } from './rig/table.ts';
 
 const processes = 4;
@@ -41,10 +41,10 @@ await bench('locks-embedded', 100_000, async (stage) => {
   const crowd = { tasks, ownLocks: false, sectionMs: 0, windowMs: 800 };
   const title = `${processes} processes × ${tasks} tasks on one lock`;
   if (stage.wants('crowd')) {
-    stage.show(contended(`${title}, empty section`, await rounds(5, 'crowd', crew, places, crowd), true));
+    stage.show(contended(`${title}, empty section`, await rounds(5, 'crowd', crew, places, crowd, lockers), true));
   }
   if (stage.wants('working')) {
-    const working = await rounds(3, 'working', crew, places, { ...crowd, sectionMs: 2, windowMs: 1_200 });
+    const working = await rounds(3, 'working', crew, places, { ...crowd, sectionMs: 2, windowMs: 1_200 }, lockers);
     stage.show(contended(`${title}, section of 2 ms`, working, false));
   }
 
@@ -56,93 +56,11 @@ await bench('locks-embedded', 100_000, async (stage) => {
   if (stage.wants('kills')) stage.show(await kills(crew[0]!, places));
 });
 
-interface Round extends Pick<Plan, 'tasks' | 'ownLocks' | 'sectionMs'> {
-  windowMs: number;
-}
-
-/** What was measured of one library, a figure a round. */
-type Measured = Record<Figure, number[]>;
-type Figure = keyof ReturnType<typeof figures>;
-
-/** Lets each library do the same, one after the other, several times. */
-async function rounds(
-  count: number,
-  name: string,
-  crew: readonly Worker[],
-  places: Places,
-  round: Round,
-  of: readonly LockerName[] = lockers,
-): Promise<Partial<Record<LockerName, Measured>>> {
-  const found: Partial<Record<LockerName, Measured>> = {};
-  for (let i = 0; i < count; i++) {
-    for (const locker of of) {
-      const startMs = nowMs() + 20;
-      const fromMs = startMs + 100;
-      const plan: Plan = { ...round, lock: `${name}-${i}`, startMs, fromMs, untilMs: fromMs + round.windowMs };
-      const all = await Promise.all(crew.map((worker) => worker.ask('hammer', locker, places, plan)));
-      const measured = (found[locker] ??= {} as Measured);
-      for (const [figure, value] of Object.entries(figures(all, round)) as [Figure, number][]) {
-        (measured[figure] ??= []).push(value);
-      }
-    }
-  }
-  return found;
-}
-
-/** What all processes of a round measured, as one. */
-function figures(all: readonly Hammered[], round: Round) {
-  const byProcess = all.map((one) => one.inMs.length);
-  const byTask = all.flatMap((one) =>
-    Array.from({ length: round.tasks }, (_, task) => one.task.filter((t) => t === task).length),
-  );
-  const acquisitions = byProcess.reduce((a, b) => a + b, 0);
-  const waits = Float64Array.from(
-    all.flatMap((one) => [...one.inMs.map((inMs, i) => inMs - one.askedMs[i]!), ...one.stillWaitingMs]),
-  ).sort();
-  const seconds = round.windowMs / 1_000;
-  return {
-    perSecond: acquisitions / seconds,
-    changesPerSecond: round.ownLocks ? 0 : changesOf(all) / seconds,
-    p50Ms: percentile(waits, 0.5),
-    p99Ms: percentile(waits, 0.99),
-    maxMs: waits.at(-1) ?? round.windowMs,
-    jainTasks: jain(byTask),
-    jainProcesses: jain(byProcess),
-    sentEach: all.reduce((sum, one) => sum + one.sent, 0) / acquisitions,
-    cpuUsEach: all.reduce((sum, one) => sum + one.cpuUs, 0) / acquisitions,
-    stallMs: Math.max(...all.map((one) => one.stallMs)),
-  };
-}
-
-/** How often the lock went to another process. Throws if two were in the section at once. */
-function changesOf(all: readonly Hammered[]): number {
-  const entries = all
-    .flatMap((one, owner) => Array.from(one.inMs, (inMs, i) => ({ owner, inMs, outMs: one.outMs[i]! })))
-    .sort((a, b) => a.inMs - b.inMs);
-  let changes = 0;
-  for (let i = 1; i < entries.length; i++) {
-    const [before, entry] = [entries[i - 1]!, entries[i]!];
-    if (entry.owner !== before.owner) changes += 1;
-    // Clocks of two processes agree to some microseconds.
-    if (entry.inMs < before.outMs - 0.02)
-      throw new Error(`two were in the section at once, for ${before.outMs - entry.inMs} ms`);
-  }
-  return changes;
-}
-
-type All = Partial<Record<LockerName, Measured>>;
-
-/** lockstep's figure as a multiple of a peer's, round by round. */
-function times(all: All, peer: LockerName, figure: Figure): Spread {
-  const theirs = all[peer]![figure];
-  return spread(all.lockstep![figure].map((value, i) => value / theirs[i]!));
-}
-
 function uncontended(title: string, all: All, who: string): Section {
   const targets: Partial<Record<LockerName, number>> = { 'proper-lockfile': 4, 'redis-semaphore': 3 };
   const lines = alsoAlone.map((name) => {
     const { perSecond, sentEach, cpuUsEach, p99Ms } = all[name]!;
-    const ratio = name.startsWith('lockstep') ? '' : `${cell(times(all, name, 'perSecond'))} ×`;
+    const ratio = name.startsWith('lockstep') ? '' : `${cell(times(all, 'lockstep', name, 'perSecond'))} ×`;
     return [
       name,
       cell(spread(perSecond)),
@@ -155,7 +73,11 @@ function uncontended(title: string, all: All, who: string): Section {
   const findings = lockers
     .filter((name) => name !== 'lockstep')
     .map((name): Finding =>
-      atLeast(`${who}: acquire + release, times ${name}`, times(all, name, 'perSecond').median, targets[name]!),
+      atLeast(
+        `${who}: acquire + release, times ${name}`,
+        times(all, 'lockstep', name, 'perSecond').median,
+        targets[name]!,
+      ),
     );
   return {
     title: `Uncontended: ${title}`,
@@ -172,7 +94,7 @@ function contended(title: string, all: All, judged: boolean): Section {
     const ratio =
       name === 'lockstep'
         ? ''
-        : `${cell(times(all, name, 'perSecond'))} ×, p99 ${digits(1 / times(all, name, 'p99Ms').median)} × shorter`;
+        : `${cell(times(all, 'lockstep', name, 'perSecond'))} ×, p99 ${digits(1 / times(all, 'lockstep', name, 'p99Ms').median)} × shorter`;
     const shown: Figure[] = [
       'perSecond',
       'changesPerSecond',
@@ -190,8 +112,8 @@ function contended(title: string, all: All, judged: boolean): Section {
   const findings: Finding[] = judged
     ? [
         ...(['proper-lockfile', 'redis-semaphore'] as const).flatMap((name) => [
-          atLeast(`acquisitions/s, times ${name}`, times(all, name, 'perSecond').median, 5),
-          atMost(`p99 wait, part of ${name}'s`, times(all, name, 'p99Ms').median, 0.2),
+          atLeast(`acquisitions/s, times ${name}`, times(all, 'lockstep', name, 'perSecond').median, 5),
+          atMost(`p99 wait, part of ${name}'s`, times(all, 'lockstep', name, 'p99Ms').median, 0.2),
         ]),
         atLeast('Jain index over tasks', spread(own.jainTasks).median, 0.95),
         atLeast('Jain index over processes', spread(own.jainProcesses).median, 0.95),
@@ -280,12 +202,4 @@ async function kills(waiter: Worker, places: Places): Promise<Section> {
     ],
     figures: { delaysMs: delays, exitsMs: exits },
   };
-}
-
-function atLeast(what: string, value: number, target: number): Finding {
-  return { what, value, target: `≥ ${target}`, met: value >= target };
-}
-
-function atMost(what: string, value: number, target: number): Finding {
-  return { what, value, target: `≤ ${target}`, met: value <= target };
 }

@@ -1,7 +1,9 @@
 import fs from 'node:fs';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { Redis } from 'ioredis';
+import type { Engine } from '../../src/engines/engine.ts';
 import { embeddedEngine } from '../../src/engines/embedded/embedded.ts';
 import { checkOptions, connect } from '../../src/open.ts';
 
@@ -10,8 +12,20 @@ export const lockers = ['lockstep', 'proper-lockfile', 'redis-semaphore'] as con
 export const unixPeer = 'redis-semaphore, unix socket';
 /** The lock stays with its session after a release, until another one wants it. */
 export const keeping = 'lockstep, keep: 250ms';
+/** On the same redis-server as the peers, over loopback as theirs. */
+export const onRedis = 'lockstep on Redis';
+export const keepingOnRedis = 'lockstep on Redis, keep: 250ms';
+/** What polls a key in Redis. */
+export const redisPeers = ['redlock 5', 'redis-semaphore', 'redlock-universal'] as const;
 /** `no lock`: a turn of the event loop, and nothing else; what the machine can do just now. */
-export type LockerName = (typeof lockers)[number] | typeof unixPeer | typeof keeping | 'no lock';
+export type LockerName =
+  | (typeof lockers)[number]
+  | (typeof redisPeers)[number]
+  | typeof unixPeer
+  | typeof keeping
+  | typeof onRedis
+  | typeof keepingOnRedis
+  | 'no lock';
 
 /** One process's way to the locks of one library. */
 export interface Locker {
@@ -40,9 +54,17 @@ export interface Places {
 export async function openLocker(name: LockerName, places: Places): Promise<Locker> {
   switch (name) {
     case 'lockstep':
-      return openLockstep(places, 0);
+      return openLockstep(await embedded(places), 0);
     case keeping:
-      return openLockstep(places, 250);
+      return openLockstep(await embedded(places), 250);
+    case onRedis:
+      return openLockstep(await redis(places), 0);
+    case keepingOnRedis:
+      return openLockstep(await redis(places), 250);
+    case 'redlock 5':
+      return openRedlock(new Redis(places.redisPort));
+    case 'redlock-universal':
+      return openRedlockUniversal(new Redis(places.redisPort));
     case 'proper-lockfile':
       return openProperLockfile(places);
     case 'redis-semaphore':
@@ -57,9 +79,18 @@ export async function openLocker(name: LockerName, places: Places): Promise<Lock
 const leaseMs = 10_000;
 const pollMs = 1;
 
-async function openLockstep({ directory }: Places, keep: number): Promise<Locker> {
+function embedded({ directory }: Places): Promise<Engine> {
+  return embeddedEngine({ directory: join(directory, 'lockstep'), durability: 'normal' });
+}
+
+async function redis({ redisPort }: Places): Promise<Engine> {
+  const { clientsAt } = await import('../../src/engines/redis/clients.ts');
+  const { redisEngine } = await import('../../src/engines/redis/redis.ts');
+  return redisEngine({ clients: await clientsAt(`redis://127.0.0.1:${redisPort}`) });
+}
+
+async function openLockstep(engine: Engine, keep: number): Promise<Locker> {
   let sent = 0;
-  const engine = await embeddedEngine({ directory: join(directory, 'lockstep'), durability: 'normal' });
   const { run } = engine;
   engine.run = (...given) => {
     sent += 1;
@@ -120,6 +151,68 @@ async function openProperLockfile({ directory }: Places): Promise<Locker> {
 
 async function openRedisSemaphore(client: Redis): Promise<Locker> {
   const { Mutex } = await import('redis-semaphore');
+  const { sent, close } = await countedClient(client);
+  return {
+    section(name) {
+      const options = { lockTimeout: leaseMs, acquireTimeout: 600_000, retryInterval: pollMs };
+      const mutex = new Mutex(client, name, options);
+      return { enter: () => mutex.acquire(), leave: () => mutex.release() };
+    },
+    sent,
+    close,
+  };
+}
+
+async function openRedlock(client: Redis): Promise<Locker> {
+  const { default: Redlock } = createRequire(import.meta.url)('redlock') as { default: RedlockClass }; // its types do not resolve
+  const locks = new Redlock([client], { retryCount: -1, retryDelay: pollMs, retryJitter: 0 });
+  locks.on('error', () => {}); // each refusal
+  const { sent, close } = await countedClient(client);
+  return {
+    section(name) {
+      let lock: { release(): Promise<unknown> };
+      return {
+        async enter() {
+          lock = await locks.acquire([name], leaseMs);
+        },
+        leave: async () => void (await lock.release()),
+      };
+    },
+    sent,
+    close,
+  };
+}
+
+type RedlockClass = new (
+  clients: Redis[],
+  options: object,
+) => {
+  acquire(names: string[], ttl: number): Promise<{ release(): Promise<unknown> }>;
+  on(event: 'error', listener: () => void): void;
+};
+
+async function openRedlockUniversal(client: Redis): Promise<Locker> {
+  const { IoredisAdapter, createLock } = await import('redlock-universal');
+  const adapter = new IoredisAdapter(client as never);
+  const { sent, close } = await countedClient(client);
+  return {
+    section(name) {
+      const lock = createLock({ adapter, key: name, ttl: leaseMs, retryAttempts: 1_000_000, retryDelay: pollMs });
+      let handle: Awaited<ReturnType<typeof lock.acquire>>;
+      return {
+        async enter() {
+          handle = await lock.acquire();
+        },
+        leave: async () => void (await lock.release(handle)),
+      };
+    },
+    sent,
+    close,
+  };
+}
+
+/** Counts the commands of a client, which is then up. */
+async function countedClient(client: Redis): Promise<Pick<Locker, 'sent' | 'close'>> {
   let sent = 0;
   const sendCommand = client.sendCommand.bind(client);
   client.sendCommand = (...given) => {
@@ -127,13 +220,5 @@ async function openRedisSemaphore(client: Redis): Promise<Locker> {
     return sendCommand(...given);
   };
   await client.ping();
-  return {
-    section(name) {
-      const options = { lockTimeout: leaseMs, acquireTimeout: 600_000, retryInterval: pollMs };
-      const mutex = new Mutex(client, name, options);
-      return { enter: () => mutex.acquire(), leave: () => mutex.release() };
-    },
-    sent: () => sent,
-    close: async () => void (await client.quit()),
-  };
+  return { sent: () => sent, close: async () => void (await client.quit()) };
 }

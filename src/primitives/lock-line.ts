@@ -41,7 +41,8 @@ export interface Waiter extends LeaseTerms {
  *
  * The session stands in the store's queue once, for all of them. When the store grants it the lock, the first task
  * gets a lease; on release the next task may get the lock without a round trip, as long as no other session has to
- * wait for that: at most `handOversInARow` times, and not once another session has waited `handOverWaitMsMax`.
+ * wait for that: at most `handOversInARow` times, `handOversInARowWanted` while another session waits, and not once one
+ * has waited `handOverWaitMsMax`.
  *
  * Held by a task, kept for the next one, asked for, or idle; tasks wait while it is held or asked for.
  */
@@ -301,7 +302,8 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
     const hold = this.#hold;
     if (hold === undefined || this.session.closing) return false;
     this.#inARow += 1;
-    if (this.#inARow >= limits.handOversInARow) return false;
+    const isWanted = this.#wantedSince !== Number.POSITIVE_INFINITY;
+    if (this.#inARow >= (isWanted ? limits.handOversInARowWanted : limits.handOversInARow)) return false;
     const now = this.session.clock.monotonicMs();
     if (now - this.#wantedSince > limits.handOverWaitMsMax) return false;
     if (this.keys.shared && now - this.#heldSince > limits.openEveryMs) return false;
