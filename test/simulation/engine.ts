@@ -1,8 +1,8 @@
 import { LockstepError } from '../../src/base/errors.ts';
 import type { Doorbell, Engine, Inbox } from '../../src/engines/engine.ts';
 import { openKeepers } from '../../src/engines/keeper/keepers.ts';
+import { renewBy } from '../../src/engines/keeper/renew.ts';
 import type { MemoryEngine } from '../../src/engines/memory.ts';
-import { renew } from '../../src/operations/lock.ts';
 import type { Process, Thread } from './process.ts';
 import { type Fault, peaceMs, type Scenario } from './scenario.ts';
 
@@ -74,7 +74,9 @@ export class RemoteEngine {
     const isMachine = this.#scenario.kind === 'machine';
     const keepers = openKeepers({
       clock: this.process.keeper.clock,
-      renew: (keys, args) => this.#send(this.#keeper, renew.name, keys, args, () => store.runBatch(renew, keys, args)),
+      renew: renewBy((renew, keys, args) =>
+        this.#send(this.#keeper, renew.name, keys, args, () => store.runBatch(renew, keys, args)),
+      ),
     });
     return {
       ...store,

@@ -67,8 +67,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a waiter that relies on its mail',
     file: ask,
-    from: 'this.#sendIn(foreign ? foreignPollMs(random) : recheckMs(holderLeftMs, random));',
-    to: 'if (foreign) this.#sendIn(foreignPollMs(random) + recheckMs(holderLeftMs, random));',
+    from: 'this.#sendIn(this.#polls > 0 ? foreignPollMs(this.#polls, random) : recheckMs(holderLeftMs, random));',
+    to: 'if (this.#polls > 0) this.#sendIn(foreignPollMs(this.#polls, random) + recheckMs(holderLeftMs, random));',
     seed: 42,
   },
   {
@@ -133,6 +133,13 @@ export const mutants: readonly Mutant[] = [
     from: 'if (isDone(tx, known, args[1]!)) return',
     to: "if (args.length === 0 && isDone(tx, known, '')) return",
     seed: 102,
+  },
+  {
+    name: 'a message that stays with whoever died',
+    file: 'src/operations/queue.ts',
+    from: 'tx.zrangeByScore(queue.leases, 0, now, movedMax)',
+    to: 'tx.zrangeByScore(queue.leases, 0, now * 0, movedMax)',
+    seed: 75,
   },
 ];
 

@@ -23,7 +23,7 @@ export interface Outcome {
 }
 
 /** After the last fault everybody who waits is served within this time, or after one more check where a clock was set: ms. */
-const progressMs = 10_000;
+const progressMs = 15_000;
 /** Whatever runs by itself has ended by then: ms. */
 const idleMs = 60_000;
 
@@ -178,6 +178,11 @@ class Simulation {
       this.#fail('exact', `what lock ${lock} protects is ${count}, after ${sure} sure and ${perhaps} possible writes`);
     }
     this.#checkTransactions();
+    const works = this.#scenario.processes.some(
+      ({ name, tasks }) => tasks.some((task) => task.do === 'work') && this.#isAlive(name),
+    );
+    const unhandled = [...this.#seen.pushed].filter((message) => !this.#seen.handled.has(message));
+    if (works && unhandled.length > 0) this.#fail('nobody is forgotten', `messages: ${unhandled.join(', ')}`);
     const counting = checkLinearizable(counter, this.#seen.counter, 1_000).verdict;
     const mapping = checkLinearizable(map, this.#seen.map, 1_000).verdict;
     if (counting === 'not linearizable') this.#fail('exact', `counter: ${JSON.stringify(this.#seen.counter)}`);

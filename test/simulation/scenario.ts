@@ -57,6 +57,8 @@ export type Task =
       readonly appends: number;
       readonly pauseMs: number;
     })
+  | (Timed & { readonly do: 'push'; readonly messages: number })
+  | (Timed & { readonly do: 'work'; readonly leaseMs: number; readonly concurrency: number; readonly pauseMs: number })
   | (Timed & { readonly do: 'get' | 'set' | 'delete'; readonly key: string; readonly value: string });
 
 export type Fault =
@@ -102,6 +104,7 @@ export function scenarioOf(seed: number): Scenario {
     tasks: [
       ...Array.from({ length: dice.whole(1, 6) }, () => taskOf(dice, locks, terms)),
       ...transactionsOf(chanceOf(seed), name),
+      ...queueTasksOf(chanceOf(seed), name),
     ],
   }));
   const faults = Array.from({ length: dice.whole(0, 8) }, () => faultOf(dice, kind, names));
@@ -131,6 +134,18 @@ function transactionsOf(chance: Chance, process: string): Task[] {
     appends: dice.whole(0, 2),
     pauseMs: dice.pick([0, 0.3, 3]),
   }));
+}
+
+/** Drawn apart from the rest: a queue in one scenario of three. */
+function queueTasksOf(chance: Chance, process: string): Task[] {
+  if (chance('has a queue') > 0.35) return [];
+  const dice = diceOf(chance, `queue ${process}`);
+  const startMs = dice.whole(0, 400);
+  const worker = { leaseMs: dice.pick([60, 200]), concurrency: dice.whole(1, 3), pauseMs: dice.pick([0.1, 5, 60]) };
+  const tasks: Task[] = [];
+  if (dice.isLucky(0.6)) tasks.push({ do: 'push', startMs, messages: dice.whole(1, 6) });
+  if (dice.isLucky(0.7)) tasks.push({ do: 'work', startMs: dice.whole(0, 200), ...worker });
+  return tasks;
 }
 
 function taskOf(dice: Dice, locks: readonly string[], { ttlMs, isBusy }: { ttlMs: number; isBusy: boolean }): Task {

@@ -41,7 +41,7 @@ test('every kind of task and of fault comes about', () => {
   const scenarios = Array.from({ length: 500 }, (_, seed) => scenarioOf(seed));
   const tasks = scenarios.flatMap(({ processes }) => processes.flatMap((process) => process.tasks));
   const faults = scenarios.flatMap((scenario) => scenario.faults);
-  expect(new Set(tasks.map((task) => task.do)).size).toBe(11);
+  expect(new Set(tasks.map((task) => task.do)).size).toBe(13);
   expect(new Set(faults.map((fault) => ('fate' in fault ? `${fault.what} ${fault.fate}` : fault.what))).size).toBe(15);
 });
 

@@ -1,6 +1,7 @@
 import { isLockstepError } from '../../src/base/errors.ts';
 import { createLockstep, type Lockstep } from '../../src/lockstep.ts';
 import type { HeldLease, Lease } from '../../src/primitives/lease.ts';
+import type { Job } from '../../src/primitives/job.ts';
 import type { AcquireOptions } from '../../src/primitives/lock.ts';
 import { Session } from '../../src/session/session.ts';
 import type { Call } from '../histories/call.ts';
@@ -22,15 +23,31 @@ export interface Seen {
   /** Signals that were given to waits. */
   readonly signals: { readonly process: Process; readonly signal: AbortSignal }[];
   readonly transactions: Transaction[];
+  /** Messages that were surely pushed, and those whose handler fulfilled. */
+  readonly pushed: Set<string>;
+  readonly handled: Set<string>;
   /** Leases that tasks got. */
   grants: number;
 }
 
 export function nothingSeen(): Seen {
-  return { moment: 0, counter: [], map: [], counted: {}, signals: [], transactions: [], grants: 0 };
+  return {
+    moment: 0,
+    counter: [],
+    map: [],
+    counted: {},
+    signals: [],
+    transactions: [],
+    pushed: new Set(),
+    handled: new Set(),
+    grants: 0,
+  };
 }
 
 const space = 's';
+
+/** How long a worker works: past the last fault, and the lease of whoever died: ms. */
+const workMs = 9_000;
 
 /** The program of one process: opens its session, and does its tasks. */
 export class Program {
@@ -113,6 +130,10 @@ export class Program {
       case 'set':
       case 'delete':
         return this.#map(task);
+      case 'push':
+        return this.#push(task);
+      case 'work':
+        return this.#work(task);
       case 'transact':
         return this.#transact(task);
     }
@@ -160,7 +181,7 @@ export class Program {
 
   /** What the lock protects: counted up under its guard, as long as the lease lasts. */
   async #inside(
-    task: Exclude<Task, { do: 'add' | 'count' | 'reset' | 'get' | 'set' | 'delete' | 'transact' }>,
+    task: Exclude<Task, { do: 'add' | 'count' | 'reset' | 'get' | 'set' | 'delete' | 'transact' | 'push' | 'work' }>,
     lock: string,
     lease: Lease,
   ): Promise<void> {
@@ -236,6 +257,29 @@ export class Program {
       this.#expect(error, ['UNAVAILABLE', 'AMBIGUOUS', 'CONFLICT']);
       told(codeOf(error) === 'AMBIGUOUS' ? 'unknown' : 'aborted');
     }
+  }
+
+  async #push({ messages, startMs }: Extract<Task, { do: 'push' }>): Promise<void> {
+    const queue = this.shared!.queue<string>('q');
+    const pushes = Array.from({ length: messages }, async (_, i) => {
+      const id = `${this.process.name} ${startMs} ${i}`;
+      if ((await this.#got(() => queue.push(id), [])) !== undefined) this.#seen.pushed.add(id);
+    });
+    await Promise.all(pushes);
+  }
+
+  async #work({ leaseMs, concurrency, pauseMs }: Extract<Task, { do: 'work' }>): Promise<void> {
+    const stop = new AbortController();
+    this.process.main.after(workMs * 1_000, 'stops work', () => stop.abort());
+    const queue = this.shared!.queue<string>('q', { lease: leaseMs, maxDeliveries: Infinity, backoff: 20 });
+    const handler = async (job: Job<string>): Promise<void> => {
+      await this.#pause(pauseMs);
+      if (this.process.chance(`fails ${job.data} ${job.deliveries}`) < 0.1) throw new Aborted();
+      if (!job.signal.aborted) this.#seen.handled.add(job.data);
+    };
+    const onError = (error: unknown): void =>
+      this.#expect(error, ['aborted', 'LEASE_LOST', 'UNAVAILABLE', 'AMBIGUOUS']);
+    await queue.work(handler, { concurrency, signal: stop.signal, onError });
   }
 
   /** Writes down a call and what came of it: nothing known where the store did not answer. */
