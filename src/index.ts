@@ -27,6 +27,7 @@ export type { TransactionCounter } from './primitives/transaction/counter.ts';
 export type { TransactionMap } from './primitives/transaction/map.ts';
 export type { PushOptions, Pushed, Queue, QueueOptions, QueueSize, DeadOptions } from './primitives/queue.ts';
 export type { ConsumeOptions, WorkOptions } from './primitives/queue-work.ts';
+export type { RepeatOptions } from './primitives/queue-repeat.ts';
 export type { Job, NackOptions } from './primitives/job.ts';
 export type { Message, MessageKind } from './primitives/queue-messages.ts';
 export type { SessionInfo } from './session/session.ts';

@@ -86,6 +86,12 @@ export const limits = {
   queueReasonLengthMax: 500,
   /** Messages that one step of `redrive`, `discard` or `drain` moves. */
   queueMoveBatch: 200,
+  /** The shortest pause between two ticks of a recurring message: ms. */
+  queueEveryMsMin: 100,
+  /** A tick that is later than this, and than a tenth of its pause, was missed: ms. */
+  queueTickLateMs: 1_000,
+  /** Missed ticks that are made up for. */
+  queueTicksMax: 1_000,
   /** Messages shown by one `peek`. */
   queuePeekMax: 1_000,
 

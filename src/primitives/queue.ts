@@ -2,6 +2,7 @@ import { type ValueCodec, valueCodec, type ValueOptions } from '../base/codec.ts
 import { type Duration, toMs } from '../base/duration.ts';
 import { invalidArgument } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
+import { checkName } from '../base/names.ts';
 import { checkOptions } from '../base/options.ts';
 import type { WaitOptions } from '../base/waiting.ts';
 import * as operations from '../operations/queue.ts';
@@ -11,6 +12,7 @@ import { type QueueLine, queueLineOf } from './queue-line.ts';
 import { type Message, type MessageKind, messagesOf } from './queue-messages.ts';
 import { type Outgoing, Pushes } from './queue-push.ts';
 import { headOf } from './queue-record.ts';
+import { repeat, type RepeatOptions } from './queue-repeat.ts';
 import { type BackOff, consume, type ConsumeOptions, type Source, work, type WorkOptions } from './queue-work.ts';
 
 /** How a queue is used. Who pushes needs `capacity` and `deduplicate`, who consumes the rest. */
@@ -92,6 +94,11 @@ export interface Queue<T> {
    * to an end, by `break` or by `signal`, gives back what it fetched ahead.
    */
   consume(options?: ConsumeOptions): AsyncIterableIterator<Job<T>>;
+  /**
+   * Pushes `item` at each tick of `every`, with the id `ID@ms`, until `signal` aborts. Whoever else repeats this id, anywhere,
+   * shares it: each tick is pushed once.
+   */
+  repeat(id: string, item: T, options: RepeatOptions): Promise<void>;
   size(): Promise<QueueSize>;
   /** Looks at the first messages (default 10) of one kind, in their order, and takes none. */
   peek(count?: number, kind?: MessageKind): Promise<Message<T>[]>;
@@ -128,6 +135,7 @@ const queueOptions: ReadonlySet<string> = new Set([
 const pushOptions: ReadonlySet<string> = new Set(['delay', 'priority', 'id', 'group', 'timeout', 'signal']);
 const workOptions: ReadonlySet<string> = new Set(['concurrency', 'signal', 'onError']);
 const consumeOptions: ReadonlySet<string> = new Set(['prefetch', 'signal']);
+const repeatOptions: ReadonlySet<string> = new Set(['every', 'missed', 'signal']);
 const deadOptions: ReadonlySet<string> = new Set(['ids', 'limit']);
 const noOptions: PushOptions = {};
 
@@ -188,6 +196,13 @@ class StoredQueue<T> implements Queue<T> {
     checkOptions('the options of consume', options, consumeOptions);
     this.#session.assertOpen();
     return consume(this.#source, options);
+  }
+
+  async repeat(id: string, item: T, options: RepeatOptions): Promise<void> {
+    checkName('id', id);
+    checkOptions('the options of repeat', options, repeatOptions);
+    const payload = await this.#codec.encode(this.#where(id), item);
+    await repeat(this.#line, id, payload, options);
   }
 
   async size(): Promise<QueueSize> {

@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { keysOf } from '../../src/base/names.ts';
 import type { Job, Lockstep, Queue } from '../../src/index.ts';
-import { leave } from '../../src/operations/queue.ts';
+import { leave, tick } from '../../src/operations/queue.ts';
 import { eachEngine } from './each-engine.ts';
 import { failure, gate, openSession, until } from './sessions.ts';
 
@@ -172,6 +172,46 @@ eachEngine((_engine, openStore) => {
     expect(await queue.redrive()).toBe(1);
     expect(await takeAll(queue)).toEqual(onPoison === 'park' ? [2, 1] : [1, 2]);
     expect(await queue.size()).toEqual(size);
+  });
+
+  test('a recurring message is pushed once a tick, however many repeat it', async () => {
+    const store = await openStore();
+    const [one, two] = [await openSession(store, 'one'), await openSession(store, 'two')];
+    const queue = one.queue<string>('q');
+    const stop = new AbortController();
+    const options = { every: 100, signal: stop.signal } as const;
+    const repeating = [one, two].map((shared) => shared.queue<string>('q').repeat('r:1', 'tick', options));
+    await until('some ticks came', async () => (await queue.size()).ready >= 4);
+    stop.abort();
+    await Promise.all(repeating);
+    const ids = (await queue.peek(100)).map(({ id }) => id);
+    const ticks = ids.map((id) => Number(/^r:1@(\d+)$/.exec(id)?.[1]));
+    expect(ticks.every((one) => one % 100 === 0)).toBe(true);
+    expect(new Set(ticks).size).toBe(ticks.length);
+    expect(ticks).toEqual([...ticks].sort((a, b) => a - b));
+  });
+
+  test.for([
+    ['skip', 0],
+    ['last', 1],
+    ['all', 3],
+  ] as const)('ticks that nobody was there for: %s', async ([missed, count]) => {
+    const store = await openStore();
+    const queue = (await openSession(store, 'one')).queue<string>('q');
+    const now = Date.now();
+    const every = 1_728_000_000; // 20 days: no boundary is near for long
+    const latest = now - (now % every);
+    const engine = await store.engine();
+    await engine.runBatch(tick, keysOf('test').queue('q'), ['r', '', String(latest - 3 * every)]);
+    const stop = new AbortController();
+    const repeating = queue.repeat('r', 'tick', { every, missed, signal: stop.signal });
+    const stored = ['r', 'nobody knows', '0'];
+    const last = (): Promise<string> => engine.runBatch(tick, keysOf('test').queue('q'), stored);
+    await until('it was seen to', async () => (await last()) === String(latest));
+    stop.abort();
+    await repeating;
+    const wasLate = now - latest > every / 10;
+    expect((await queue.size()).ready).toBe(missed === 'skip' && !wasLate ? 1 : count);
   });
 
   test('a push to a full queue waits for room, or gives up', async () => {
