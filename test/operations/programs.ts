@@ -15,6 +15,8 @@ import * as stats from '../../src/operations/stats.ts';
 import type { BatchOperation, Operation, Reply } from '../../src/operations/tx.ts';
 import { type CollectionCommand, collectionCommand, collectionKeys, collectionStep } from './collection-programs.ts';
 import { type QueueCommand, queueCommand, queueFields, queueState, queueStepOf } from './queue-programs.ts';
+import * as transaction from '../../src/operations/transaction.ts';
+import { requests, stepOf, type TransactionRequest } from './transactions.ts';
 import { call, state } from './verbs/verbs.ts';
 
 /** A waiter: of the session in this place (or of the one before it, which is gone), with this lease. */
@@ -67,6 +69,9 @@ export type Command =
     }
   | { on: 'stats'; do: 'lookAtStats' }
   | { on: 'stats'; do: 'read'; place: number }
+  | { on: 'transaction'; do: 'commit'; id: number; requests: TransactionRequest[] }
+  | { on: 'transaction'; do: 'look'; requests: TransactionRequest[] }
+  | { on: 'transaction'; do: 'forget' }
   | { on: 'session'; do: 'join'; place: number; card: string }
   | { on: 'session'; do: 'quit'; place: number }
   | { on: 'session'; do: 'publishWait'; lock: number; field: string; record: string; ms: number }
@@ -249,6 +254,12 @@ const dataCommand = fc.oneof(
   kind('watch', 'forget', { place }),
 );
 
+const transactionCommand = fc.oneof(
+  { weight: 6, arbitrary: kind('transaction', 'commit', { id: fc.constantFrom(0, 0, 1, 2, 3), requests }) },
+  { weight: 2, arbitrary: kind('transaction', 'look', { requests }) },
+  { weight: 1, arbitrary: kind('transaction', 'forget', {}) },
+);
+
 const sessionCommand = fc.oneof(
   kind('world', 'connect', { place }),
   kind('world', 'disconnect', { place }),
@@ -267,6 +278,7 @@ export const program: fc.Arbitrary<Command[]> = fc.oneof(
     arbitrary: programOf(
       { weight: 14, arbitrary: lockCommand },
       { weight: 5, arbitrary: dataCommand },
+      { weight: 3, arbitrary: transactionCommand },
       { weight: 3, arbitrary: sessionCommand },
       { weight: 5, arbitrary: kind('world', 'advance', { us }) },
     ),
@@ -361,6 +373,8 @@ export class Meaning {
         const keys = this.#space.queue('q');
         return batch(...queueStepOf(command, keys, this.#deliveries, this.#claims, (at) => this.session(at)));
       }
+      case 'transaction':
+        return this.#transactionStep(command);
       case 'session':
         return this.#sessionStep(command);
       case 'collection':
@@ -498,6 +512,15 @@ export class Meaning {
     return single(watch.look, keys, { ...ask, seen: command.seen, ms: command.ms });
   }
 
+  #transactionStep(command: On<'transaction'>): Step {
+    const { commits } = this.#space.commit;
+    if (command.do === 'forget') return batch(transaction.forget, [commits], [this.session(0), 'x']);
+    const id = command.do === 'look' || command.id === 0 ? '' : String(command.id);
+    const { keys, args, lookArgs } = stepOf(this.#space, (at) => this.session(at), id, command.requests);
+    if (command.do === 'look') return batch(transaction.look, keys, lookArgs);
+    return batch(transaction.commit, keys, args);
+  }
+
   #sessionStep(command: On<'session'>): Step {
     const sessions = { sessions: this.#space.sessions };
     switch (command.do) {
@@ -526,6 +549,9 @@ export class Meaning {
   stateStep(): Step {
     const kinds: [key: string, kind: string][] = [
       [this.#space.fences, 'string'],
+      [this.#space.commit.commits, 'hash'],
+      [this.#space.commit.lock, 'hash'],
+      [this.#space.commit.queue, 'zset'],
       [this.#space.sessions, 'hash'],
       [this.#space.counter('n'), 'string'],
       [this.#space.stats('s').stats, 'hash'],
