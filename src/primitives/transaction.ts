@@ -13,7 +13,7 @@ import { counterIn, type TransactionCounter } from './transaction/counter.ts';
 import { guardRead, leaseOver, type LeaseRead } from './transaction/guarding.ts';
 import { mapIn, type TransactionMap } from './transaction/map.ts';
 import { wait as pause } from './transaction/pause.ts';
-import { type Outcome, type Place, Steps, type Write } from './transaction/steps.ts';
+import { type Outcome, type Place, type Request, Steps, type Write } from './transaction/steps.ts';
 import { type Known, type Turn, Turns } from './transaction/turns.ts';
 
 /** How a transaction runs. */
@@ -161,9 +161,12 @@ class Run<T> {
 
   async #finish(): Promise<T> {
     try {
-      return await this.#tryAgain();
+      const result = await this.#tryAgain();
+      this.#ticket = ''; // the commit gave it back
+      return result;
     } finally {
       this.#turn?.end([]);
+      if (this.#ticket !== '') this.#session.inBackground(this.#steps.ask({ ...nothing, ticket: this.#ticket }));
     }
   }
 
@@ -292,6 +295,8 @@ class Run<T> {
 }
 
 const none: readonly never[] = [];
+/** Asks for nothing: its ticket leaves the queue for the commit lock. */
+const nothing: Request = { ticket: '', reads: none, expected: none, writes: none };
 
 function transactionOf({ keys }: Session, attempt: Attempt): Transaction {
   return {
