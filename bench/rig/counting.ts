@@ -95,7 +95,7 @@ function openSqlite(directory: string, counter: string): Adder {
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
 
 /** 20 tries at once, then waits of 50 µs. */
-function patiently(step: () => void): void {
+export function patiently(step: () => void): void {
   for (let tries = 1; ; tries++) {
     try {
       step();

@@ -4,6 +4,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { nowMs } from './clock.ts';
 import { count, openCounter, type Adder, type Counted, type CounterName, type CountPlan } from './counting.ts';
 import { hammer, type Hammered, type Plan } from './hammering.ts';
+import {
+  type Bank,
+  type BankPlace,
+  openBank,
+  transfer,
+  type Transferred,
+  type TransferPlan,
+  type TransferrerName,
+} from './transferring.ts';
 import { openLocker, type Locker, type LockerName, type Places, type Section } from './lockers.ts';
 
 export interface Jobs {
@@ -13,6 +22,9 @@ export interface Jobs {
   openCounter(name: CounterName, directory: string, counter: string): Promise<void>;
   /** With the counter that was opened last, which it closes. */
   count(plan: CountPlan): Promise<Counted>;
+  openBank(name: TransferrerName, place: BankPlace): Promise<void>;
+  /** With the bank that was opened last, which it closes. */
+  transfer(plan: TransferPlan): Promise<Transferred>;
   /** Enters a section; resolves to when it was in. */
   enter(name: LockerName, places: Places, lock: string): Promise<number>;
   leave(lock: string): Promise<void>;
@@ -36,6 +48,14 @@ const jobs: Jobs = {
     await adder!.close();
     return counted;
   },
+  async openBank(name, place) {
+    bank = await openBank(name, place);
+  },
+  async transfer(plan) {
+    const transferred = await transfer(bank!, plan);
+    await bank!.close();
+    return transferred;
+  },
   async enter(name, places, lock) {
     const section = (await locker(name, places)).section(lock);
     await section.enter();
@@ -52,6 +72,7 @@ const jobs: Jobs = {
   },
 };
 
+let bank: Bank | undefined;
 let adder: Adder | undefined;
 const entered = new Map<string, Section>();
 const open = new Map<LockerName, Promise<Locker>>();
