@@ -185,8 +185,6 @@ export const limits = {
   transactionTurnMs: 5,
   /** For so long a session asks what came of a commit whose reply was lost: ms. */
   commitLearnMs: 30_000,
-  /** Entries of a collection that one read of a transaction may bring. */
-  transactionReadMax: 10_000,
 
   /** Longest id of a session, which names its socket: bytes. */
   sessionBytesMax: 24,

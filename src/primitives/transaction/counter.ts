@@ -103,7 +103,7 @@ class Total implements Thing {
 }
 
 /** Throws `INVALID_ARGUMENT`. */
-export function checkInteger(name: string, value: number): void {
+function checkInteger(name: string, value: number): void {
   if (!Number.isSafeInteger(value)) throw invalidArgument(name, value, 'an integer of at most 2^53 - 1 in size');
 }
 
@@ -114,7 +114,7 @@ function integerOf(place: Place, text: string): number {
 }
 
 /** A counter that holds something else. */
-export function notInteger(place: Place, stored: string): LockstepError {
+function notInteger(place: Place, stored: string): LockstepError {
   return new LockstepError(
     'INVALID_VALUE',
     `${place.what} holds ${JSON.stringify(stored.slice(0, 80))}, not an integer of at most 2^53 - 1 in size: something else wrote it to ${place.keys[0]!}; delete that key, or use another name`,
@@ -123,7 +123,7 @@ export function notInteger(place: Place, stored: string): LockstepError {
 }
 
 /** A sum that would not be exact. */
-export function tooLarge(place: Place, old: number | string, by: number): LockstepError {
+function tooLarge(place: Place, old: number | string, by: number): LockstepError {
   return new LockstepError(
     'INVALID_VALUE',
     `${place.what} is ${old}: with ${by} added it would be beyond 2^53 - 1 in size, and not exact`,

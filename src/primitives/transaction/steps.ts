@@ -279,7 +279,7 @@ export class Steps {
 function nothing(): void {}
 
 /** The fields of `commits` that a session uses. */
-export function slotFields(session: string): string[] {
+function slotFields(session: string): string[] {
   return Array.from({ length: limits.transactionSteps }, (_, slot) => `${session}:${slot}`);
 }
 
