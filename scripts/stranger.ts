@@ -3,7 +3,7 @@
  * run by two processes at once, under every Node of this machine. Node 20 gets better-sqlite3, as its users would.
  */
 import { cpSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { constants, setPriority, tmpdir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { must, run } from './run.ts';
 import { packTarball } from './tarball.ts';
@@ -41,7 +41,8 @@ const systemPath = (process.env['PATH'] ?? '').split(delimiter).filter((part) =>
 const folder = mkdtempSync(join(tmpdir(), 'lockstep-stranger-'));
 const inFolder = { cwd: folder, timeoutMs: 120_000 };
 try {
-  await main();
+  if (process.argv.includes('--prepare')) await prepare();
+  else await main();
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
@@ -54,6 +55,12 @@ async function main(): Promise<void> {
     console.log(`Node ${first.version} and ${second.version} added ${times} each: ${2 * times}`);
   }
   for (const node of nodes) await holdFromTheShell(node);
+}
+
+/** Only what takes long, beside other work, which goes first. */
+async function prepare(): Promise<void> {
+  setPriority(constants.priority.PRIORITY_LOW);
+  await usableNodes();
 }
 
 /** Installs the package, and compiles the program, with all of the package's declarations checked. */

@@ -8,7 +8,10 @@ import { existsSync, globSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { missingRedisServer } from './redis-server.ts';
 import { run } from './run.ts';
 
-type Step = { name: string; about: string } & ({ command: readonly string[] } | { tests: TestRun });
+type Step = { name: string; about: string } & (
+  | { command: readonly string[]; /** Made ready by this script while other steps run. */ beside?: readonly string[] }
+  | { tests: TestRun }
+);
 
 interface TestRun {
   /** Folders or files with tests. */
@@ -42,7 +45,12 @@ const steps: readonly Step[] = [
   { name: 'faults', about: 'killed, stopped and crowded processes', tests: { of: processes, alone: true } },
   { name: 'dead-code', about: 'no unused file, export or dependency', command: ['knip'] },
   { name: 'package', about: 'what would be published', command: ['node', 'scripts/package.ts'] },
-  { name: 'stranger', about: 'the package in a folder of its own', command: ['node', 'scripts/stranger.ts'] },
+  {
+    name: 'stranger',
+    about: 'the package in a folder of its own',
+    command: ['node', 'scripts/stranger.ts'],
+    beside: ['scripts/stranger.ts', '--prepare'],
+  },
 ];
 
 const colour = process.stdout.isTTY;
@@ -62,10 +70,12 @@ async function main(names: readonly string[]): Promise<number> {
   const withoutRedis = chosen.some((step) => 'tests' in step) ? await missingRedisServer() : undefined;
   if (withoutRedis !== undefined) console.warn(withoutRedis);
 
+  const beside = chosen.flatMap((step) => ('beside' in step && chosen.length > 1 ? [run('node', step.beside)] : []));
   const sum: Count = { passed: 0, failed: 0, skipped: 0 };
   const failures: string[] = [];
   for (const step of chosen) {
     const startedMs = performance.now();
+    if ('beside' in step) await Promise.all(beside);
     console.log(`\n── ${step.name}: ${step.about}`);
     const count = 'tests' in step ? await runTests(step.name, step.tests) : await runCommand(step.command);
     const seconds = `${((performance.now() - startedMs) / 1_000).toFixed(1)} s`;
