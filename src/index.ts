@@ -16,6 +16,8 @@ export type { Stats, StatsOptions } from './primitives/stats.ts';
 export type { StatsSnapshot } from './primitives/snapshot.ts';
 export type { Every } from './primitives/windows.ts';
 export type { SharedMap } from './primitives/map.ts';
+export type { LastingOptions, LastingWriteOptions, SharedValue } from './primitives/value.ts';
+export type { WatchOptions } from './primitives/watch.ts';
 export type { QuorumLockstep } from './primitives/quorum.ts';
 export type { QuorumLock, QuorumLockOptions } from './primitives/quorum-lock.ts';
 export type { QuorumLease } from './primitives/quorum-lease.ts';

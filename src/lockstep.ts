@@ -1,6 +1,5 @@
 import { checkName, type SpaceKeys } from './base/names.ts';
 import { checkOptions } from './base/options.ts';
-import type { ValueOptions } from './base/codec.ts';
 import { invalidArgument } from './base/errors.ts';
 import { createCounter, type Counter, type CounterOptions } from './primitives/counter.ts';
 import { Handles } from './primitives/handles.ts';
@@ -10,6 +9,7 @@ import { handleUnexpectedMail, type LockName } from './primitives/lock-lines.ts'
 import { createLock, type AcquireOptions, type LeaseOptions, type Lock, type LockOptions } from './primitives/lock.ts';
 import { createList, type SharedList } from './primitives/list.ts';
 import { createMap, type SharedMap } from './primitives/map.ts';
+import { createValue, type LastingOptions, type SharedValue } from './primitives/value.ts';
 import { createStats, type Stats, type StatsOptions } from './primitives/stats.ts';
 import { createSet, type SharedSet } from './primitives/set.ts';
 import { createSortedSet, type SharedSortedSet } from './primitives/sorted-set.ts';
@@ -35,8 +35,10 @@ export interface Lockstep extends AsyncDisposable {
   /** An integer that everybody counts with, exactly. */
   counter(name: string, options: CounterOptions<bigint> & { bigint: true }): Counter<bigint>;
   counter(name: string, options?: CounterOptions): Counter;
+  /** One value: JSON, typed by a schema if one is given. */
+  value<V = unknown>(name: string, options?: LastingOptions<V>): SharedValue<V>;
   /** A map from text to values: JSON, typed by a schema if one is given. */
-  map<V = unknown>(name: string, options?: ValueOptions<V>): SharedMap<V>;
+  map<V = unknown>(name: string, options?: LastingOptions<V>): SharedMap<V>;
   /** Statistics of values, in windows of time: count, sum, mean, deviation, quantiles. */
   stats(name: string, options: StatsOptions): Stats;
   /** A set of values. */
@@ -94,10 +96,15 @@ export function createLockstep(session: Session): Lockstep {
         createCounter<number>(session.engine, name, keys.counter(name), options as CounterOptions);
       return counters.of([bigint, min, max, name].map(String).join(' '), make) as Counter & Counter<bigint>;
     },
+    value(name, options = {}) {
+      checkName('value name', name);
+      checkOptions('the options of value', options, lastingOptions);
+      return createValue(session, name, keys.value(name), options);
+    },
     map(name, options = {}) {
       checkName('map name', name);
-      checkOptions('the options of map', options, valueOptions);
-      return createMap(session.engine, name, keys.map(name), options);
+      checkOptions('the options of map', options, lastingOptions);
+      return createMap(session, name, keys.map(name), options);
     },
     stats(name, options) {
       checkName('stats name', name);
@@ -138,6 +145,7 @@ type AnyCounter = Counter | Counter<bigint>;
 const counterOptions: ReadonlySet<string> = new Set(['min', 'max', 'bigint']);
 const statsOptions: ReadonlySet<string> = new Set(['every', 'keep', 'timeZone', 'quantiles']);
 const valueOptions: ReadonlySet<string> = new Set(['schema', 'codec']);
+const lastingOptions: ReadonlySet<string> = new Set(['schema', 'codec', 'ttl']);
 
 function lockName(keys: SpaceKeys, name: string, key: string | undefined): LockName {
   checkName('lock name', name);

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { invalidArgument, LockstepError } from './errors.ts';
 import { limits } from './limits.ts';
 
@@ -44,6 +45,8 @@ export interface ValueOptions<V> {
 export interface ValueCodec<V> {
   encode(where: string, value: V): string | Promise<string>;
   decode(where: string, text: string): V | Promise<V>;
+  /** Whether two stored texts are one value: the same JSON, in whatever order its properties come; or the same text. */
+  same(a: string, b: string): boolean;
 }
 
 /** The codec of a handle. Throws `INVALID_ARGUMENT` for a schema or codec that is none. */
@@ -66,6 +69,7 @@ export function valueCodec<V>(options: ValueOptions<V>): ValueCodec<V> {
 interface TextCodec<V> {
   encode(where: string, value: V): string;
   decode(where: string, text: string): V;
+  same(a: string, b: string): boolean;
 }
 
 function validated<V>(schema: StandardSchemaV1<unknown, V>, text: TextCodec<V>): ValueCodec<V> {
@@ -79,6 +83,7 @@ function validated<V>(schema: StandardSchemaV1<unknown, V>, text: TextCodec<V>):
       return valid instanceof Promise ? valid.then((later) => text.encode(where, later)) : text.encode(where, valid);
     },
     decode: (where, stored) => validate(where, text.decode(where, stored)),
+    same: text.same,
   };
 }
 
@@ -112,6 +117,7 @@ function customCodec<V>(codec: Codec<V>): TextCodec<V> {
         throw invalidValue(where, `can't be read: its codec does not understand ${excerpt(text)}`, { cause });
       }
     },
+    same: (a, b) => a === b,
   };
 }
 
@@ -132,7 +138,16 @@ function jsonCodec<V>(typed: boolean): TextCodec<V> {
         throw invalidValue(where, `can't be read: ${excerpt(text)} is not JSON`, { cause });
       }
     },
+    same: (a, b) => a === b || isSameJson(a, b),
   };
+}
+
+function isSameJson(a: string, b: string): boolean {
+  try {
+    return isDeepStrictEqual(JSON.parse(a), JSON.parse(b));
+  } catch {
+    return false;
+  }
 }
 
 function bounded(where: string, text: string): string {

@@ -19,6 +19,25 @@ export const limits = {
   addsPerStep: 1_000,
   /** Entries of a map that are read at once while it is iterated. */
   entriesPerPage: 200,
+  /** Entries of a map that one step reads or writes, and that a watch gives at once. */
+  entriesPerStepMax: 1_000,
+  /** The longest life of a value or an entry: ms (100 years). */
+  ttlMsMax: 3_155_760_000_000,
+
+  /** Tries of an update before it queues, and of one whose turn it is before it gives up. */
+  updateTries: 10,
+  updateTriesInTurn: 100,
+  /** The longest pause between two of them: ms. */
+  updatePauseMsMax: 50,
+
+  /** How often a watch looks for what other programs wrote, where nothing is said: ms; the least and the most. */
+  watchRecheckMs: 30_000,
+  watchRecheckMsMin: 50,
+  watchRecheckMsMax: 60_000,
+  /** What changed is remembered for a watch that did not look for so long: ms. */
+  watchersMs: 150_000,
+  /** Between two tries of a watch to reach a store that is not there: ms. */
+  watchRetryMs: 200,
 
   /** The shortest and the longest window of statistics: ms (366 days). */
   statsWindowMsMin: 100,

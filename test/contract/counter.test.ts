@@ -234,7 +234,7 @@ describe('a counter', () => {
       await engine.run(
         mapOperations.set,
         { ...keys.map('m'), guard: keys.map('m').map },
-        { field: 'a', value: '1', owner: '' },
+        { field: 'a', value: '1', ms: 0, owner: '' },
       );
       const other = createCounter(engine, 'm', keys.map('m').map);
       await expect(other.add()).rejects.toEqual(failure('WRONG_KIND'));

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Codec, StandardSchemaV1 } from '../../src/base/codec.ts';
 import { LockstepError } from '../../src/base/errors.ts';
 import { keysOf } from '../../src/base/names.ts';
@@ -8,6 +8,7 @@ import * as lockOperations from '../../src/operations/lock.ts';
 import type { Guard, Guarding } from '../../src/primitives/guard.ts';
 import type { Lease } from '../../src/primitives/lease.ts';
 import { createMap, type SharedMap } from '../../src/primitives/map.ts';
+import { Session } from '../../src/session/session.ts';
 import { failure } from '../failure.ts';
 import { eachEngine } from './each-engine.ts';
 import { randomly } from './seed.ts';
@@ -19,7 +20,7 @@ describe('a map', () => {
   eachEngine((_, openStore) => {
     const engineOf = async (): Promise<Engine> => (await openStore()).engine();
     const open = async <V = unknown>(options?: Parameters<typeof createMap<V>>[3]): Promise<SharedMap<V>> =>
-      createMap<V>(await engineOf(), 'stock', stockKeys, options);
+      createMap<V>(await sessionOn(await engineOf()), 'stock', stockKeys, options);
 
     it('gives back what was set, and nothing where nothing was', async () => {
       const stock = await open();
@@ -36,8 +37,8 @@ describe('a map', () => {
 
     it('is one map for all who open it', async () => {
       const store = await openStore();
-      const here = createMap<number>(await store.engine(), 'stock', stockKeys);
-      const there = createMap<number>(await store.engine(), 'stock', stockKeys);
+      const here = createMap<number>(await sessionOn(await store.engine()), 'stock', stockKeys);
+      const there = createMap<number>(await sessionOn(await store.engine()), 'stock', stockKeys);
       await here.set('apple', 3);
       expect(await there.get('apple')).toBe(3);
       await there.delete('apple');
@@ -89,9 +90,9 @@ describe('a map', () => {
 
     it('validates by its schema on write and on read, also where the schema is asynchronous', async () => {
       const engine = await engineOf();
-      const loose = createMap(engine, 'stock', stockKeys);
+      const loose = createMap(await sessionOn(engine), 'stock', stockKeys);
       for (const schema of [amount, later(amount)]) {
-        const stock = createMap<number>(engine, 'stock', stockKeys, { schema });
+        const stock = createMap<number>(await sessionOn(engine), 'stock', stockKeys, { schema });
         await stock.set('apple', 3);
         expect(await stock.get('apple')).toBe(3);
         await expect(stock.set('apple', -1)).rejects.toEqual(
@@ -114,14 +115,18 @@ describe('a map', () => {
           return new Date(text);
         },
       };
-      const due = createMap(engine, 'stock', stockKeys, { codec: dates });
+      const due = createMap(await sessionOn(engine), 'stock', stockKeys, { codec: dates });
       await due.set('rent', new Date(0));
       expect(await due.get('rent')).toEqual(new Date(0));
-      const raw = createMap<string>(engine, 'stock', stockKeys, { codec: { encode: String, decode: String } });
+      const raw = createMap<string>(await sessionOn(engine), 'stock', stockKeys, {
+        codec: { encode: String, decode: String },
+      });
       expect(await raw.get('rent')).toBe('1970-01-01T00:00:00.000Z');
       await raw.set('rent', 'soon');
       await expect(due.get('rent')).rejects.toEqual(failure('INVALID_VALUE', '"rent"'));
-      await expect(createMap(engine, 'stock', stockKeys).get('rent')).rejects.toEqual(failure('INVALID_VALUE'));
+      await expect(createMap(await sessionOn(engine), 'stock', stockKeys).get('rent')).rejects.toEqual(
+        failure('INVALID_VALUE'),
+      );
     });
 
     it('iterates over all entries, of as many pages as there are', async () => {
@@ -138,8 +143,8 @@ describe('a map', () => {
 
     it('gives what stays exactly once while others write and delete', async () => {
       const store = await openStore();
-      const stock = createMap<number>(await store.engine(), 'stock', stockKeys);
-      const other = createMap<number>(await store.engine(), 'stock', stockKeys);
+      const stock = createMap<number>(await sessionOn(await store.engine()), 'stock', stockKeys);
+      const other = createMap<number>(await sessionOn(await store.engine()), 'stock', stockKeys);
       const staying = Array.from({ length: 600 }, (_value, i) => `stays ${i}`);
       await Promise.all([...staying, ...staying.map((key) => `goes ${key}`)].map((key) => stock.set(key, 1)));
       const seen: string[] = [];
@@ -163,7 +168,7 @@ describe('a map', () => {
     it('writes under a guard while its lease is the owner, and not after', async () => {
       const store = await openStore();
       const engine = await store.engine();
-      const stock = createMap<number>(engine, 'stock', stockKeys);
+      const stock = createMap<number>(await sessionOn(engine), 'stock', stockKeys);
       const first = await hold(engine, 'stocktaking');
       await stock.set('apple', 1, { guard: first.lease });
       expect(await stock.delete('pear', { guard: first.lease })).toBe(false);
@@ -180,7 +185,7 @@ describe('a map', () => {
 
     it('refuses a guard that is over, none, or of another store or space, before it asks the store', async () => {
       const engine = await engineOf();
-      const stock = createMap<number>(engine, 'stock', stockKeys);
+      const stock = createMap<number>(await sessionOn(engine), 'stock', stockKeys);
       const { lease, place } = await hold(engine, 'stocktaking');
       const over = new LockstepError('LEASE_LOST', 'over');
       const released = guarding(() => {
@@ -202,6 +207,12 @@ describe('a map', () => {
     });
   });
 });
+
+async function sessionOn(engine: Engine): Promise<Session> {
+  const session = await Session.open(engine, { space: 'shop', label: 'test', maxStallMs: 0 });
+  onTestFinished(() => session.close());
+  return session;
+}
 
 /** Takes a lock in the store, as the lock primitive would. */
 async function hold(

@@ -10,6 +10,7 @@ import * as lock from '../../src/operations/lock.ts';
 import * as map from '../../src/operations/map.ts';
 import * as quorum from '../../src/operations/quorum.ts';
 import * as session from '../../src/operations/session.ts';
+import * as value from '../../src/operations/value.ts';
 import * as watch from '../../src/operations/watch.ts';
 import * as stats from '../../src/operations/stats.ts';
 import type { BatchOperation, Operation, Reply } from '../../src/operations/tx.ts';
@@ -51,12 +52,6 @@ export type Command =
   | { on: 'counter'; do: 'addEach'; parts: string[]; bounds: Bounds; lock: number; who: Who }
   | { on: 'counter'; do: 'setCounter'; by: string; expected: string; bounds: Bounds; lock: number; who: Who }
   | { on: 'counter'; do: 'getCounter'; bounds: Bounds }
-  | { on: 'map'; do: 'size' }
-  | { on: 'map'; do: 'set'; field: string; value: string; lock: number; who: Who }
-  | { on: 'map'; do: 'remove'; field: string; lock: number; who: Who }
-  | { on: 'map'; do: 'get'; field: string }
-  | { on: 'watch'; do: 'look'; place: number; seen: number; ms: number }
-  | { on: 'watch'; do: 'forget'; place: number }
   | {
       on: 'stats';
       do: 'record';
@@ -72,6 +67,13 @@ export type Command =
   | { on: 'transaction'; do: 'commit'; id: number; requests: TransactionRequest[] }
   | { on: 'transaction'; do: 'look'; requests: TransactionRequest[] }
   | { on: 'transaction'; do: 'forget' }
+  | { on: 'map'; do: 'readMap'; by: (typeof mapReads)[number]; field: string }
+  | ({ on: 'map'; do: 'writeMap'; by: (typeof mapWrites)[number]; field: string; other: string } & Written)
+  | { on: 'map'; do: 'foreignEntry'; field: string; text: string }
+  | { on: 'value'; do: 'readValue'; by: (typeof valueReads)[number] }
+  | ({ on: 'value'; do: 'writeValue'; by: (typeof valueWrites)[number] } & Written)
+  | { on: 'watch'; do: 'look'; what: 'map' | 'value'; place: number; seen: number; ms: number }
+  | { on: 'watch'; do: 'forget'; what: 'map' | 'value'; place: number }
   | { on: 'session'; do: 'join'; place: number; card: string }
   | { on: 'session'; do: 'quit'; place: number }
   | { on: 'session'; do: 'publishWait'; lock: number; field: string; record: string; ms: number }
@@ -81,6 +83,36 @@ export type Command =
 
 /** The least and the most that a counter may be. */
 type Bounds = readonly [min: string, max: string];
+
+const ofMaps = { ...map };
+const ofValues = { ...value };
+const mapReads = ['get', 'has', 'getMany', 'hasEnds', 'remaining', 'size'] as const;
+const mapWrites = [
+  'set',
+  'setMany',
+  'swap',
+  'compareAndSet',
+  'remove',
+  'removeIf',
+  'removeMany',
+  'expire',
+  'clear',
+  'sweep',
+] as const;
+const valueReads = ['get', 'getWithLife', 'remaining'] as const;
+const valueWrites = ['set', 'swap', 'compareAndSet', 'remove', 'expire'] as const;
+
+/** What a write of a value or an entry is given, as far as it wants it. */
+interface Written {
+  text: string;
+  expected: string;
+  present: number;
+  ms: number;
+  /** Of the guard. */
+  lock: number;
+  who: Who;
+  turn: Who;
+}
 
 type On<Room extends Command['on']> = Extract<Command, { on: Room }>;
 
@@ -203,6 +235,20 @@ const lockCommand = fc.oneof(
   },
 );
 
+/** So few that a value is often the expected one, and often the one of an earlier life. */
+const short = fc.constantFrom('a', 'b', 'é');
+const written = {
+  text: short,
+  expected: short,
+  present: fc.constantFrom(0, 1, 1),
+  ms: fc.constantFrom(0, 0, -1, 1, 50),
+  lock: lockPlace,
+  who: guard,
+  turn: guard,
+};
+
+const watched = fc.constantFrom('map' as const, 'value' as const);
+
 const dataCommand = fc.oneof(
   kind('counter', 'foreign', {
     text: fc.constantFrom(
@@ -229,10 +275,6 @@ const dataCommand = fc.oneof(
     who: guard,
   }),
   kind('counter', 'getCounter', { bounds }),
-  kind('map', 'set', { field, value: text, lock: lockPlace, who: guard }),
-  kind('map', 'remove', { field, lock: lockPlace, who: guard }),
-  kind('map', 'get', { field }),
-  kind('map', 'size', {}),
   kind('stats', 'record', {
     values: fc.array(fc.constantFrom('1', '2', '-3', '0.1', '1e-7', '1e+22', '123456789.123'), {
       minLength: 1,
@@ -246,12 +288,19 @@ const dataCommand = fc.oneof(
   }),
   kind('stats', 'lookAtStats', {}),
   kind('stats', 'read', { place: fc.constantFrom(0, 0, -1) }),
+  kind('map', 'readMap', { by: fc.constantFrom(...mapReads), field }),
+  kind('map', 'writeMap', { by: fc.constantFrom(...mapWrites), field, other: field, ...written }),
+  kind('map', 'writeMap', { by: fc.constantFrom(...mapWrites), field, other: field, ...written }),
+  kind('map', 'foreignEntry', { field, text: short }),
+  kind('value', 'readValue', { by: fc.constantFrom(...valueReads) }),
+  kind('value', 'writeValue', { by: fc.constantFrom(...valueWrites), ...written }),
   kind('watch', 'look', {
+    what: watched,
     place,
     seen: fc.constantFrom(0, 1_700_000_000_123_456, 1_700_000_000_200_000, largest),
     ms: fc.constantFrom(50, 300_000),
   }),
-  kind('watch', 'forget', { place }),
+  kind('watch', 'forget', { what: watched, place }),
 );
 
 const transactionCommand = fc.oneof(
@@ -277,8 +326,8 @@ export const program: fc.Arbitrary<Command[]> = fc.oneof(
     weight: 3,
     arbitrary: programOf(
       { weight: 14, arbitrary: lockCommand },
-      { weight: 5, arbitrary: dataCommand },
       { weight: 3, arbitrary: transactionCommand },
+      { weight: 8, arbitrary: dataCommand },
       { weight: 3, arbitrary: sessionCommand },
       { weight: 5, arbitrary: kind('world', 'advance', { us }) },
     ),
@@ -364,6 +413,8 @@ export class Meaning {
         return this.#counterStep(command);
       case 'map':
         return this.#mapStep(command);
+      case 'value':
+        return this.#valueStep(command);
       case 'watch':
         return this.#watchStep(command);
       case 'stats':
@@ -460,12 +511,56 @@ export class Meaning {
 
   #mapStep(command: On<'map'>): Step {
     const keys = this.#space.map('m');
-    if (command.do === 'get') return single(map.get, keys, { field: command.field });
-    if (command.do === 'size') return single(map.size, keys, {});
-    const owner = this.#owner(command.lock, command.who);
-    const guarded = { ...keys, guard: this.#lock(command.lock).owner };
-    if (command.do === 'remove') return single(map.remove, guarded, { field: command.field, owner });
-    return single(map.set, guarded, { field: command.field, value: command.value, owner });
+    const { field: name } = command;
+    if (command.do === 'foreignEntry') return batch(call, [keys.map], ['hset', name, command.text]);
+    if (command.do === 'writeMap') return this.#mapWrite(command);
+    if (command.by === 'size' || command.by === 'hasEnds') {
+      return single<typeof keys, Record<never, never>, Reply>(ofMaps[command.by], keys, {});
+    }
+    if (command.by === 'getMany') {
+      return batch(map.getMany, [keys.map, keys.expiry], ['x', name, 'é']);
+    }
+    return single<typeof keys, { field: string }, Reply>(ofMaps[command.by], keys, { field: name });
+  }
+
+  #mapWrite(command: Extract<On<'map'>, { do: 'writeMap' }>): Step {
+    const { by, field: name, other, text: next, ms, lock: at } = command;
+    const keys = { ...this.#space.map('m'), guard: this.#lock(at).owner, turn: this.#lock(1).owner };
+    const all = [keys.map, keys.expiry, keys.watchers, keys.guard];
+    const { owner, ...compared } = this.#compared(command);
+    if (by === 'setMany') return batch(map.setMany, all, [owner, String(ms), name, next, other, next]);
+    if (by === 'removeMany') return batch(map.removeMany, all, [owner, name, other]);
+    if (by === 'expire') return single(map.expire, keys, { field: name, ms: Math.max(0, ms), owner });
+    if (by === 'clear') return single(map.clear, keys, { owner });
+    if (by === 'sweep') return single(map.sweep, keys, {});
+    if (by === 'remove') return single(map.remove, keys, { field: name, owner });
+    const { expected } = command;
+    if (by === 'removeIf') return single(map.removeIf, keys, { field: name, expected, owner });
+    if (by === 'compareAndSet') {
+      const { present, turn } = compared;
+      return single(map.compareAndSet, keys, { field: name, present, expected, value: next, ms, owner, turn });
+    }
+    return single<typeof keys, map.Write, Reply>(ofMaps[by], keys, { field: name, value: next, ms, owner });
+  }
+
+  #valueStep(command: On<'value'>): Step {
+    const own = this.#space.value('v');
+    if (command.do === 'readValue') {
+      return single<typeof own, Record<never, never>, Reply>(ofValues[command.by], own, {});
+    }
+    const { by, text: next, ms, lock: at, expected } = command;
+    const keys = { ...own, guard: this.#lock(at).owner, turn: this.#lock(1).owner };
+    const { owner, present, turn } = this.#compared(command);
+    if (by === 'remove') return single(value.remove, keys, { owner });
+    if (by === 'expire') return single(value.expire, keys, { ms: Math.max(0, ms), owner });
+    if (by === 'compareAndSet') {
+      return single(value.compareAndSet, keys, { present, expected, text: next, ms, owner, turn });
+    }
+    return single<typeof keys, value.Write, Reply>(ofValues[by], keys, { text: next, ms, owner });
+  }
+
+  #compared({ lock: at, who: by, turn, present }: Written): { owner: string; present: number; turn: string } {
+    return { owner: this.#owner(at, by), present, turn: this.#owner(1, turn) };
   }
 
   #statsStep(command: On<'stats'>): Step {
@@ -506,7 +601,7 @@ export class Meaning {
   }
 
   #watchStep(command: On<'watch'>): Step {
-    const keys = this.#space.map('m');
+    const keys = this.#space[command.what](command.what === 'map' ? 'm' : 'v');
     const ask = { session: this.session(command.place) };
     if (command.do === 'forget') return single(watch.forget, keys, ask);
     return single(watch.look, keys, { ...ask, seen: command.seen, ms: command.ms });
@@ -557,9 +652,12 @@ export class Meaning {
       [this.#space.stats('s').stats, 'hash'],
       ...[...this.#windows].map((key): [string, string] => [key, 'hash']),
       [this.#space.map('m').map, 'hash'],
+      [this.#space.map('m').expiry, 'zset'],
       [this.#space.map('m').watchers, 'zset'],
       ...collectionKeys(this.#space),
       ...queueState(this.#space.queue('q')),
+      [this.#space.value('v').value, 'string'],
+      [this.#space.value('v').watchers, 'zset'],
     ];
     for (const name of lockNames) {
       const { owner, queue, waits } = this.#space.lock(name);

@@ -1092,61 +1092,433 @@ return lock_acquireAll(tx, KEYS, ARGV)
 
 --==[ map ]==
 
+function map_readEntry(tx, keys, field)
+    local value = (redis.call('HGET', keys.map, field) or nil)
+    if value == nil then
+        return nil
+    end
+    local endUs = map_endOf(tx, keys, field, value)
+    if endUs ~= nil and endUs <= tx:nowUs() then
+        return nil
+    end
+    return value
+end
+
+--- Removes entries that are over, `most` at most.
+function map_sweepEntries(tx, keys, most)
+    for ____, member in ipairs(map_over(tx, keys, most)) do
+        if map_isTrue(tx, keys, member) then
+            redis.call('HDEL', keys.map, tx:rest(member, 1))
+            watch_changed(
+                tx,
+                keys.watchers,
+                tx:rest(member, 1)
+            )
+        end
+        redis.call('ZREM', keys.expiry, member)
+    end
+end
+
+function map_over(tx, keys, most)
+    return redis.call('ZRANGEBYSCORE', keys.expiry, '0', string.format('%.17g', tx:nowUs()), 'LIMIT', '0', most)
+end
+
+function map_isTrue(tx, keys, member)
+    local value = (redis.call('HGET', keys.map, tx:rest(member, 1)) or nil)
+    return value ~= nil and redis.sha1hex(value) == tx:part(member, 0)
+end
+
+function map_endOf(tx, keys, field, value)
+    if not (redis.call('EXISTS', keys.expiry) == 1) then
+        return nil
+    end
+    return tx:zscore(keys.expiry, (redis.sha1hex(value) .. ":") .. field)
+end
+
+function map_setEnd(tx, keys, field, value, ms)
+    local before = map_readEntry(tx, keys, field)
+    local endUs
+    if before ~= nil then
+        endUs = map_endOf(tx, keys, field, before)
+    end
+    map_sweepEntries(tx, keys, map_sweptByWrite)
+    map_forgetEnd(tx, keys, field)
+    local member = (redis.sha1hex(value) .. ":") .. field
+    if ms > 0 then
+        redis.call('ZADD', keys.expiry, string.format('%.17g', (tx:nowUs() + ms * 1000) + 0), member)
+    elseif ms < 0 and endUs ~= nil then
+        redis.call('ZADD', keys.expiry, string.format('%.17g', endUs + 0), member)
+    else
+        redis.call('ZREM', keys.expiry, member)
+    end
+end
+
+function map_forgetEnd(tx, keys, field)
+    local value = (redis.call('HGET', keys.map, field) or nil)
+    if value ~= nil then
+        redis.call('ZREM', keys.expiry, (redis.sha1hex(value) .. ":") .. field)
+    end
+end
+
+local map_sweptByWrite = 10
+
+--- Entries that one sweep removes, and that one step clears.
+local map_sweptMax = 1000
+
+--- Whether there is an entry; its value is not looked at where no entry of the map has an end.
+function map_hasEntry(tx, keys, field)
+    if (redis.call('EXISTS', keys.expiry) == 1) then
+        return map_readEntry(tx, keys, field) ~= nil
+    end
+    return (redis.call('HEXISTS', keys.map, field) == 1)
+end
+
+--- `ms`: how long the entry lives; 0: without end; -1: as long as what it replaces.
+function map_putEntry(tx, keys, field, value, ms)
+    if ms > 0 or (redis.call('EXISTS', keys.expiry) == 1) then
+        map_setEnd(
+            tx,
+            keys,
+            field,
+            value,
+            ms
+        )
+    end
+    redis.call('HSET', keys.map, field, value)
+    watch_changed(tx, keys.watchers, field)
+end
+
+--- 1 if there was one.
+function map_removeEntry(tx, keys, field)
+    local live = true
+    if (redis.call('EXISTS', keys.expiry) == 1) then
+        live = map_hasEntry(tx, keys, field)
+        map_sweepEntries(tx, keys, map_sweptByWrite)
+        map_forgetEnd(tx, keys, field)
+    end
+    if redis.call('HDEL', keys.map, field) == 0 then
+        return 0
+    end
+    watch_changed(tx, keys.watchers, field)
+    return live and 1 or 0
+end
+
+--- Exact unless more than `map_sweptMax` entries are over that nobody has removed yet: then those beyond are counted.
+function map_countEntries(tx, keys)
+    local count = redis.call('HLEN', keys.map)
+    for ____, member in ipairs(map_over(tx, keys, map_sweptMax)) do
+        if map_isTrue(tx, keys, member) then
+            count = count - 1
+        end
+    end
+    return count
+end
+
 --- The value of a field, or nothing.
 function map_get(tx, keys, ask)
-    local value = (redis.call('HGET', keys.map, ask.field) or nil)
+    local value = map_readEntry(tx, keys, ask.field)
     return value == nil and ({}) or ({value})
 end
 
---- 1: set; -1: the guard's lease is over, nothing was written.
+function map_has(tx, keys, ask)
+    return map_hasEntry(tx, keys, ask.field) and 1 or 0
+end
+
+--- keys: map, expiry; args: fields. Of those that are there, the place among the fields (from 0) and the value.
+function map_getMany(tx, keys, args)
+    local at = {map = keys[1], expiry = keys[2]}
+    local found = {}
+    do
+        local i = 0
+        while i < #args do
+            local value = map_readEntry(tx, at, args[i + 1])
+            if value ~= nil then
+                found[#found + 1] = i
+                found[#found + 1] = value
+            end
+            i = i + 1
+        end
+    end
+    return found
+end
+
+--- 1 if some entries have an end: what a scan finds may then be over.
+function map_hasEnds(tx, keys)
+    return (redis.call('EXISTS', keys.expiry) == 1) and 1 or 0
+end
+
+--- The number of entries, and 1 if it is not exact before `sweep` removed some.
+function map_size(tx, keys)
+    local inexact = redis.call('ZCOUNT', keys.expiry, '0', string.format('%.17g', tx:nowUs())) > map_sweptMax and 1 or 0
+    local count = map_countEntries(tx, keys)
+    return {count, inexact}
+end
+
+--- ms that an entry has left; -1: without end; -2: there is none.
+function map_remaining(tx, keys, ask)
+    local value = map_readEntry(tx, keys, ask.field)
+    if value == nil then
+        return -2
+    end
+    local endUs = map_endOf(tx, keys, ask.field, value)
+    return endUs == nil and -1 or math.floor((endUs - tx:nowUs()) / 1000)
+end
+
+--- 1: set; -1: the guard is over, nothing was written.
 function map_set(tx, keys, ask)
     if not guard_guarded(tx, keys.guard, ask.owner) then
         return -1
     end
-    redis.call('HSET', keys.map, ask.field, ask.value)
-    watch_changed(tx, keys.watchers, ask.field)
+    map_putEntry(
+        tx,
+        keys,
+        ask.field,
+        ask.value,
+        ask.ms
+    )
     return 1
 end
 
---- 1: deleted; 0: there was none; -1: the guard's lease is over, nothing was written.
+--- 1: all are set; -1: the guard is over, nothing was written. keys: as `set`; args: owner, ms, then field, value of each.
+function map_setMany(tx, keys, args)
+    if not guard_guarded(tx, keys[4], args[1]) then
+        return -1
+    end
+    local at = {map = keys[1], expiry = keys[2], watchers = keys[3]}
+    local ms = tx:integer(args[2]) or 0
+    do
+        local i = 2
+        while i + 1 < #args do
+            map_putEntry(
+                tx,
+                at,
+                args[i + 1],
+                args[i + 1 + 1],
+                ms
+            )
+            i = i + 2
+        end
+    end
+    return 1
+end
+
+--- ['ok', the value that was replaced, if there was one], or ['lost']: the guard is over, nothing was written.
+function map_swap(tx, keys, ask)
+    if not guard_guarded(tx, keys.guard, ask.owner) then
+        return {"lost"}
+    end
+    local before = map_readEntry(tx, keys, ask.field)
+    map_putEntry(
+        tx,
+        keys,
+        ask.field,
+        ask.value,
+        ask.ms
+    )
+    return before == nil and ({"ok"}) or ({"ok", before})
+end
+
+--- ['ok']; or, with nothing written, ['lost'], ['busy']: it is another one's turn, ['other', the value now, if any].
+function map_compareAndSet(tx, keys, ask)
+    if not guard_guarded(tx, keys.guard, ask.owner) then
+        return {"lost"}
+    end
+    if value_isTurnOfOther(tx, keys.turn, ask.turn) then
+        return {"busy"}
+    end
+    local now = map_readEntry(tx, keys, ask.field)
+    if now == nil and ask.present == 1 then
+        return {"other"}
+    end
+    if now ~= nil and (ask.present == 0 or now ~= ask.expected) then
+        return {"other", now}
+    end
+    map_putEntry(
+        tx,
+        keys,
+        ask.field,
+        ask.value,
+        ask.ms
+    )
+    return {"ok"}
+end
+
+--- 1: deleted; 0: there was none; -1: the guard is over, nothing was written.
 function map_remove(tx, keys, ask)
     if not guard_guarded(tx, keys.guard, ask.owner) then
         return -1
     end
-    if redis.call('HDEL', keys.map, ask.field) == 0 then
+    return map_removeEntry(tx, keys, ask.field)
+end
+
+--- Deletes an entry that has this value: ['ok'], ['lost'], or ['other', the value now, if any].
+function map_removeIf(tx, keys, ask)
+    if not guard_guarded(tx, keys.guard, ask.owner) then
+        return {"lost"}
+    end
+    local now = map_readEntry(tx, keys, ask.field)
+    if now == nil then
+        return {"other"}
+    end
+    if now ~= ask.expected then
+        return {"other", now}
+    end
+    map_removeEntry(tx, keys, ask.field)
+    return {"ok"}
+end
+
+--- Gives an entry so many ms from now; 0: no end. 1: done; 0: there is none; -1: the guard is over.
+function map_expire(tx, keys, ask)
+    if not guard_guarded(tx, keys.guard, ask.owner) then
+        return -1
+    end
+    local value = map_readEntry(tx, keys, ask.field)
+    if value == nil then
         return 0
     end
-    watch_changed(tx, keys.watchers, ask.field)
+    map_putEntry(
+        tx,
+        keys,
+        ask.field,
+        value,
+        ask.ms
+    )
     return 1
 end
 
-function map_size(tx, keys)
-    return redis.call('HLEN', keys.map)
+--- Empties a map of at most `map_sweptMax` entries: 1; 0: it has more, and is as it was; -1: the guard is over.
+function map_clear(tx, keys, ask)
+    if not guard_guarded(tx, keys.guard, ask.owner) then
+        return -1
+    end
+    local count = redis.call('HLEN', keys.map)
+    if count > map_sweptMax or redis.call('ZCARD', keys.expiry) > map_sweptMax then
+        return 0
+    end
+    redis.call('DEL', keys.expiry)
+    if redis.call('DEL', keys.map) == 1 then
+        watch_changed(tx, keys.watchers, "")
+    end
+    return 1
+end
+
+--- Deletes fields: the number of entries, or -1: the guard is over. keys: as `remove`; args: owner, then the fields.
+function map_removeMany(tx, keys, args)
+    if not guard_guarded(tx, keys[4], args[1]) then
+        return -1
+    end
+    local at = {map = keys[1], expiry = keys[2], watchers = keys[3]}
+    local removed = 0
+    do
+        local i = 1
+        while i < #args do
+            removed = removed + map_removeEntry(tx, at, args[i + 1])
+            i = i + 1
+        end
+    end
+    return removed
+end
+
+--- Removes entries that are over. How long until the next one is, in ms; 0: at once; -1: none of the others has an end.
+function map_sweep(tx, keys)
+    map_sweepEntries(tx, keys, map_sweptMax)
+    local next = redis.call('ZRANGE', keys.expiry, '0', '0')[1]
+    if next == nil then
+        return -1
+    end
+    local leftUs = (tx:zscore(keys.expiry, next) or 0) - tx:nowUs()
+    return leftUs <= 0 and 0 or math.floor(leftUs / 1000) + 1
 end
 
 --==[ map.get ]==
 
-local keys = {map = KEYS[1]}
+local keys = {map = KEYS[1], expiry = KEYS[2]}
 local ask = {field = ARGV[1]}
 return map_get(tx, keys, ask)
 
---==[ map.set ]==
+--==[ map.has ]==
 
-local keys = {map = KEYS[1], guard = KEYS[2], watchers = KEYS[3]}
-local ask = {field = ARGV[1], value = ARGV[2], owner = ARGV[3]}
-return map_set(tx, keys, ask)
+local keys = {map = KEYS[1], expiry = KEYS[2]}
+local ask = {field = ARGV[1]}
+return map_has(tx, keys, ask)
 
---==[ map.remove ]==
+--==[ map.getMany ]==
 
-local keys = {map = KEYS[1], guard = KEYS[2], watchers = KEYS[3]}
-local ask = {field = ARGV[1], owner = ARGV[2]}
-return map_remove(tx, keys, ask)
+return map_getMany(tx, KEYS, ARGV)
+
+--==[ map.hasEnds ]==
+
+local keys = {map = KEYS[1], expiry = KEYS[2]}
+local ask = {}
+return map_hasEnds(tx, keys, ask)
 
 --==[ map.size ]==
 
-local keys = {map = KEYS[1]}
+local keys = {map = KEYS[1], expiry = KEYS[2]}
 local ask = {}
 return map_size(tx, keys, ask)
+
+--==[ map.remaining ]==
+
+local keys = {map = KEYS[1], expiry = KEYS[2]}
+local ask = {field = ARGV[1]}
+return map_remaining(tx, keys, ask)
+
+--==[ map.set ]==
+
+local keys = {map = KEYS[1], expiry = KEYS[2], watchers = KEYS[3], guard = KEYS[4]}
+local ask = {field = ARGV[1], value = ARGV[2], ms = tonumber(ARGV[3]), owner = ARGV[4]}
+return map_set(tx, keys, ask)
+
+--==[ map.setMany ]==
+
+return map_setMany(tx, KEYS, ARGV)
+
+--==[ map.swap ]==
+
+local keys = {map = KEYS[1], expiry = KEYS[2], watchers = KEYS[3], guard = KEYS[4]}
+local ask = {field = ARGV[1], value = ARGV[2], ms = tonumber(ARGV[3]), owner = ARGV[4]}
+return map_swap(tx, keys, ask)
+
+--==[ map.compareAndSet ]==
+
+local keys = {map = KEYS[1], expiry = KEYS[2], watchers = KEYS[3], guard = KEYS[4], turn = KEYS[5]}
+local ask = {field = ARGV[1], present = tonumber(ARGV[2]), expected = ARGV[3], value = ARGV[4], ms = tonumber(ARGV[5]), owner = ARGV[6], turn = ARGV[7]}
+return map_compareAndSet(tx, keys, ask)
+
+--==[ map.remove ]==
+
+local keys = {map = KEYS[1], expiry = KEYS[2], watchers = KEYS[3], guard = KEYS[4]}
+local ask = {field = ARGV[1], owner = ARGV[2]}
+return map_remove(tx, keys, ask)
+
+--==[ map.removeIf ]==
+
+local keys = {map = KEYS[1], expiry = KEYS[2], watchers = KEYS[3], guard = KEYS[4]}
+local ask = {field = ARGV[1], expected = ARGV[2], owner = ARGV[3]}
+return map_removeIf(tx, keys, ask)
+
+--==[ map.expire ]==
+
+local keys = {map = KEYS[1], expiry = KEYS[2], watchers = KEYS[3], guard = KEYS[4]}
+local ask = {field = ARGV[1], ms = tonumber(ARGV[2]), owner = ARGV[3]}
+return map_expire(tx, keys, ask)
+
+--==[ map.clear ]==
+
+local keys = {map = KEYS[1], expiry = KEYS[2], watchers = KEYS[3], guard = KEYS[4]}
+local ask = {owner = ARGV[1]}
+return map_clear(tx, keys, ask)
+
+--==[ map.removeMany ]==
+
+return map_removeMany(tx, KEYS, ARGV)
+
+--==[ map.sweep ]==
+
+local keys = {map = KEYS[1], expiry = KEYS[2], watchers = KEYS[3]}
+local ask = {}
+return map_sweep(tx, keys, ask)
 
 --==[ queue ]==
 
@@ -3433,6 +3805,174 @@ return transaction_look(tx, KEYS, ARGV)
 --==[ transaction.forget ]==
 
 return transaction_forget(tx, KEYS, ARGV)
+
+--==[ value ]==
+
+function value_readValue(tx, value)
+    return (redis.call('GET', value) or nil)
+end
+
+--- `ms`: how long it lives; 0: without end; -1: as long as what it replaces.
+function value_writeValue(tx, keys, text, ms)
+    local left = ms < 0 and redis.call('PTTL', keys.value) or ms
+    if left > 0 or ms < 0 and left == 0 then
+        redis.call('SET', keys.value, text, 'PX', lifetime(math.max(1, left)))
+    else
+        redis.call('SET', keys.value, text)
+    end
+    watch_changed(tx, keys.watchers, "")
+end
+
+--- 1 if there was one.
+function value_removeValue(tx, keys)
+    if redis.call('DEL', keys.value) == 0 then
+        return 0
+    end
+    watch_changed(tx, keys.watchers, "")
+    return 1
+end
+
+--- Whether a compared write must wait for its turn. `owner`: of the turn, as far as the caller has it; '': it does not queue.
+function value_isTurnOfOther(tx, turn, owner)
+    if owner == "" then
+        return false
+    end
+    local now = (redis.call('GET', turn) or nil)
+    return now ~= nil and now ~= owner
+end
+
+--- The text, or nothing.
+function value_get(tx, keys)
+    local text = value_readValue(tx, keys.value)
+    return text == nil and ({}) or ({text})
+end
+
+--- The text and the ms that it has left (-1: without end), or nothing.
+function value_getWithLife(tx, keys)
+    local text = value_readValue(tx, keys.value)
+    return text == nil and ({}) or ({
+        text,
+        redis.call('PTTL', keys.value)
+    })
+end
+
+--- ms left; -1: without end; -2: there is none.
+function value_remaining(tx, keys)
+    return redis.call('PTTL', keys.value)
+end
+
+--- 1: set; -1: the guard is over, nothing was written.
+function value_set(tx, keys, ask)
+    if not guard_guarded(tx, keys.guard, ask.owner) then
+        return -1
+    end
+    tx:get(keys.value)
+    value_writeValue(tx, keys, ask.text, ask.ms)
+    return 1
+end
+
+--- ['ok', the value that was replaced, if there was one], or ['lost']: the guard is over, nothing was written.
+function value_swap(tx, keys, ask)
+    if not guard_guarded(tx, keys.guard, ask.owner) then
+        return {"lost"}
+    end
+    local before = (redis.call('GET', keys.value) or nil)
+    value_writeValue(tx, keys, ask.text, ask.ms)
+    return before == nil and ({"ok"}) or ({"ok", before})
+end
+
+--- ['ok']; or, with nothing written, ['lost'], ['busy']: it is another one's turn, ['other', the text now, if any].
+function value_compareAndSet(tx, keys, ask)
+    if not guard_guarded(tx, keys.guard, ask.owner) then
+        return {"lost"}
+    end
+    if value_isTurnOfOther(tx, keys.turn, ask.turn) then
+        return {"busy"}
+    end
+    local now = (redis.call('GET', keys.value) or nil)
+    if now == nil and ask.present == 1 then
+        return {"other"}
+    end
+    if now ~= nil and (ask.present == 0 or now ~= ask.expected) then
+        return {"other", now}
+    end
+    value_writeValue(tx, keys, ask.text, ask.ms)
+    return {"ok"}
+end
+
+--- 1: deleted; 0: there was none; -1: the guard is over.
+function value_remove(tx, keys, ask)
+    if not guard_guarded(tx, keys.guard, ask.owner) then
+        return -1
+    end
+    tx:get(keys.value)
+    return value_removeValue(tx, keys)
+end
+
+--- Gives the value so many ms from now; 0: no end. 1: done; 0: there is none; -1: the guard is over.
+function value_expire(tx, keys, ask)
+    if not guard_guarded(tx, keys.guard, ask.owner) then
+        return -1
+    end
+    if (redis.call('GET', keys.value) or nil) == nil then
+        return 0
+    end
+    if ask.ms == 0 then
+        redis.call('PERSIST', keys.value)
+    else
+        redis.call('PEXPIRE', keys.value, lifetime(ask.ms))
+    end
+    watch_changed(tx, keys.watchers, "")
+    return 1
+end
+
+--==[ value.get ]==
+
+local keys = {value = KEYS[1]}
+local ask = {}
+return value_get(tx, keys, ask)
+
+--==[ value.getWithLife ]==
+
+local keys = {value = KEYS[1]}
+local ask = {}
+return value_getWithLife(tx, keys, ask)
+
+--==[ value.remaining ]==
+
+local keys = {value = KEYS[1]}
+local ask = {}
+return value_remaining(tx, keys, ask)
+
+--==[ value.set ]==
+
+local keys = {value = KEYS[1], watchers = KEYS[2], guard = KEYS[3]}
+local ask = {text = ARGV[1], ms = tonumber(ARGV[2]), owner = ARGV[3]}
+return value_set(tx, keys, ask)
+
+--==[ value.swap ]==
+
+local keys = {value = KEYS[1], watchers = KEYS[2], guard = KEYS[3]}
+local ask = {text = ARGV[1], ms = tonumber(ARGV[2]), owner = ARGV[3]}
+return value_swap(tx, keys, ask)
+
+--==[ value.compareAndSet ]==
+
+local keys = {value = KEYS[1], watchers = KEYS[2], guard = KEYS[3], turn = KEYS[4]}
+local ask = {present = tonumber(ARGV[1]), expected = ARGV[2], text = ARGV[3], ms = tonumber(ARGV[4]), owner = ARGV[5], turn = ARGV[6]}
+return value_compareAndSet(tx, keys, ask)
+
+--==[ value.remove ]==
+
+local keys = {value = KEYS[1], watchers = KEYS[2], guard = KEYS[3]}
+local ask = {owner = ARGV[1]}
+return value_remove(tx, keys, ask)
+
+--==[ value.expire ]==
+
+local keys = {value = KEYS[1], watchers = KEYS[2], guard = KEYS[3]}
+local ask = {ms = tonumber(ARGV[1]), owner = ARGV[2]}
+return value_expire(tx, keys, ask)
 
 --==[ watch ]==
 

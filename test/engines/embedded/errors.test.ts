@@ -161,10 +161,10 @@ test('a full disk refuses what does not fit and nothing else, and all goes on wh
   if (directory === undefined) return;
   const engine = await openEngine(directory);
   await engine.run(add, keys, by(1));
-  const large = { field: 'f', value: 'x'.repeat(4_000_000), owner: '' };
+  const large = { field: 'f', value: 'x'.repeat(4_000_000), ms: 0, owner: '' };
   const [before, refused, after] = await Promise.allSettled([
     engine.run(add, keys, by(1)),
-    engine.run(set, { map: 'm', guard: 'm', watchers: 'm-watchers' }, large),
+    engine.run(set, { map: 'm', guard: 'm', watchers: 'm-watchers', expiry: 'm-expiry' }, large),
     engine.run(add, keys, by(1)),
   ]);
   expect(refused).toMatchObject({ reason: { code: 'UNAVAILABLE', message: /disk.*full/ } });
@@ -180,8 +180,8 @@ test('a full disk refuses what does not fit and nothing else, and all goes on wh
       engine.run(add, keys, by(1)),
       engine.run(
         set,
-        { map: 'm', guard: 'm', watchers: 'm-watchers' },
-        { field: `f${i}`, value: 'x'.repeat(200_000), owner: '' },
+        { map: 'm', guard: 'm', watchers: 'm-watchers', expiry: 'm-expiry' },
+        { field: `f${i}`, value: 'x'.repeat(200_000), ms: 0, owner: '' },
       ),
     ]);
     if (added.status === 'fulfilled') expect(added.value).toEqual(['ok', String(++acknowledged)]);
