@@ -160,7 +160,7 @@ const lines: WeakMap<Session, Map<string, Promise<void>>> = new WeakMap();
 /** Waits for its place; gives what leaves it. */
 async function enterLine(session: Session, id: string): Promise<() => void> {
   let line = lines.get(session);
-  if (line === undefined) lines.set(session, (line = new Map()));
+  if (line === undefined) lines.set(session, (line = new Map<string, Promise<void>>()));
   const before = line.get(id);
   let leave: () => void = () => {};
   const mine = new Promise<void>((done) => (leave = done));

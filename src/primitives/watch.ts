@@ -73,8 +73,6 @@ class Watch<T> implements AsyncIterableIterator<T> {
   #reading: AsyncIterator<T> | undefined;
   /** When what was read changes by itself: ms of the monotonic clock. */
   #againMs: number | undefined;
-  /** How long it took to read everything: ms. */
-  #tookMs = 0;
   #wake: (() => void) | undefined;
 
   constructor(session: Session, watched: Watched<T>, recheckMs: number, signal: AbortSignal | undefined) {
@@ -145,7 +143,7 @@ class Watch<T> implements AsyncIterableIterator<T> {
         const found = await this.#part();
         this.#begun = true;
         if (found !== undefined) return found;
-        await this.#news(this.#recheckMs);
+        await this.#news();
       } catch (error) {
         this.#reading = undefined;
         this.#stale = true;
@@ -185,11 +183,11 @@ class Watch<T> implements AsyncIterableIterator<T> {
   }
 
   /** Waits until there may be something new. */
-  async #news(recheckMs: number): Promise<void> {
+  async #news(): Promise<void> {
     if (this.#stale || this.#ended) return;
     const { clock } = this.#session;
     const timers: Timer[] = [
-      clock.timer(recheckMs, () => {
+      clock.timer(this.#recheckMs, () => {
         this.#everything = true;
         this.poke();
       }),
@@ -230,8 +228,8 @@ class Watches implements Receiver {
     this.#watchers = watchers;
   }
 
-  add(watch: Pick<Watch<unknown>, 'poke' | 'fail'>): void {
-    this.all.add(watch);
+  add(one: Pick<Watch<unknown>, 'poke' | 'fail'>): void {
+    this.all.add(one);
   }
 
   told(): void {
@@ -254,9 +252,9 @@ function watchesOf(session: Session, watchers: string): Watches {
 }
 
 /** The last one tells the store. */
-function leave(session: Session, watchers: string, watch: Pick<Watch<unknown>, 'poke' | 'fail'>): void {
+function leave(session: Session, watchers: string, one: Pick<Watch<unknown>, 'poke' | 'fail'>): void {
   const watches = session.receivers.get(watchers) as Watches | undefined;
-  if (watches === undefined || !watches.all.delete(watch) || watches.all.size > 0) return;
+  if (watches === undefined || !watches.all.delete(one) || watches.all.size > 0) return;
   session.receivers.delete(watchers);
   session.inBackground(session.engine.run(operations.forget, { watchers }, { session: session.info.id }));
 }

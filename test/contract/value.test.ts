@@ -129,13 +129,12 @@ describe('a value', () => {
       await value.set(1, { guard: lease });
       expect(await value.update((now) => now! + 1, { guard: lease })).toBe(2);
       await shared.lock('l').forceRelease();
-      const lost = failure('LEASE_LOST', 'value "v"');
       await expect(value.set(3, { guard: lease })).rejects.toMatchObject({ code: 'LEASE_LOST' });
       await until('the lease knows', () => lease.signal.aborted);
       for (const late of [value.update(() => 3, { guard: lease }), value.delete({ guard: lease })]) {
         await expect(late).rejects.toMatchObject({ code: 'LEASE_LOST' });
       }
-      expect([await value.get(), lost]).toEqual([2, lost]);
+      expect(await value.get()).toBe(2);
     });
 
     it('refuses what another program wrote that does not fit, and a key that holds another kind of thing', async () => {
@@ -148,7 +147,7 @@ describe('a value', () => {
       await store.putText(keysOf('test').map('m').map, 'a string');
       await expect(shared.map('m').set('k', 1)).rejects.toEqual(failure('WRONG_KIND'));
       await expect(shared.map('m').set('k', 1, { ttl: '1s' })).rejects.toEqual(failure('WRONG_KIND'));
-      expect(() => shared.value('v', { tll: 1 } as never)).toThrow(failure('INVALID_ARGUMENT', 'ttl') as Error);
+      expect(() => shared.value('v', { tll: 1 } as never)).toThrow(failure('INVALID_ARGUMENT', 'ttl'));
     });
   });
 });

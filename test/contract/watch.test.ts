@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { keysOf } from '../../src/base/names.ts';
 import { eachEngine } from './each-engine.ts';
-import { openSession, until } from './sessions.ts';
+import { failure as rejection, openSession } from './sessions.ts';
 
 const valueKey = keysOf('test').value('v').value;
 
@@ -28,11 +28,12 @@ describe('a watch', () => {
     it('sees the end of what has one', async () => {
       const shared = await openSession(await openStore(), 'a');
       const [value, map] = [shared.value<number>('v'), shared.map<number>('m')];
-      await value.set(1, { ttl: 60 });
-      await map.set('k', 1, { ttl: 60 });
+      await value.set(1);
+      await map.set('k', 1);
       const [watch, entries] = [value.watch(), map.watch()];
       expect((await watch.next()).value).toBe(1);
       expect((await entries.next()).value).toEqual(new Map([['k', 1]]));
+      await Promise.all([value.expire(30), map.expire('k', 30)]);
       expect((await watch.next()).value).toBeUndefined();
       expect((await entries.next()).value).toEqual(new Map([['k', undefined]]));
       await Promise.all([watch.return!(), entries.return!()]);
@@ -105,9 +106,9 @@ describe('a watch', () => {
       await expect(aborted).rejects.toBe(own);
       await watches[1].return!();
       expect(await returned).toEqual({ done: true, value: undefined });
-      const refused = expect(closed).rejects.toMatchObject({ code: 'CLOSED' });
+      const refused = rejection(closed!);
       await shared.close();
-      await refused;
+      expect(await refused).toMatchObject({ code: 'CLOSED' });
       expect(await watches[2].next()).toEqual({ done: true, value: undefined });
       await expect(value.watch({ signal: abort.signal }).next()).rejects.toMatchObject({ code: 'CLOSED' });
     });
@@ -133,7 +134,7 @@ describe('a watch', () => {
       await reader.close(); // a dead session: the next write forgets it
       await value.set(1);
       await value.set(2);
-      await until('the value', async () => (await value.get()) === 2);
+      expect(await value.get()).toBe(2);
     });
   });
 });
