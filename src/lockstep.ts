@@ -1,4 +1,5 @@
 import { checkName, type SpaceKeys } from './base/names.ts';
+import type { ValueOptions } from './base/codec.ts';
 import { checkOptions } from './base/options.ts';
 import { invalidArgument } from './base/errors.ts';
 import { createCounter, type Counter, type CounterOptions } from './primitives/counter.ts';
