@@ -72,7 +72,7 @@ test('programs use every operation', async () => {
     for (const each of Object.values(module)) if (isOperation(each)) there.push(each.name);
   }
   expect(there.length).toBeGreaterThan(15);
-  expect([...used]).toEqual(expect.arrayContaining(there));
+  expect(there.filter((name) => !used.has(name))).toEqual([]);
 });
 
 function isOperation(value: unknown): value is { name: string } {

@@ -571,7 +571,7 @@ export class Meaning {
     for (const start of starts) this.#windows.add(names.window(start));
     if (command.do === 'read') return batch(stats.read, [names.window(starts[1]!)], []);
     const values = command.values.map(Number);
-    const offsets = values.map((value) => value - values[0]!);
+    const offsets = values.map((each) => each - values[0]!);
     const summed = [
       values.length,
       sumOf(values),
