@@ -27,6 +27,11 @@ export type { SharedCollection } from './primitives/whole.ts';
 export type { Transaction, TransactionBody, TransactionOptions } from './primitives/transaction.ts';
 export type { TransactionCounter } from './primitives/transaction/counter.ts';
 export type { TransactionMap } from './primitives/transaction/map.ts';
+export type {
+  TransactionPushOptions,
+  TransactionQueue,
+  TransactionQueueOptions,
+} from './primitives/transaction/queue.ts';
 export type { PushOptions, Pushed, Queue, QueueOptions, QueueSize, DeadOptions } from './primitives/queue.ts';
 export type { ConsumeOptions, WorkOptions } from './primitives/queue-work.ts';
 export type { RepeatOptions } from './primitives/queue-repeat.ts';

@@ -17,6 +17,7 @@
  *   transactions that met conflicts again and again; it ends by itself, so that a dead holder holds up nobody for long.
  */
 import type { BatchOperation, Tx } from './tx.ts';
+import { afterSettling, enqueue, holds as isHeld, type QueueKeys, queueAt, settle, wakeWaiting } from './queue.ts';
 import { changed } from './watch.ts';
 
 /** How long a transaction may hold the commit lock without another try: ms. */
@@ -100,12 +101,16 @@ export const forget: BatchOperation<number> = {
 function parametersOf(verb: string): number {
   if (verb === 'map.get' || verb === 'map.delete') return 1;
   if (verb === 'map.set') return 2;
+  if (verb === 'queue.holds') return 1;
+  if (verb === 'queue.ack') return 2;
+  if (verb === 'queue.push') return 3;
   if (verb === 'counter.set' || verb === 'counter.add' || verb === 'counter.fits' || verb === 'guard') return 1;
   return 0;
 }
 
 /** Whether the first parameter of a verb says which part of its thing it touches, and no other. */
 function isPartial(verb: string): boolean {
+  if (verb === 'queue.holds' || verb === 'queue.ack') return true;
   return verb === 'map.get' || verb === 'map.set' || verb === 'map.delete';
 }
 
@@ -117,6 +122,7 @@ function read(tx: Tx, keys: readonly string[], args: readonly string[], at: numb
   if (verb === 'counter.get') return maybe(tx.get(keys[key]!));
   if (verb === 'counter.fits') return unfit(tx, tx.get(keys[key]!) ?? '0', args[at + 2]!);
   if (verb === 'guard') return tx.get(keys[key]!) === args[at + 2]! ? [] : ['over'];
+  if (verb === 'queue.holds') return isHeld(tx, queueAt(keys, key), args[at + 2]!) ? [] : ['over'];
   return ['no verb ' + verb];
 }
 
@@ -135,6 +141,10 @@ function write(
   if (watched === 'zset' && isPartial(verb)) changed(tx, keys[key + 1]!, args[at + 2]!);
   if (verb === 'counter.set') tx.set(keys[key]!, args[at + 2]!);
   if (verb === 'counter.add') addTo(tx, keys[key]!, args[at + 2]!);
+  if (verb === 'queue.push') pushTo(tx, queueAt(keys, key), args[at + 2]!, args[at + 3]!, args[at + 4]!);
+  if (verb === 'queue.ack' && settle(tx, queueAt(keys, key), args[at + 2]!, args[at + 3]!)) {
+    afterSettling(tx, queueAt(keys, key), 1);
+  }
 }
 
 function maybe(text: string | undefined): readonly string[] {
@@ -151,6 +161,15 @@ function unfit(tx: Tx, stored: string, by: string): readonly string[] {
 function addTo(tx: Tx, counter: string, by: string): void {
   const stored = tx.integer(tx.get(counter) ?? '0') ?? 0;
   tx.set(counter, tx.text(stored + tx.number(by)));
+}
+
+/** Adds one message, also where a bounded queue is full: nobody can wait for room inside of a step. */
+function pushTo(tx: Tx, queue: QueueKeys, windowMs: string, head: string, payload: string): void {
+  const seq = (tx.integer(tx.hget(queue.queue, 'seq') ?? '0') ?? 0) + 1;
+  const stamp = tx.text(Math.floor(tx.nowUs() / 1_000));
+  if (enqueue(tx, queue, { stamp, windowMs: tx.integer(windowMs) ?? 0 }, seq, head, payload) === '') return;
+  tx.hset(queue.queue, 'seq', tx.text(seq));
+  wakeWaiting(tx, queue, 1);
 }
 
 // One request. What is expected of a read is `=` and one text, `0` for none, or `*`, how many texts, and these: most are one text,
@@ -271,17 +290,20 @@ function stateOf(tx: Tx, keys: readonly string[], args: readonly string[]): stri
   for (let i = 0; i < kinds; i++) found.push(tx.type(keys[3 + i]!));
   const state: string[] = ['', '', ''];
   for (let i = 0; i < kinds; i++) {
-    let wrong = isWrong(args[3 + i]!, found[i]!) ? found[i]! : '';
-    for (let j = i + 1; j < kinds && isBeside(args[3 + j]!); j++) {
-      if (isWrong(args[3 + j]!, found[j]!)) wrong = found[j]!;
+    if (isBeside(args[3 + i]!)) state.push(found[i]!);
+    else {
+      let wrong = isWrong(args[3 + i]!, found[i]!) ? found[i]! : '';
+      for (let j = i + 1; j < kinds && isBeside(args[3 + j]!); j++) {
+        if (isWrong(args[3 + j]!, found[j]!)) wrong = found[j]!;
+      }
+      state.push(wrong);
     }
-    state.push(isBeside(args[3 + i]!) ? found[i]! : wrong);
   }
   return state;
 }
 
 function isBeside(kind: string): boolean {
-  return kind === '+zset' || kind === '+hash';
+  return kind === '+zset' || kind === '+hash' || kind === '+list';
 }
 
 function isWrong(wanted: string, found: string): boolean {

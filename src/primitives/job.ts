@@ -76,6 +76,9 @@ export class HeldJob<T> implements Job<T> {
   #state: State = 'held';
   #loss: LockstepError | undefined;
   #abort: AbortController | undefined;
+  /** A commit that acknowledges it is on its way: what is heard of its lease meanwhile may come of that. */
+  #committing = false;
+  #heard: Loss['cause'] | undefined;
 
   constructor(consumer: JobSource, token: string, record: MessageRecord, data: T) {
     const { place, deliveries } = parseDelivered(token);
@@ -141,6 +144,10 @@ export class HeldJob<T> implements Job<T> {
   /** Its lease is over. */
   lose(cause: Loss['cause']): void {
     if (!this.active) return;
+    if (this.#committing) {
+      this.#heard ??= cause;
+      return;
+    }
     this.#state = 'lost';
     this.#loss = this.lossOf(`its lease is over: ${reasons[cause]}`, cause);
     this.#abort?.abort(this.#loss);
@@ -150,6 +157,18 @@ export class HeldJob<T> implements Job<T> {
   asDelivery(): Delivery {
     if (!this.active) throw this.#over('acknowledged');
     return { ...this.#consumer.place, token: this.token, group: this.groupPart };
+  }
+
+  /** A transaction is about to settle it. */
+  committing(): void {
+    this.#committing = true;
+  }
+
+  /** What came of that; false where it is not known. */
+  committed(done: boolean): void {
+    this.#committing = false;
+    if (done && this.active) this.settle('acknowledged');
+    else if (this.#heard !== undefined) this.lose(this.#heard);
   }
 
   lossOf(what: string, cause: string): LockstepError {

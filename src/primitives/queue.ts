@@ -288,9 +288,10 @@ class StoredQueue<T> implements Queue<T> {
   }
 }
 
-function headFor(options: PushOptions): string {
+/** The head of a message that is pushed so. Throws `INVALID_ARGUMENT`, also for options that are not `known`. */
+export function headFor(options: PushOptions, known: ReadonlySet<string> = pushOptions): string {
   if (options === noOptions) return '';
-  checkOptions('the options of push', options, pushOptions);
+  checkOptions('the options of push', options, known);
   const { delay = 0, priority = 0, id, group } = options;
   return headOf({ priority, delayMs: toMs('delay', delay, 0, limits.queueDelayMsMax), id, group });
 }

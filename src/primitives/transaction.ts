@@ -7,12 +7,20 @@ import { checkOptions } from '../base/options.ts';
 import { startWait, type Wait, type WaitOptions } from '../base/waiting.ts';
 import type { Session } from '../session/session.ts';
 import { guardOf } from './guard.ts';
+import type { Job } from './job.ts';
 import type { Lease } from './lease.ts';
 import { Attempt } from './transaction/attempt.ts';
 import { counterIn, type TransactionCounter } from './transaction/counter.ts';
-import { guardRead, leaseOver, type LeaseRead } from './transaction/guarding.ts';
+import { type Check, guardCheck } from './transaction/guarding.ts';
 import { mapIn, type TransactionMap } from './transaction/map.ts';
 import { wait as pause } from './transaction/pause.ts';
+import {
+  acknowledgeIn,
+  queueIn,
+  queuePlace,
+  type TransactionQueue,
+  type TransactionQueueOptions,
+} from './transaction/queue.ts';
 import { type Outcome, type Place, type Request, Steps, type Write } from './transaction/steps.ts';
 import { type Known, type Turn, Turns } from './transaction/turns.ts';
 
@@ -32,6 +40,12 @@ export interface TransactionOptions extends WaitOptions {
 export interface Transaction {
   map<V = unknown>(name: string, options?: ValueOptions<V>): TransactionMap<V>;
   counter(name: string): TransactionCounter;
+  queue<T = unknown>(name: string, options?: TransactionQueueOptions<T>): TransactionQueue<T>;
+  /**
+   * Acknowledges a job of the same store and space with the commit: both are done, or neither. Rejects with `LEASE_LOST`
+   * where its lease is lost, as does the transaction where that is found at the commit; nothing is written then.
+   */
+  ack(job: Job<unknown>): Promise<void>;
 }
 
 /** What runs once or several times. */
@@ -64,7 +78,7 @@ export class Transactions {
     this.#session.assertOpen();
     if (this.#running.getStore()?.active === true) throw nested();
     const { engine, space } = this.#session;
-    const guard = 'guard' in options ? guardRead(guardOf(options.guard, engine, space)) : undefined;
+    const guard = 'guard' in options ? [guardCheck(guardOf(options.guard, engine, space))] : none;
     const run = new Run(this.#session, this.#steps, this.#turns, body, guard, {
       within: (active, work) => this.#running.run(active, work),
       ticket: () => `${this.#session.info.id}:${(this.#tickets += 1)}`,
@@ -104,7 +118,7 @@ class Run<T> {
   readonly #steps: Steps;
   readonly #turns: Turns;
   readonly #body: TransactionBody<T>;
-  readonly #guard: LeaseRead | undefined;
+  readonly #guard: readonly Check[];
   readonly #around: Surroundings;
   #attempt: Attempt | undefined;
   #turn: Turn | undefined;
@@ -124,7 +138,7 @@ class Run<T> {
     steps: Steps,
     turns: Turns,
     body: TransactionBody<T>,
-    guard: LeaseRead | undefined,
+    guard: readonly Check[],
     around: Surroundings,
   ) {
     this.#session = session;
@@ -183,15 +197,14 @@ class Run<T> {
           continue;
         }
       }
-      const outcome = await ('value' in result
-        ? this.#commit(attempt, writes, this.#guard)
-        : this.#commit(attempt, none));
+      const checks = 'value' in result ? [...this.#guard, ...attempt.checks.values()] : none;
+      const outcome = await this.#commit(attempt, 'value' in result ? writes : none, checks);
       if (outcome.is === 'ok') {
         this.#turn?.end(attempt.left());
         if ('error' in result) throw result.error;
         return result.value;
       }
-      primed = this.#learn(attempt, outcome);
+      primed = this.#learn(attempt, outcome, checks);
       await this.#beforeNext(attempt, outcome);
     }
   }
@@ -219,7 +232,7 @@ class Run<T> {
   async #takeTurn(attempt: Attempt, writes: readonly Write[]): Promise<ReadonlyMap<string, Known> | undefined> {
     const names = new Set<string>();
     for (const { read } of attempt.reads.values()) names.add(read.name);
-    for (const { name } of writes) names.add(name);
+    for (const { name } of writes) if (name !== '') names.add(name);
     if (this.#turn !== undefined) {
       if (covers(this.#turn.names, names)) return undefined;
       for (const name of this.#turn.names) names.add(name);
@@ -242,18 +255,19 @@ class Run<T> {
   }
 
   /** Checks and writes in one step; nothing to do where there is nothing to write, and all was read at one moment. */
-  async #commit(attempt: Attempt, writes: readonly Write[], lease?: LeaseRead): Promise<Outcome> {
+  async #commit(attempt: Attempt, writes: readonly Write[], checks: readonly Check[]): Promise<Outcome> {
     const reads = [...attempt.reads.values()];
-    if (writes.length === 0 && lease === undefined && attempt.isOfOneMoment) return { is: 'ok', moment: 0 };
+    if (writes.length === 0 && checks.length === 0 && attempt.isOfOneMoment) return { is: 'ok', moment: 0 };
     if (this.#ended) throw over();
-    const guard = lease === undefined ? [] : [lease.read];
     this.#committing = true;
+    for (const check of checks) check.committing?.();
+    let done = false;
     try {
-      return await this.#steps.ask(
+      const outcome = await this.#steps.ask(
         {
           ticket: writes.length === 0 ? '' : this.#ticket,
-          reads: [...reads.map(({ read }) => read), ...guard],
-          expected: [...reads.map(({ known }) => known.texts), ...guard.map(() => none)],
+          reads: [...reads.map(({ read }) => read), ...checks.map(({ read }) => read)],
+          expected: [...reads.map(({ known }) => known.texts), ...checks.map(() => none)],
           writes,
         },
         () => {
@@ -261,16 +275,23 @@ class Run<T> {
           if (this.#ended) this.#giveUp();
         },
       );
+      done = outcome.is === 'ok';
+      return outcome;
     } finally {
+      for (const check of checks) check.committed?.(done);
       this.#committing = false;
       this.#doubtful = false;
     }
   }
 
   /** What the refusal of a commit told. Throws where another try would be in vain. */
-  #learn(attempt: Attempt, outcome: Exclude<Outcome, { is: 'ok' }>): ReadonlyMap<string, Known> {
+  #learn(
+    attempt: Attempt,
+    outcome: Exclude<Outcome, { is: 'ok' }>,
+    checks: readonly Check[],
+  ): ReadonlyMap<string, Known> {
     const { now, moment } = outcome;
-    if (now.length > attempt.reads.size && now.at(-1)!.length > 0) throw leaseOver(this.#guard!);
+    for (const [i, check] of checks.entries()) if (now[attempt.reads.size + i]!.length > 0) throw check.over();
     const known = new Map<string, Known>();
     for (const [i, id] of [...attempt.reads.keys()].entries()) known.set(id, { texts: now[i]!, moment });
     return known;
@@ -298,7 +319,7 @@ const none: readonly never[] = [];
 /** Asks for nothing: its ticket leaves the queue for the commit lock. */
 const nothing: Request = { ticket: '', reads: none, expected: none, writes: none };
 
-function transactionOf({ keys }: Session, attempt: Attempt): Transaction {
+function transactionOf({ keys, engine, space }: Session, attempt: Attempt): Transaction {
   return {
     map(name, options = {}) {
       checkName('map name', name);
@@ -309,6 +330,11 @@ function transactionOf({ keys }: Session, attempt: Attempt): Transaction {
       checkName('counter name', name);
       return counterIn(attempt, name, counterPlace(name, keys.counter(name)));
     },
+    queue(name, options = {}) {
+      checkName('queue name', name);
+      return queueIn(attempt, name, queuePlace(name, keys.queue(name)), options);
+    },
+    ack: (job) => acknowledgeIn(attempt, job, engine, space),
   };
 }
 

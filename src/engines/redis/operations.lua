@@ -3309,6 +3309,15 @@ function transaction_parametersOf(verb)
     if verb == "map.set" then
         return 2
     end
+    if verb == "queue.holds" then
+        return 1
+    end
+    if verb == "queue.ack" then
+        return 2
+    end
+    if verb == "queue.push" then
+        return 3
+    end
     if verb == "counter.set" or verb == "counter.add" or verb == "counter.fits" or verb == "guard" then
         return 1
     end
@@ -3316,6 +3325,9 @@ function transaction_parametersOf(verb)
 end
 
 function transaction_isPartial(verb)
+    if verb == "queue.holds" or verb == "queue.ack" then
+        return true
+    end
     return verb == "map.get" or verb == "map.set" or verb == "map.delete"
 end
 
@@ -3340,6 +3352,13 @@ function transaction_read(tx, keys, args, at, key)
     if verb == "guard" then
         return (redis.call('GET', keys[key + 1]) or nil) == args[at + 2 + 1] and ({}) or ({"over"})
     end
+    if verb == "queue.holds" then
+        return queue_holds(
+            tx,
+            queue_queueAt(keys, key),
+            args[at + 2 + 1]
+        ) and ({}) or ({"over"})
+    end
     return {"no verb " .. verb}
 end
 
@@ -3360,6 +3379,27 @@ function transaction_write(tx, keys, args, at, key, watched)
     if verb == "counter.add" then
         transaction_addTo(tx, keys[key + 1], args[at + 2 + 1])
     end
+    if verb == "queue.push" then
+        transaction_pushTo(
+            tx,
+            queue_queueAt(keys, key),
+            args[at + 2 + 1],
+            args[at + 3 + 1],
+            args[at + 4 + 1]
+        )
+    end
+    if verb == "queue.ack" and queue_settle(
+        tx,
+        queue_queueAt(keys, key),
+        args[at + 2 + 1],
+        args[at + 3 + 1]
+    ) then
+        queue_afterSettling(
+            tx,
+            queue_queueAt(keys, key),
+            1
+        )
+    end
 end
 
 function transaction_maybe(text)
@@ -3375,6 +3415,26 @@ end
 function transaction_addTo(tx, counter, by)
     local stored = tx:integer((redis.call('GET', counter) or nil) or "0") or 0
     redis.call('SET', counter, string.format('%.0f', stored + tonumber(by)))
+end
+
+function transaction_pushTo(tx, queue, windowMs, head, payload)
+    local seq = (tx:integer((redis.call('HGET', queue.queue, "seq") or nil) or "0") or 0) + 1
+    local stamp = string.format('%.0f', math.floor(tx:nowUs() / 1000))
+    if queue_enqueue(
+        tx,
+        queue,
+        {
+            stamp = stamp,
+            windowMs = tx:integer(windowMs) or 0
+        },
+        seq,
+        head,
+        payload
+    ) == "" then
+        return
+    end
+    redis.call('HSET', queue.queue, "seq", string.format('%.0f', seq))
+    queue_wakeWaiting(tx, queue, 1)
 end
 
 function transaction_attempt(tx, keys, args, at, state, holder)
@@ -3572,17 +3632,21 @@ function transaction_stateOf(tx, keys, args)
     do
         local i = 0
         while i < kinds do
-            local wrong = transaction_isWrong(args[3 + i + 1], found[i + 1]) and found[i + 1] or ""
-            do
-                local j = i + 1
-                while j < kinds and transaction_isBeside(args[3 + j + 1]) do
-                    if transaction_isWrong(args[3 + j + 1], found[j + 1]) then
-                        wrong = found[j + 1]
+            if transaction_isBeside(args[3 + i + 1]) then
+                state[#state + 1] = found[i + 1]
+            else
+                local wrong = transaction_isWrong(args[3 + i + 1], found[i + 1]) and found[i + 1] or ""
+                do
+                    local j = i + 1
+                    while j < kinds and transaction_isBeside(args[3 + j + 1]) do
+                        if transaction_isWrong(args[3 + j + 1], found[j + 1]) then
+                            wrong = found[j + 1]
+                        end
+                        j = j + 1
                     end
-                    j = j + 1
                 end
+                state[#state + 1] = wrong
             end
-            state[#state + 1] = transaction_isBeside(args[3 + i + 1]) and found[i + 1] or wrong
             i = i + 1
         end
     end
@@ -3590,7 +3654,7 @@ function transaction_stateOf(tx, keys, args)
 end
 
 function transaction_isBeside(kind)
-    return kind == "+zset" or kind == "+hash"
+    return kind == "+zset" or kind == "+hash" or kind == "+list"
 end
 
 function transaction_isWrong(wanted, found)

@@ -1,4 +1,5 @@
 import { LockstepError } from '../../base/errors.ts';
+import type { Check } from './guarding.ts';
 import type { Place, Read, Steps, Write } from './steps.ts';
 import type { Known, Left } from './turns.ts';
 
@@ -13,6 +14,8 @@ export interface Thing {
 /** One run of the body of a transaction: what it read, and what it wants to write. */
 export class Attempt {
   readonly reads: Map<string, { readonly read: Read; readonly known: Known }> = new Map();
+  /** By their reads. */
+  readonly checks: Map<string, Check> = new Map();
   readonly #steps: Steps;
   readonly #primed: ReadonlyMap<string, Known>;
   readonly #things: Map<string, Thing> = new Map();

@@ -26,6 +26,7 @@ export interface Read {
 
 /** A verb that writes. */
 export interface Write {
+  /** What it changes; '' where transactions that do so need not take turns. */
   readonly name: string;
   readonly place: Place;
   readonly verb: string;
