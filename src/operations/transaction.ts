@@ -10,15 +10,17 @@
  *
  * - A transaction is done as a whole or not at all: kinds, checks and the commit lock come before the first write. One
  *   that is refused does not disturb the others of its step.
+ * - Reads and writes are the steps of each kind's own file: ends of entries, bounds and those who watch are seen to there.
  * - A check is the read itself, made again: whoever wrote meanwhile is seen, also who does not use lockstep.
  * - A refusal brings what the reads give now.
  * - A step with an id is done once: sent again, it tells what came of it; behind a later one of its slot, it does nothing.
  * - While the commit lock is held, others write nothing that its holder reads. It is taken in the order of arrival, by
  *   transactions that met conflicts again and again; it ends by itself, so that a dead holder holds up nobody for long.
  */
+import { addWithin } from './counter.ts';
+import { countEntries, putEntry, readEntry, removeEntry, type WatchedMapKeys } from './map.ts';
 import type { BatchOperation, Tx } from './tx.ts';
 import { afterSettling, enqueue, holds as isHeld, type QueueKeys, queueAt, settle, wakeWaiting } from './queue.ts';
-import { changed } from './watch.ts';
 
 /** How long a transaction may hold the commit lock without another try: ms. */
 const lockMs = 1000;
@@ -51,7 +53,7 @@ export const commit: BatchOperation<readonly (string | number)[]> = {
     ) {
       const outcome = attempt(tx, keys, args, at, state, holder);
       replies.push(outcome);
-      if (outcome !== 'ok') explain(tx, keys, args, at + 1, outcome, replies);
+      if (outcome !== 'ok') explain(tx, keys, args, at + 1, state, outcome, replies);
       if (args[at]! !== '') {
         queueUp(tx, keys, args, at, outcome);
         holder = tx.hget(keys[1]!, '') ?? '';
@@ -78,7 +80,7 @@ export const look: BatchOperation<readonly (string | number)[]> = {
     for (let at = 3 + tx.number(args[2]!); at < args.length; at = at + 2 + parametersOf(args[at]!)) {
       if (args[at + 1]! !== '') key = tx.number(args[at + 1]!);
       if (state[key]! !== '') replies.push('kind-' + tx.text(key));
-      else show(read(tx, keys, args, at, key), replies);
+      else show(read(tx, keys, args, at, key, state), replies);
     }
     return replies;
   },
@@ -100,67 +102,91 @@ export const forget: BatchOperation<number> = {
 /** How many parameters a verb has. */
 function parametersOf(verb: string): number {
   if (verb === 'map.get' || verb === 'map.delete') return 1;
-  if (verb === 'map.set') return 2;
-  if (verb === 'queue.holds') return 1;
-  if (verb === 'queue.ack') return 2;
-  if (verb === 'queue.push') return 3;
-  if (verb === 'counter.set' || verb === 'counter.add' || verb === 'counter.fits' || verb === 'guard') return 1;
+  if (verb === 'map.set' || verb === 'counter.fits' || verb === 'queue.ack') return 2;
+  if (verb === 'map.setFor' || verb === 'counter.add' || verb === 'queue.push') return 3;
+  if (verb === 'counter.set' || verb === 'guard' || verb === 'queue.holds') return 1;
   return 0;
 }
 
 /** Whether the first parameter of a verb says which part of its thing it touches, and no other. */
 function isPartial(verb: string): boolean {
   if (verb === 'queue.holds' || verb === 'queue.ack') return true;
-  return verb === 'map.get' || verb === 'map.set' || verb === 'map.delete';
+  return verb === 'map.get' || verb === 'map.set' || verb === 'map.setFor' || verb === 'map.delete';
 }
 
 /** What a read gives. `at`: its verb; `key`: the place of its key. */
-function read(tx: Tx, keys: readonly string[], args: readonly string[], at: number, key: number): readonly string[] {
+function read(
+  tx: Tx,
+  keys: readonly string[],
+  args: readonly string[],
+  at: number,
+  key: number,
+  state: readonly string[],
+): readonly string[] {
   const verb = args[at]!;
-  if (verb === 'map.get') return maybe(tx.hget(keys[key]!, args[at + 2]!));
-  if (verb === 'map.size') return [tx.text(tx.hlen(keys[key]!))];
+  if (verb === 'map.get') {
+    if (state[key + 1]! === 'none') return maybe(tx.hget(keys[key]!, args[at + 2]!)); // no entry has an end
+    return maybe(readEntry(tx, mapAt(keys, key), args[at + 2]!));
+  }
+  if (verb === 'map.size') return [tx.text(countEntries(tx, mapAt(keys, key)))];
   if (verb === 'counter.get') return maybe(tx.get(keys[key]!));
-  if (verb === 'counter.fits') return unfit(tx, tx.get(keys[key]!) ?? '0', args[at + 2]!);
+  if (verb === 'counter.fits') return unfit(tx, tx.get(keys[key]!) ?? '0', args[at + 2]!, args[at + 3]!);
   if (verb === 'guard') return tx.get(keys[key]!) === args[at + 2]! ? [] : ['over'];
   if (verb === 'queue.holds') return isHeld(tx, queueAt(keys, key), args[at + 2]!) ? [] : ['over'];
   return ['no verb ' + verb];
 }
 
-/** `watched`: what the key behind that of the thing holds. */
 function write(
   tx: Tx,
   keys: readonly string[],
   args: readonly string[],
   at: number,
   key: number,
-  watched: string,
+  state: string[],
 ): void {
   const verb = args[at]!;
-  if (verb === 'map.set') tx.hset(keys[key]!, args[at + 2]!, args[at + 3]!);
-  if (verb === 'map.delete') tx.hdel(keys[key]!, args[at + 2]!);
-  if (watched === 'zset' && isPartial(verb)) changed(tx, keys[key + 1]!, args[at + 2]!);
+  if (verb === 'map.set' || verb === 'map.setFor' || verb === 'map.delete') writeMap(tx, keys, args, at, key, state);
   if (verb === 'counter.set') tx.set(keys[key]!, args[at + 2]!);
-  if (verb === 'counter.add') addTo(tx, keys[key]!, args[at + 2]!);
+  if (verb === 'counter.add') addWithin(tx, keys[key]!, args[at + 2]!, args[at + 3]!, args[at + 4]!);
   if (verb === 'queue.push') pushTo(tx, queueAt(keys, key), args[at + 2]!, args[at + 3]!, args[at + 4]!);
   if (verb === 'queue.ack' && settle(tx, queueAt(keys, key), args[at + 2]!, args[at + 3]!)) {
     afterSettling(tx, queueAt(keys, key), 1);
   }
 }
 
+/** Most maps have neither ends nor those who watch, as their kinds told: then there is nothing to ask, or to tell. */
+function writeMap(
+  tx: Tx,
+  keys: readonly string[],
+  args: readonly string[],
+  at: number,
+  key: number,
+  state: string[],
+): void {
+  const verb = args[at]!;
+  const field = args[at + 2]!;
+  const isPlain = state[key + 1]! === 'none' && state[key + 2]! === 'none';
+  if (verb === 'map.setFor') {
+    putEntry(tx, mapAt(keys, key), field, args[at + 3]!, tx.number(args[at + 4]!));
+    state[key + 1] = 'zset'; // for those that come behind it in this step
+  } else if (verb === 'map.set') {
+    if (isPlain) tx.hset(keys[key]!, field, args[at + 3]!);
+    else putEntry(tx, mapAt(keys, key), field, args[at + 3]!, 0);
+  } else if (isPlain) tx.hdel(keys[key]!, field);
+  else removeEntry(tx, mapAt(keys, key), field);
+}
+
+function mapAt(keys: readonly string[], key: number): WatchedMapKeys {
+  return { map: keys[key]!, expiry: keys[key + 1]!, watchers: keys[key + 2]! };
+}
+
 function maybe(text: string | undefined): readonly string[] {
   return text === undefined ? [] : [text];
 }
 
-/** Nothing where `by` can be added to `stored`. */
-function unfit(tx: Tx, stored: string, by: string): readonly string[] {
-  const sum = (tx.integer(stored) ?? Number.MAX_SAFE_INTEGER) + tx.number(by);
-  const fits = tx.integer(stored) !== undefined && sum <= Number.MAX_SAFE_INTEGER && sum >= -Number.MAX_SAFE_INTEGER;
-  return fits ? [] : [stored];
-}
-
-function addTo(tx: Tx, counter: string, by: string): void {
-  const stored = tx.integer(tx.get(counter) ?? '0') ?? 0;
-  tx.set(counter, tx.text(stored + tx.number(by)));
+/** Nothing where a counter is between `from` and `to`. */
+function unfit(tx: Tx, stored: string, from: string, to: string): readonly string[] {
+  return tx.within(stored, from, to) ? [] : [stored];
 }
 
 /** Adds one message, also where a bounded queue is full: nobody can wait for room inside of a step. */
@@ -181,7 +207,7 @@ function attempt(
   keys: readonly string[],
   args: readonly string[],
   at: number,
-  state: readonly string[],
+  state: string[],
   holder: string,
 ): string {
   const outcome = checked(tx, keys, args, at + 1, state);
@@ -193,17 +219,11 @@ function attempt(
   return 'ok';
 }
 
-function writeAll(
-  tx: Tx,
-  keys: readonly string[],
-  args: readonly string[],
-  at: number,
-  state: readonly string[],
-): void {
+function writeAll(tx: Tx, keys: readonly string[], args: readonly string[], at: number, state: string[]): void {
   let key = 0;
   for (let place = at; args[place]! !== ';'; place = place + 2 + parametersOf(args[place]!)) {
     if (args[place + 1]! !== '') key = tx.number(args[place + 1]!);
-    write(tx, keys, args, place, key, state[key + 1] ?? '');
+    write(tx, keys, args, place, key, state);
   }
 }
 
@@ -221,7 +241,7 @@ function checked(
   for (; args[place]! !== '!'; place = behindRead(tx, args, place)) {
     if (args[place + 1]! !== '') key = tx.number(args[place + 1]!);
     if (state[key]! !== '') return 'kind-' + tx.text(key);
-    if (outcome === 'ok' && !holds(tx, keys, args, place, key)) outcome = 'conflict';
+    if (outcome === 'ok' && !holds(tx, keys, args, place, key, state)) outcome = 'conflict';
   }
   for (place = place + 1; args[place]! !== ';'; place = place + 2 + parametersOf(args[place]!)) {
     if (args[place + 1]! !== '' && state[tx.number(args[place + 1]!)]! !== '') return 'kind-' + args[place + 1]!;
@@ -229,8 +249,15 @@ function checked(
   return outcome;
 }
 
-function holds(tx: Tx, keys: readonly string[], args: readonly string[], place: number, key: number): boolean {
-  const found = read(tx, keys, args, place, key);
+function holds(
+  tx: Tx,
+  keys: readonly string[],
+  args: readonly string[],
+  place: number,
+  key: number,
+  state: readonly string[],
+): boolean {
+  const found = read(tx, keys, args, place, key, state);
   const expected = place + 2 + parametersOf(args[place]!);
   const form = args[expected]!;
   if (form === '=') return found[0] === args[expected + 1]! && found.length === 1;
@@ -246,6 +273,7 @@ function explain(
   keys: readonly string[],
   args: readonly string[],
   at: number,
+  state: readonly string[],
   outcome: string,
   replies: (string | number)[],
 ): void {
@@ -253,7 +281,7 @@ function explain(
   let key = 0;
   for (let place = at; args[place]! !== '!'; place = behindRead(tx, args, place)) {
     if (args[place + 1]! !== '') key = tx.number(args[place + 1]!);
-    show(read(tx, keys, args, place, key), replies);
+    show(read(tx, keys, args, place, key, state), replies);
   }
 }
 

@@ -58,7 +58,7 @@ export function createCounter<N extends Integer = number>(
 }
 
 /** What the counter's value may be. */
-interface Bounds<N> {
+export interface Bounds<N> {
   readonly min: N;
   readonly max: N;
 }
@@ -275,7 +275,8 @@ class CoalescedCounter<N extends Integer> implements Counter<N> {
   }
 }
 
-function boundsOf<N extends Integer>(integers: Arithmetic<N>, options: CounterOptions<N>): Bounds<N> {
+/** The bounds that were asked for, or those of its integers. Throws `INVALID_ARGUMENT`. */
+export function boundsOf<N extends Integer>(integers: Arithmetic<N>, options: CounterOptions<N>): Bounds<N> {
   const { least, most, zero, has, wanted } = integers;
   const { min = least, max = most } = options;
   if (!has(min) || min > zero) throw invalidArgument('min', min, `${wanted} that is at most 0, where counters begin`);

@@ -6,6 +6,7 @@ import { checkName, type MapNames } from '../base/names.ts';
 import { checkOptions } from '../base/options.ts';
 import { startWait, type Wait, type WaitOptions } from '../base/waiting.ts';
 import type { Session } from '../session/session.ts';
+import type { CounterOptions } from './counter.ts';
 import { guardOf } from './guard.ts';
 import type { Job } from './job.ts';
 import type { Lease } from './lease.ts';
@@ -39,7 +40,8 @@ export interface TransactionOptions extends WaitOptions {
  */
 export interface Transaction {
   map<V = unknown>(name: string, options?: ValueOptions<V>): TransactionMap<V>;
-  counter(name: string): TransactionCounter;
+  counter(name: string, options: CounterOptions<bigint> & { bigint: true }): TransactionCounter<bigint>;
+  counter(name: string, options?: CounterOptions): TransactionCounter;
   queue<T = unknown>(name: string, options?: TransactionQueueOptions<T>): TransactionQueue<T>;
   /**
    * Acknowledges a job of the same store and space with the commit: both are done, or neither. Rejects with `LEASE_LOST`
@@ -326,9 +328,12 @@ function transactionOf({ keys, engine, space }: Session, attempt: Attempt): Tran
       checkOptions('the options of map', options, valueOptions);
       return mapIn(attempt, name, mapPlace(name, keys.map(name)), options);
     },
-    counter(name) {
+    counter(name: string, options: CounterOptions | CounterOptions<bigint> = {}) {
       checkName('counter name', name);
-      return counterIn(attempt, name, counterPlace(name, keys.counter(name)));
+      checkOptions('the options of counter', options, counterOptions);
+      const place = counterPlace(name, keys.counter(name));
+      return counterIn<number>(attempt, name, place, options as CounterOptions) as TransactionCounter &
+        TransactionCounter<bigint>;
     },
     queue(name, options = {}) {
       checkName('queue name', name);
@@ -338,10 +343,11 @@ function transactionOf({ keys, engine, space }: Session, attempt: Attempt): Tran
   };
 }
 
+const counterOptions: ReadonlySet<string> = new Set(['min', 'max', 'bigint']);
 const valueOptions: ReadonlySet<string> = new Set(['schema', 'codec']);
 
-function mapPlace(name: string, { map, watchers }: MapNames): Place {
-  return { what: `map ${JSON.stringify(name)}`, keys: [map, watchers], kinds: ['hash', '+zset'] };
+function mapPlace(name: string, { map, expiry, watchers }: MapNames): Place {
+  return { what: `map ${JSON.stringify(name)}`, keys: [map, expiry, watchers], kinds: ['hash', '+zset', '+zset'] };
 }
 
 function counterPlace(name: string, key: string): Place {

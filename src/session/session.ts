@@ -8,6 +8,7 @@ import { keysOf, type SpaceKeys } from '../base/names.ts';
 import type { Doorbell, Engine } from '../engines/engine.ts';
 import { renew } from '../operations/lock.ts';
 import * as sessions from '../operations/session.ts';
+import * as transactions from '../operations/transaction.ts';
 import { Leases } from './leases.ts';
 
 /** Who takes part: one `open` in one thread of one process. */
@@ -84,7 +85,8 @@ export class Session {
       await session.#doorbell.close();
       throw error;
     }
-    session.inBackground(forgetDead(engine, session.keys, session.info.host));
+    const forget = (dead: string): Promise<unknown> => forgetCommits(engine, session.keys, dead);
+    session.inBackground(forgetDead(engine, session.keys, session.info.host, forget));
     return session;
   }
 
@@ -131,7 +133,16 @@ export class Session {
 
   /** Removes the card of a session that is dead. */
   forget(session: string): void {
-    this.inBackground(this.engine.run(sessions.leave, this.keys, { session }));
+    this.inBackground(this.#forget(session));
+  }
+
+  async #forget(session: string): Promise<void> {
+    const { engine, keys, info } = this;
+    const [card = ''] = await engine.runBatch(sessions.cards, [keys.sessions], [session]);
+    const known = infoOf(card);
+    // One that may still live may not have heard what came of its last commit, and would do it again.
+    if (known !== undefined && isGone(known, info.host)) await forgetCommits(engine, keys, session);
+    await engine.run(sessions.leave, keys, { session });
   }
 
   /** Lets a task run that nobody awaits: it may fail, and `close` waits for it. */
@@ -186,13 +197,29 @@ function newSessionId(): string {
   return randomBytes(12).toString('base64url');
 }
 
-/** Cards of processes of this machine that died unnoticed: a page of them at each opening keeps them few. */
-export async function forgetDead(store: Pick<Engine, 'run' | 'scan'>, keys: SpaceKeys, host: string): Promise<void> {
+/**
+ * Cards of processes of this machine that died unnoticed: a page of them at each opening keeps them few. `also`: what
+ * else goes with them.
+ */
+export async function forgetDead(
+  store: Pick<Engine, 'run' | 'scan'>,
+  keys: SpaceKeys,
+  host: string,
+  also?: (session: string) => Promise<unknown>,
+): Promise<void> {
   const { entries } = await store.scan(keys.sessions, '', limits.cardsPerOpening);
   for (let i = 1; i < entries.length; i += 2) {
     const info = infoOf(entries[i]!);
-    if (info !== undefined && isGone(info, host)) await store.run(sessions.leave, keys, { session: info.id });
+    if (info === undefined || !isGone(info, host)) continue;
+    await also?.(info.id);
+    await store.run(sessions.leave, keys, { session: info.id });
   }
+}
+
+/** Has the store forget what came of the commits of a session that sends no more: see operations/transaction.ts. */
+export function forgetCommits(engine: Engine, { commit }: SpaceKeys, session: string): Promise<unknown> {
+  const slots = Array.from({ length: limits.transactionSteps }, (_, slot) => `${session}:${slot}`);
+  return engine.runBatch(transactions.forget, [commit.commits], slots);
 }
 
 /** What a call on a closed session rejects with: `subject` is what was asked for. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { eachEngine } from './each-engine.ts';
-import { failure, gate, openSession } from './sessions.ts';
+import { failure, gate, openSession, until } from './sessions.ts';
 
 eachEngine((_, openStore) => {
   describe('a transaction', () => {
@@ -92,6 +92,60 @@ eachEngine((_, openStore) => {
       const values = await Promise.all(increments);
       expect(new Set(values).size).toBe(90);
       expect(await sessions[0]!.map('m').get('n')).toBe(90);
+    });
+
+    test('does not see entries that are over, and conflicts with one that ends before the commit', async () => {
+      const shared = await openSession(await openStore(), 'a');
+      await shared.map('m').set('short', 1, { ttl: 20 });
+      await shared.map('m').set('long', 2, { ttl: '1h' });
+      await until('it is over', async () => !(await shared.map('m').has('short')));
+      await shared.transaction(async (tx) => {
+        const map = tx.map<number>('m');
+        expect([await map.get('short'), await map.has('long'), await map.size()]).toEqual([undefined, true, 1]);
+        await map.set('long', 3);
+      });
+      expect(await shared.map('m').remaining('long')).toBe(Infinity);
+      await shared.map('m').set('short', 1, { ttl: 50 });
+      let runs = 0;
+      const seen = await shared.transaction(async (tx) => {
+        const map = tx.map<number>('m');
+        const value = await map.get('short');
+        if (++runs === 1) await until('it is over', async () => !(await shared.map('m').has('short')));
+        await map.set('seen', value ?? 0);
+        return value;
+      });
+      expect(seen).toBe(undefined);
+    });
+
+    test('tells those who watch a map', async () => {
+      const shared = await openSession(await openStore(), 'a');
+      const changes = shared.map<number>('m').watch();
+      expect(await changes.next()).toEqual({ done: false, value: new Map() });
+      await shared.transaction((tx) => tx.map<number>('m').set('a', 1));
+      expect((await changes.next()).value).toEqual(new Map([['a', 1]]));
+      await shared.transaction((tx) => tx.map<number>('m').delete('a'));
+      expect((await changes.next()).value).toEqual(new Map([['a', undefined]]));
+      await changes.return?.();
+    });
+
+    test('counts within bounds, and exactly in 64 bits', async () => {
+      const shared = await openSession(await openStore(), 'a');
+      await shared.transaction(async (tx) => {
+        const seats = tx.counter('seats', { min: 0, max: 2 });
+        expect([await seats.add(2), await seats.tryAdd(), await seats.get()]).toEqual([2, undefined, 2]);
+        expect((await failure(seats.add())).code).toBe('INVALID_VALUE');
+        expect((await failure(seats.set(3))).code).toBe('INVALID_ARGUMENT');
+        const large = tx.counter('large', { bigint: true });
+        expect(await large.set(2n ** 62n)).toBe(0n);
+        expect(await large.add(2n ** 62n - 1n)).toBe(2n ** 63n - 1n);
+        expect(await large.tryAdd()).toBe(undefined);
+      });
+      expect(await shared.counter('seats').get()).toBe(2);
+      expect(await shared.counter('large', { bigint: true }).get()).toBe(2n ** 63n - 1n);
+      await shared.transaction((tx) => tx.counter('large', { bigint: true }).add(-1n));
+      expect(await shared.counter('large', { bigint: true }).get()).toBe(2n ** 63n - 2n);
+      const rounded = shared.transaction((tx) => tx.counter('large').get());
+      expect((await failure(rounded)).code).toBe('INVALID_VALUE');
     });
 
     test('under a lease that is over writes nothing and rejects with LEASE_LOST', async () => {

@@ -3,15 +3,14 @@ import fc from 'fast-check';
 import type { SpaceKeys } from '../../src/base/names.ts';
 
 interface Read {
-  verb: 'map.get' | 'map.size' | 'counter.get' | 'counter.fits' | 'guard';
-  parameter: string;
+  verb: string;
+  parameters: string[];
   expected: string[];
 }
 
 interface Write {
-  verb: 'map.set' | 'map.delete' | 'counter.set' | 'counter.add';
-  parameter: string;
-  value: string;
+  verb: string;
+  parameters: string[];
 }
 
 export interface TransactionRequest {
@@ -24,41 +23,47 @@ export interface TransactionRequest {
 const fields = fc.constantFrom('x', 'x', 'é', '😀');
 const texts = fc.constantFrom('', 'a', '1', '!', ';', '=');
 const small = fc.constantFrom('0', '1', '2', '-1');
+const lives = fc.constantFrom('1', '50', '1000');
+const bounds = fc.constantFrom<string[]>(
+  ['-9007199254740991', '9007199254740991'],
+  ['-9223372036854775808', '9223372036854775807'],
+  ['0', '3'],
+  ['2', '1'],
+);
 const one = fc.oneof(
   fc.constant<string[]>([]),
   texts.map((text) => [text]),
 );
+const none = fc.constant<string[]>([]);
+
+function reading(
+  verb: string,
+  parameters: fc.Arbitrary<string>[],
+  expected: fc.Arbitrary<string[]>,
+): fc.Arbitrary<Read> {
+  return fc.record({ verb: fc.constant(verb), parameters: fc.tuple(...parameters), expected });
+}
+
+function writing(verb: string, ...parameters: fc.Arbitrary<string>[]): fc.Arbitrary<Write> {
+  return fc.record({ verb: fc.constant(verb), parameters: fc.tuple(...parameters) });
+}
 
 const read: fc.Arbitrary<Read> = fc.oneof(
-  fc.record({ verb: fc.constant('map.get' as const), parameter: fields, expected: one }),
-  fc.record({ verb: fc.constant('map.size' as const), parameter: fc.constant(''), expected: fc.tuple(small) }),
-  fc.record({ verb: fc.constant('counter.get' as const), parameter: fc.constant(''), expected: one }),
-  fc.record({
-    verb: fc.constant('counter.fits' as const),
-    parameter: fc.constantFrom('1', '-1', '9007199254740991'),
-    expected: fc.constant<string[]>([]),
-  }),
-  fc.record({
-    verb: fc.constant('guard' as const),
-    parameter: fc.constantFrom('nobody:1:50:1:1', 'x'),
-    expected: fc.constantFrom<string[]>([], ['over']),
-  }),
-  fc.record({
-    verb: fc.constant('map.get' as const),
-    parameter: fields,
-    expected: fc.array(texts, { minLength: 2, maxLength: 3 }),
-  }),
+  reading('map.get', [fields], one),
+  reading('map.get', [fields], fc.array(texts, { minLength: 2, maxLength: 3 })),
+  reading('map.size', [], fc.tuple(small)),
+  reading('counter.get', [], one),
+  fc.record({ verb: fc.constant('counter.fits'), parameters: bounds, expected: none }),
+  reading('guard', [fc.constantFrom('nobody:1:50:1:1', 'x')], fc.constantFrom<string[]>([], ['over'])),
 );
 
 const write: fc.Arbitrary<Write> = fc.oneof(
-  fc.record({ verb: fc.constant('map.set' as const), parameter: fields, value: texts }),
-  fc.record({ verb: fc.constant('map.set' as const), parameter: fields, value: texts }),
-  fc.record({ verb: fc.constant('map.delete' as const), parameter: fields, value: fc.constant('') }),
-  fc.record({
-    verb: fc.constantFrom('counter.set' as const, 'counter.add' as const),
-    parameter: small,
-    value: fc.constant(''),
-  }),
+  writing('map.set', fields, texts),
+  writing('map.set', fields, texts),
+  writing('map.setFor', fields, texts, lives),
+  writing('map.delete', fields),
+  writing('counter.set', small),
+  fc.tuple(small, bounds).map(([by, [from, to]]) => ({ verb: 'counter.add', parameters: [by, from!, to!] })),
 );
 
 export const requests: fc.Arbitrary<TransactionRequest[]> = fc.array(
@@ -78,30 +83,34 @@ export function stepOf(
   asked: readonly TransactionRequest[],
 ): { keys: string[]; args: string[]; lookArgs: string[] } {
   const { commits, lock, queue } = space.commit;
-  const { map, watchers } = space.map('m');
-  const keys = [commits, lock, queue, map, watchers, space.counter('n'), space.lock('a').owner];
-  const head = ['4', 'hash', '+zset', 'string', 'string'];
-  const args = [session(0), id, ...head];
-  const lookArgs = ['', '', ...head];
+  const { map, expiry, watchers } = space.map('m');
+  const keys = [commits, lock, queue];
+  const kinds: string[] = [];
+  const places = new Map<string, string>();
+  const enter = (thing: string, ...entries: [key: string, kind: string][]): void => {
+    places.set(thing, String(keys.length));
+    for (const [key, kind] of entries) {
+      keys.push(key);
+      kinds.push(kind);
+    }
+  };
+  enter('map', [map, 'hash'], [expiry, '+zset'], [watchers, '+zset']);
+  enter('counter', [space.counter('n'), 'string']);
+  enter('guard', [space.lock('a').owner, 'string']);
+  const placeOf = (verb: string): string => places.get(verb.split('.')[0]!)!;
+  const args = [session(0), id, String(kinds.length), ...kinds];
+  const lookArgs = ['', '', String(kinds.length), ...kinds];
   for (const { ticket, reads, writes } of asked) {
     args.push(ticket === undefined ? '' : `${session(ticket)}:1`);
-    for (const { verb, parameter, expected } of reads) {
-      const step = [verb, placeOf(verb), ...(verb === 'map.size' || verb === 'counter.get' ? [] : [parameter])];
-      args.push(...step, ...formOf(expected));
-      lookArgs.push(...step);
+    for (const { verb, parameters, expected } of reads) {
+      args.push(verb, placeOf(verb), ...parameters, ...formOf(expected));
+      lookArgs.push(verb, placeOf(verb), ...parameters);
     }
     args.push('!');
-    for (const { verb, parameter, value } of writes) {
-      args.push(verb, placeOf(verb), parameter, ...(verb === 'map.set' ? [value] : []));
-    }
+    for (const { verb, parameters } of writes) args.push(verb, placeOf(verb), ...parameters);
     args.push(';');
   }
   return { keys, args, lookArgs };
-}
-
-function placeOf(verb: string): string {
-  if (verb === 'guard') return '6';
-  return verb.startsWith('map') ? '3' : '5';
 }
 
 function formOf(expected: readonly string[]): string[] {

@@ -3306,19 +3306,13 @@ function transaction_parametersOf(verb)
     if verb == "map.get" or verb == "map.delete" then
         return 1
     end
-    if verb == "map.set" then
+    if verb == "map.set" or verb == "counter.fits" or verb == "queue.ack" then
         return 2
     end
-    if verb == "queue.holds" then
-        return 1
-    end
-    if verb == "queue.ack" then
-        return 2
-    end
-    if verb == "queue.push" then
+    if verb == "map.setFor" or verb == "counter.add" or verb == "queue.push" then
         return 3
     end
-    if verb == "counter.set" or verb == "counter.add" or verb == "counter.fits" or verb == "guard" then
+    if verb == "counter.set" or verb == "guard" or verb == "queue.holds" then
         return 1
     end
     return 0
@@ -3328,16 +3322,26 @@ function transaction_isPartial(verb)
     if verb == "queue.holds" or verb == "queue.ack" then
         return true
     end
-    return verb == "map.get" or verb == "map.set" or verb == "map.delete"
+    return verb == "map.get" or verb == "map.set" or verb == "map.setFor" or verb == "map.delete"
 end
 
-function transaction_read(tx, keys, args, at, key)
+function transaction_read(tx, keys, args, at, key, state)
     local verb = args[at + 1]
     if verb == "map.get" then
-        return transaction_maybe((redis.call('HGET', keys[key + 1], args[at + 2 + 1]) or nil))
+        if state[key + 1 + 1] == "none" then
+            return transaction_maybe((redis.call('HGET', keys[key + 1], args[at + 2 + 1]) or nil))
+        end
+        return transaction_maybe(map_readEntry(
+            tx,
+            transaction_mapAt(keys, key),
+            args[at + 2 + 1]
+        ))
     end
     if verb == "map.size" then
-        return {string.format('%.0f', redis.call('HLEN', keys[key + 1]))}
+        return {string.format('%.0f', map_countEntries(
+            tx,
+            transaction_mapAt(keys, key)
+        ))}
     end
     if verb == "counter.get" then
         return transaction_maybe((redis.call('GET', keys[key + 1]) or nil))
@@ -3346,7 +3350,8 @@ function transaction_read(tx, keys, args, at, key)
         return transaction_unfit(
             tx,
             (redis.call('GET', keys[key + 1]) or nil) or "0",
-            args[at + 2 + 1]
+            args[at + 2 + 1],
+            args[at + 3 + 1]
         )
     end
     if verb == "guard" then
@@ -3362,22 +3367,29 @@ function transaction_read(tx, keys, args, at, key)
     return {"no verb " .. verb}
 end
 
-function transaction_write(tx, keys, args, at, key, watched)
+function transaction_write(tx, keys, args, at, key, state)
     local verb = args[at + 1]
-    if verb == "map.set" then
-        redis.call('HSET', keys[key + 1], args[at + 2 + 1], args[at + 3 + 1])
-    end
-    if verb == "map.delete" then
-        redis.call('HDEL', keys[key + 1], args[at + 2 + 1])
-    end
-    if watched == "zset" and transaction_isPartial(verb) then
-        watch_changed(tx, keys[key + 1 + 1], args[at + 2 + 1])
+    if verb == "map.set" or verb == "map.setFor" or verb == "map.delete" then
+        transaction_writeMap(
+            tx,
+            keys,
+            args,
+            at,
+            key,
+            state
+        )
     end
     if verb == "counter.set" then
         redis.call('SET', keys[key + 1], args[at + 2 + 1])
     end
     if verb == "counter.add" then
-        transaction_addTo(tx, keys[key + 1], args[at + 2 + 1])
+        counter_addWithin(
+            tx,
+            keys[key + 1],
+            args[at + 2 + 1],
+            args[at + 3 + 1],
+            args[at + 4 + 1]
+        )
     end
     if verb == "queue.push" then
         transaction_pushTo(
@@ -3402,19 +3414,52 @@ function transaction_write(tx, keys, args, at, key, watched)
     end
 end
 
+function transaction_writeMap(tx, keys, args, at, key, state)
+    local verb = args[at + 1]
+    local field = args[at + 2 + 1]
+    local isPlain = state[key + 1 + 1] == "none" and state[key + 2 + 1] == "none"
+    if verb == "map.setFor" then
+        map_putEntry(
+            tx,
+            transaction_mapAt(keys, key),
+            field,
+            args[at + 3 + 1],
+            tonumber(args[at + 4 + 1])
+        )
+        state[key + 1 + 1] = "zset"
+    elseif verb == "map.set" then
+        if isPlain then
+            redis.call('HSET', keys[key + 1], field, args[at + 3 + 1])
+        else
+            map_putEntry(
+                tx,
+                transaction_mapAt(keys, key),
+                field,
+                args[at + 3 + 1],
+                0
+            )
+        end
+    elseif isPlain then
+        redis.call('HDEL', keys[key + 1], field)
+    else
+        map_removeEntry(
+            tx,
+            transaction_mapAt(keys, key),
+            field
+        )
+    end
+end
+
+function transaction_mapAt(keys, key)
+    return {map = keys[key + 1], expiry = keys[key + 1 + 1], watchers = keys[key + 2 + 1]}
+end
+
 function transaction_maybe(text)
     return text == nil and ({}) or ({text})
 end
 
-function transaction_unfit(tx, stored, by)
-    local sum = (tx:integer(stored) or 2 ^ 53 - 1) + tonumber(by)
-    local fits = tx:integer(stored) ~= nil and sum <= 2 ^ 53 - 1 and sum >= -(2 ^ 53 - 1)
-    return fits and ({}) or ({stored})
-end
-
-function transaction_addTo(tx, counter, by)
-    local stored = tx:integer((redis.call('GET', counter) or nil) or "0") or 0
-    redis.call('SET', counter, string.format('%.0f', stored + tonumber(by)))
+function transaction_unfit(tx, stored, from, to)
+    return tx:within(stored, from, to) and ({}) or ({stored})
 end
 
 function transaction_pushTo(tx, queue, windowMs, head, payload)
@@ -3479,7 +3524,7 @@ function transaction_writeAll(tx, keys, args, at, state)
                 args,
                 place,
                 key,
-                state[key + 1 + 1] or ""
+                state
             )
             place = place + 2 + transaction_parametersOf(args[place + 1])
         end
@@ -3503,7 +3548,8 @@ function transaction_checked(tx, keys, args, at, state)
                 keys,
                 args,
                 place,
-                key
+                key,
+                state
             ) then
                 outcome = "conflict"
             end
@@ -3522,13 +3568,14 @@ function transaction_checked(tx, keys, args, at, state)
     return outcome
 end
 
-function transaction_holds(tx, keys, args, place, key)
+function transaction_holds(tx, keys, args, place, key, state)
     local found = transaction_read(
         tx,
         keys,
         args,
         place,
-        key
+        key,
+        state
     )
     local expected = place + 2 + transaction_parametersOf(args[place + 1])
     local form = args[expected + 1]
@@ -3553,7 +3600,7 @@ function transaction_holds(tx, keys, args, place, key)
     return true
 end
 
-function transaction_explain(tx, keys, args, at, outcome, replies)
+function transaction_explain(tx, keys, args, at, state, outcome, replies)
     if (string.sub(outcome, 1, #"kind-") == "kind-") then
         return
     end
@@ -3570,7 +3617,8 @@ function transaction_explain(tx, keys, args, at, outcome, replies)
                     keys,
                     args,
                     place,
-                    key
+                    key,
+                    state
                 ),
                 replies
             )
@@ -3790,6 +3838,7 @@ function transaction_commit(tx, keys, args)
                     keys,
                     args,
                     at + 1,
+                    state,
                     outcome,
                     replies
                 )
@@ -3838,7 +3887,8 @@ function transaction_look(tx, keys, args)
                         keys,
                         args,
                         at,
-                        key
+                        key,
+                        state
                     ),
                     replies
                 )

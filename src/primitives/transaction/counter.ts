@@ -1,74 +1,138 @@
 import { invalidArgument, LockstepError } from '../../base/errors.ts';
+import { type Bounds, boundsOf, type CounterOptions } from '../counter.ts';
+import { arithmeticOf, type Arithmetic, type Integer } from '../integers.ts';
 import type { Attempt, Thing } from './attempt.ts';
 import type { Place, Read, Write } from './steps.ts';
 import type { Left } from './turns.ts';
 
 /** A counter inside of a transaction: as `Counter`, with everything that the transaction wrote so far. */
-export interface TransactionCounter {
+export interface TransactionCounter<N extends Integer = number> {
   readonly name: string;
-  /** The value right after that. Reads the counter: `batch` adds without. */
-  add(by?: number): Promise<number>;
-  get(): Promise<number>;
-  /** The value that it replaced. */
-  set(value: number): Promise<number>;
+  /**
+   * Adds `by` (default 1): the value right after that, which is checked at the commit. Rejects with `INVALID_VALUE`, and
+   * adds nothing, where the sum would be beyond `min` or `max`.
+   */
+  add(by?: N): Promise<N>;
+  /** As `add`, but resolves to undefined where the sum would be beyond `min` or `max`. */
+  tryAdd(by?: N): Promise<N | undefined>;
+  get(): Promise<N>;
+  /** Sets the value, which is between `min` and `max`; resolves to the one that it replaced. */
+  set(value: N): Promise<N>;
 }
 
-/** The counter `name` at `place`, as one run of a body sees it. */
-export function counterIn(attempt: Attempt, name: string, place: Place): TransactionCounter {
-  return new CounterView(
-    attempt,
-    name,
-    attempt.thing(place.keys[0]!, () => new Total(attempt, place)),
-  );
+/** The counter `name` at `place`, as one run of a body sees it. Throws `INVALID_ARGUMENT` for bounds that are none. */
+export function counterIn<N extends Integer>(
+  attempt: Attempt,
+  name: string,
+  place: Place,
+  options: CounterOptions<NoInfer<N>>,
+): TransactionCounter<N> {
+  const integers = arithmeticOf<N>(options.bigint);
+  const total = attempt.thing(place.keys[0]!, () => new Total(attempt, place));
+  return new CounterView(attempt, name, total, integers, boundsOf(integers, options));
 }
 
-class CounterView implements TransactionCounter {
+class CounterView<N extends Integer> implements TransactionCounter<N> {
   readonly name: string;
   readonly #attempt: Attempt;
   readonly #total: Total;
+  readonly #integers: Arithmetic<N>;
+  readonly #bounds: Bounds<N>;
 
-  constructor(attempt: Attempt, name: string, total: Total) {
+  constructor(attempt: Attempt, name: string, total: Total, integers: Arithmetic<N>, bounds: Bounds<N>) {
     this.name = name;
     this.#attempt = attempt;
     this.#total = total;
+    this.#integers = integers;
+    this.#bounds = bounds;
   }
 
-  add(by = 1): Promise<number> {
-    return this.#attempt.call(this.#total.place.what, async () => {
-      checkInteger('by', by);
-      await this.#total.load();
-      const old = this.#total.now();
-      const value = old + by;
-      if (!Number.isSafeInteger(value)) throw tooLarge(this.#total.place, old, by);
-      this.#total.put(value);
-      return value;
-    });
+  async add(by: N = this.#integers.one): Promise<N> {
+    const { value, old } = await this.#add(by);
+    if (value === undefined) throw this.#beyond(old, by);
+    return value;
   }
 
-  get(): Promise<number> {
-    return this.#attempt.call(this.#total.place.what, async () => {
-      await this.#total.load();
-      return this.#total.now();
-    });
+  async tryAdd(by: N = this.#integers.one): Promise<N | undefined> {
+    return (await this.#add(by)).value;
   }
 
-  set(value: number): Promise<number> {
-    return this.#attempt.call(this.#total.place.what, async () => {
-      checkInteger('value', value);
-      await this.#total.load();
-      const old = this.#total.now();
-      this.#total.put(value);
+  get(): Promise<N> {
+    return this.#call(() => this.#now());
+  }
+
+  set(value: N): Promise<N> {
+    const { has, wanted } = this.#integers;
+    const { min, max } = this.#bounds;
+    if (!has(value) || value < min || value > max) {
+      return Promise.reject(invalidArgument('value', value, `${wanted} between ${min} and ${max}`));
+    }
+    return this.#call(() => {
+      const old = this.#now();
+      this.#total.put(String(value));
       return old;
     });
   }
+
+  #add(by: N): Promise<{ old: N; value: N | undefined }> {
+    const { has, wanted, zero, sum, difference } = this.#integers;
+    const { min, max } = this.#bounds;
+    if (!has(by)) return Promise.reject(invalidArgument('by', by, wanted));
+    return this.#call(() => {
+      const old = this.#now();
+      // What is beyond already, by other bounds, may come nearer. By differences: a sum might not be exact.
+      if (by > zero ? old > difference(max, by) : by < zero && old < difference(min, by)) {
+        return { old, value: undefined };
+      }
+      const value = sum(old, by);
+      this.#total.add(String(value));
+      return { old, value };
+    });
+  }
+
+  /** Nothing can come between what `work` reads and writes. */
+  #call<R>(work: () => R): Promise<R> {
+    return this.#attempt.call(this.#total.place.what, async () => {
+      await this.#total.load();
+      return work();
+    });
+  }
+
+  #now(): N {
+    const { has, parse, wanted } = this.#integers;
+    const text = this.#total.now();
+    if (/^(?:0|-?[1-9]\d{0,18})$/.test(text)) {
+      const value = parse(text);
+      if (has(value)) return value;
+    }
+    const { place } = this.#total;
+    throw new LockstepError(
+      'INVALID_VALUE',
+      `${place.what} holds ${JSON.stringify(text.slice(0, 80))}, not ${wanted}: something else wrote it to ${place.keys[0]!}; delete that key, or use another name`,
+      { details: { counter: this.name, key: place.keys[0], stored: text } },
+    );
+  }
+
+  #beyond(old: N, by: N): LockstepError {
+    const { min, max } = this.#bounds;
+    const bound = by < this.#integers.zero ? 'min' : 'max';
+    const beyond = bound === 'min' ? `below its min, ${min}` : `beyond its max, ${max}`;
+    return new LockstepError(
+      'INVALID_VALUE',
+      `${this.#total.place.what} is ${old}: with ${by} added it would be ${beyond}; nothing was added`,
+      { details: { counter: this.name, key: this.#total.place.keys[0], stored: String(old), by, bound, min, max } },
+    );
+  }
 }
 
-/** The number of a counter: that of the store, and above it what was written. */
+/** The integer of a counter, as text: that of the store, and above it what was written. */
 class Total implements Thing {
   readonly place: Place;
   readonly #attempt: Attempt;
   readonly #read: Read;
-  #written: number | undefined;
+  #written: string | undefined;
+  /** Whatever was there before. */
+  #isSet = false;
 
   constructor(attempt: Attempt, place: Place) {
     const key = place.keys[0]!;
@@ -81,52 +145,36 @@ class Total implements Thing {
     return this.#written === undefined ? this.#attempt.read(this.#read) : undefined;
   }
 
-  /** After `load`. Nothing can come between the two, as there could behind an await. */
-  now(): number {
-    if (this.#written !== undefined) return this.#written;
-    return integerOf(this.place, this.#attempt.seen(this.#read)[0] ?? '0');
+  /** After `load`. */
+  now(): string {
+    return this.#written ?? this.#attempt.seen(this.#read)[0] ?? '0';
   }
 
-  put(value: number): void {
+  put(value: string): void {
+    this.#written = value;
+    this.#isSet = true;
+  }
+
+  /** What additions made of it. */
+  add(value: string): void {
     this.#written = value;
   }
 
   writes(): Write[] {
     if (this.#written === undefined) return [];
-    return [{ name: this.#read.name, place: this.place, verb: 'counter.set', parameters: [String(this.#written)] }];
+    const { name } = this.#read;
+    const by = this.#isSet ? undefined : BigInt(this.#written) - BigInt(this.#attempt.seen(this.#read)[0] ?? '0');
+    if (by === undefined || BigInt.asIntN(64, by) !== by) {
+      return [{ name, place: this.place, verb: 'counter.set', parameters: [this.#written] }];
+    }
+    return [{ name, place: this.place, verb: 'counter.add', parameters: [String(by), least, most] }];
   }
 
   left(): Left[] {
     if (this.#written === undefined) return [];
-    return [{ name: this.#read.name, id: this.#read.id, texts: [String(this.#written)] }];
+    return [{ name: this.#read.name, id: this.#read.id, texts: [this.#written] }];
   }
 }
 
-/** Throws `INVALID_ARGUMENT`. */
-function checkInteger(name: string, value: number): void {
-  if (!Number.isSafeInteger(value)) throw invalidArgument(name, value, 'an integer of at most 2^53 - 1 in size');
-}
-
-function integerOf(place: Place, text: string): number {
-  const value = /^(?:0|-?[1-9]\d*)$/.test(text) ? Number(text) : Number.NaN;
-  if (Number.isSafeInteger(value)) return value;
-  throw notInteger(place, text);
-}
-
-/** A counter that holds something else. */
-function notInteger(place: Place, stored: string): LockstepError {
-  return new LockstepError(
-    'INVALID_VALUE',
-    `${place.what} holds ${JSON.stringify(stored.slice(0, 80))}, not an integer of at most 2^53 - 1 in size: something else wrote it to ${place.keys[0]!}; delete that key, or use another name`,
-    { details: { key: place.keys[0], stored } },
-  );
-}
-
-/** A sum that would not be exact. */
-function tooLarge(place: Place, old: number | string, by: number): LockstepError {
-  return new LockstepError(
-    'INVALID_VALUE',
-    `${place.what} is ${old}: with ${by} added it would be beyond 2^53 - 1 in size, and not exact`,
-    { details: { key: place.keys[0], stored: String(old) } },
-  );
-}
+/** An addition that was checked already: any integer of 64 bits. */
+const [least, most] = [String(-(2n ** 63n)), String(2n ** 63n - 1n)];

@@ -2,7 +2,7 @@ import { isLockstepError, LockstepError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import { wait as pause } from './pause.ts';
 import * as operations from '../../operations/transaction.ts';
-import type { Session } from '../../session/session.ts';
+import { forgetCommits, type Session } from '../../session/session.ts';
 import type { Known } from './turns.ts';
 
 /** Where a thing is: its keys, and what Redis calls the type of each. One object a thing and transaction. */
@@ -109,8 +109,7 @@ export class Steps {
     if (this.#slots.length < limits.transactionSteps) await new Promise<void>((idle) => (this.#idle = idle));
     if (this.#ids === 0) return;
     const { engine, keys, info } = this.#session;
-    const fields = slotFields(info.id);
-    await engine.runBatch(operations.forget, [keys.commit.commits], fields).catch(nothing);
+    await forgetCommits(engine, keys, info.id).catch(nothing);
   }
 
   #schedule(): void {
@@ -278,11 +277,6 @@ export class Steps {
 }
 
 function nothing(): void {}
-
-/** The fields of `commits` that a session uses. */
-function slotFields(session: string): string[] {
-  return Array.from({ length: limits.transactionSteps }, (_, slot) => `${session}:${slot}`);
-}
 
 /** The key of the thing, which the next step need not name again. */
 function pushStep(
