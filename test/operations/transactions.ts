@@ -1,6 +1,7 @@
 /** Steps of transactions for random programs: a step has several requests, and what they expect is often not so. */
 import fc from 'fast-check';
 import type { SpaceKeys } from '../../src/base/names.ts';
+import { queuePlace } from '../../src/primitives/transaction/queue.ts';
 
 interface Read {
   verb: string;
@@ -48,12 +49,16 @@ function writing(verb: string, ...parameters: fc.Arbitrary<string>[]): fc.Arbitr
   return fc.record({ verb: fc.constant(verb), parameters: fc.tuple(...parameters) });
 }
 
+/** Counted back from the last one that the model made. */
+const delivery = fc.constantFrom('delivery 0', 'delivery 0', 'delivery 1');
+
 const read: fc.Arbitrary<Read> = fc.oneof(
   reading('map.get', [fields], one),
   reading('map.get', [fields], fc.array(texts, { minLength: 2, maxLength: 3 })),
   reading('map.size', [], fc.tuple(small)),
   reading('counter.get', [], one),
   fc.record({ verb: fc.constant('counter.fits'), parameters: bounds, expected: none }),
+  reading('queue.holds', [delivery], fc.constantFrom<string[]>([], ['over'])),
   reading('guard', [fc.constantFrom('nobody:1:50:1:1', 'x')], fc.constantFrom<string[]>([], ['over'])),
 );
 
@@ -62,6 +67,8 @@ const write: fc.Arbitrary<Write> = fc.oneof(
   writing('map.set', fields, texts),
   writing('map.setFor', fields, texts, lives),
   writing('map.delete', fields),
+  writing('queue.push', fc.constantFrom('0', '50'), fc.constantFrom('', '0:0:a:', '1:0::', '0:50::', '0:0::g'), texts),
+  writing('queue.ack', delivery, fc.constantFrom('', 'g')),
   writing('counter.set', small),
   fc.tuple(small, bounds).map(([by, [from, to]]) => ({ verb: 'counter.add', parameters: [by, from!, to!] })),
 );
@@ -80,6 +87,7 @@ export function stepOf(
   space: SpaceKeys,
   session: (place: number) => string,
   id: string,
+  tokens: readonly string[],
   asked: readonly TransactionRequest[],
 ): { keys: string[]; args: string[]; lookArgs: string[] } {
   const { commits, lock, queue } = space.commit;
@@ -97,6 +105,12 @@ export function stepOf(
   enter('map', [map, 'hash'], [expiry, '+zset'], [watchers, '+zset']);
   enter('counter', [space.counter('n'), 'string']);
   enter('guard', [space.lock('a').owner, 'string']);
+  const { keys: queueKeys, kinds: queueKinds } = queuePlace('q', space.queue('q'));
+  enter('queue', ...queueKeys.map((key, i): [string, string] => [key, queueKinds[i]!]));
+  const known = (parameter: string): string => {
+    const [, back] = /^delivery (\d)$/.exec(parameter) ?? [];
+    return back === undefined ? parameter : (tokens.at(-1 - Number(back)) ?? '1:1:nobody:1');
+  };
   const placeOf = (verb: string): string => places.get(verb.split('.')[0]!)!;
   const args = [session(0), id, String(kinds.length), ...kinds];
   const lookArgs = ['', '', String(kinds.length), ...kinds];
