@@ -1,10 +1,17 @@
 /**
  * `node scripts/faults.ts [file …]`: the tests of `test/faults` in their long form, one file at a time.
- * `KILLS`, `TERMINATIONS`, `OPENERS`, `LOCKS` set other sizes, `SEED` replays a run.
+ * `KILLS`, `TERMINATIONS`, `OPENERS`, `LOCKS`, `QUEUE_KILLS`, `TRANSFERS` set other sizes, `SEED` replays a run.
  */
 import { run } from './run.ts';
 
-const long = { KILLS: '200', TERMINATIONS: '100', OPENERS: '200', LOCKS: '100000' };
+const long = {
+  KILLS: '200',
+  TERMINATIONS: '100',
+  OPENERS: '200',
+  LOCKS: '100000',
+  QUEUE_KILLS: '100',
+  TRANSFERS: '10000',
+};
 
 const files = process.argv.slice(2);
 const sizes = Object.fromEntries(Object.entries(long).filter(([name]) => process.env[name] === undefined));

@@ -611,7 +611,13 @@ export class Meaning {
     const { commits } = this.#space.commit;
     if (command.do === 'forget') return batch(transaction.forget, [commits], [this.session(0), 'x']);
     const id = command.do === 'look' || command.id === 0 ? '' : String(command.id);
-    const { keys, args, lookArgs } = stepOf(this.#space, (at) => this.session(at), id, this.#deliveries, command.requests);
+    const { keys, args, lookArgs } = stepOf(
+      this.#space,
+      (at) => this.session(at),
+      id,
+      this.#deliveries,
+      command.requests,
+    );
     if (command.do === 'look') return batch(transaction.look, keys, lookArgs);
     return batch(transaction.commit, keys, args);
   }
