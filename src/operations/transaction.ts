@@ -102,10 +102,16 @@ export const forget: BatchOperation<number> = {
 /** How many parameters a verb has. */
 function parametersOf(verb: string): number {
   if (verb === 'map.get' || verb === 'map.delete') return 1;
-  if (verb === 'map.set' || verb === 'counter.fits' || verb === 'queue.ack') return 2;
-  if (verb === 'map.setFor' || verb === 'counter.add' || verb === 'queue.push') return 3;
-  if (verb === 'counter.set' || verb === 'guard' || verb === 'queue.holds') return 1;
-  return 0;
+  if (verb === 'map.set' || verb === 'counter.fits') return 2;
+  if (verb === 'map.setFor' || verb === 'counter.add') return 3;
+  if (verb === 'counter.set' || verb === 'guard') return 1;
+  return queueParametersOf(verb);
+}
+
+function queueParametersOf(verb: string): number {
+  if (verb === 'queue.holds') return 1;
+  if (verb === 'queue.ack') return 2;
+  return verb === 'queue.push' ? 3 : 0;
 }
 
 /** Whether the first parameter of a verb says which part of its thing it touches, and no other. */
@@ -131,6 +137,18 @@ function read(
   if (verb === 'map.size') return [tx.text(countEntries(tx, mapAt(keys, key)))];
   if (verb === 'counter.get') return maybe(tx.get(keys[key]!));
   if (verb === 'counter.fits') return unfit(tx, tx.get(keys[key]!) ?? '0', args[at + 2]!, args[at + 3]!);
+  return leaseRead(tx, keys, args, at, key);
+}
+
+/** Nothing where a lease, of a lock or of a delivery, is its holder's. */
+function leaseRead(
+  tx: Tx,
+  keys: readonly string[],
+  args: readonly string[],
+  at: number,
+  key: number,
+): readonly string[] {
+  const verb = args[at]!;
   if (verb === 'guard') return tx.get(keys[key]!) === args[at + 2]! ? [] : ['over'];
   if (verb === 'queue.holds') return isHeld(tx, queueAt(keys, key), args[at + 2]!) ? [] : ['over'];
   return ['no verb ' + verb];

@@ -161,7 +161,7 @@ eachEngine((_, openStore) => {
       const sessions = await Promise.all(['a', 'b'].map((label) => openSession(store, label)));
       const [first] = sessions as [(typeof sessions)[0]];
       const errors: unknown[] = [];
-      await first.queue<number>('in').pushAll(Array.from({ length: 60 }, (_, i) => i));
+      await first.queue<number>('in').pushAll([...Array(60).keys()]);
       for (const shared of sessions) {
         const work = (job: Job<number>): Promise<void> =>
           shared.transaction(async (tx) => {

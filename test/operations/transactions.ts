@@ -117,11 +117,11 @@ export function stepOf(
   for (const { ticket, reads, writes } of asked) {
     args.push(ticket === undefined ? '' : `${session(ticket)}:1`);
     for (const { verb, parameters, expected } of reads) {
-      args.push(verb, placeOf(verb), ...parameters, ...formOf(expected));
-      lookArgs.push(verb, placeOf(verb), ...parameters);
+      args.push(verb, placeOf(verb), ...parameters.map(known), ...formOf(expected));
+      lookArgs.push(verb, placeOf(verb), ...parameters.map(known));
     }
     args.push('!');
-    for (const { verb, parameters } of writes) args.push(verb, placeOf(verb), ...parameters);
+    for (const { verb, parameters } of writes) args.push(verb, placeOf(verb), ...parameters.map(known));
     args.push(';');
   }
   return { keys, args, lookArgs };

@@ -3306,16 +3306,26 @@ function transaction_parametersOf(verb)
     if verb == "map.get" or verb == "map.delete" then
         return 1
     end
-    if verb == "map.set" or verb == "counter.fits" or verb == "queue.ack" then
+    if verb == "map.set" or verb == "counter.fits" then
         return 2
     end
-    if verb == "map.setFor" or verb == "counter.add" or verb == "queue.push" then
+    if verb == "map.setFor" or verb == "counter.add" then
         return 3
     end
-    if verb == "counter.set" or verb == "guard" or verb == "queue.holds" then
+    if verb == "counter.set" or verb == "guard" then
         return 1
     end
-    return 0
+    return transaction_queueParametersOf(verb)
+end
+
+function transaction_queueParametersOf(verb)
+    if verb == "queue.holds" then
+        return 1
+    end
+    if verb == "queue.ack" then
+        return 2
+    end
+    return verb == "queue.push" and 3 or 0
 end
 
 function transaction_isPartial(verb)
@@ -3354,6 +3364,17 @@ function transaction_read(tx, keys, args, at, key, state)
             args[at + 3 + 1]
         )
     end
+    return transaction_leaseRead(
+        tx,
+        keys,
+        args,
+        at,
+        key
+    )
+end
+
+function transaction_leaseRead(tx, keys, args, at, key)
+    local verb = args[at + 1]
     if verb == "guard" then
         return (redis.call('GET', keys[key + 1]) or nil) == args[at + 2 + 1] and ({}) or ({"over"})
     end
