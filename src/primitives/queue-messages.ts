@@ -3,6 +3,7 @@ import * as operations from '../operations/queue.ts';
 import type { QueueLine } from './queue-line.ts';
 import { parseDelivered, parseRecord } from './queue-record.ts';
 
+/** Where a message stands: due, not due yet, with a consumer, or given up. */
 export type MessageKind = 'ready' | 'delayed' | 'leased' | 'dead';
 
 /** A message as `peek` shows it. */

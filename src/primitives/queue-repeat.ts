@@ -7,6 +7,7 @@ import * as operations from '../operations/queue.ts';
 import { type QueueLine, type QueueWaiter, retryMs } from './queue-line.ts';
 import { toPart } from './queue-record.ts';
 
+/** When a message recurs, and what becomes of ticks that nobody was there for. */
 export interface RepeatOptions {
   /** A message at each multiple of this, counted from 1970: `'1h'` is on the hour. At least 100 ms. */
   every: Duration;

@@ -5,6 +5,7 @@ import { type HeldJob, ignoreLoss, type Job } from './job.ts';
 import { Consumer, type ConsumerTerms } from './queue-consumer.ts';
 import type { QueueLine } from './queue-line.ts';
 
+/** How jobs are handled: how many at a time, until when, and who hears what goes wrong. */
 export interface WorkOptions {
   /** Jobs that are handled at the same time; default 1. */
   concurrency?: number;
@@ -18,6 +19,7 @@ export interface WorkOptions {
   onError?: (error: unknown, job?: Job<unknown>) => void;
 }
 
+/** How jobs are taken one by one. */
 export interface ConsumeOptions {
   /** Jobs that are fetched ahead of the one that is worked on; default 0. */
   prefetch?: number;

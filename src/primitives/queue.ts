@@ -43,6 +43,7 @@ export interface PushOptions extends WaitOptions {
   group?: string;
 }
 
+/** What became of a message that was pushed. */
 export interface Pushed {
   /** The id that was given, or the one that the queue made. */
   readonly id: string;

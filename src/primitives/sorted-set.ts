@@ -22,6 +22,7 @@ export interface ScoreRange {
   below?: number;
 }
 
+/** Which scores, how many, and from which end. */
 export interface ScoreRangeOptions extends ScoreRange {
   /** The first so many, of at most 10,000. Without it there may be no more than 10,000. */
   limit?: number;
