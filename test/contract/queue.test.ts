@@ -186,7 +186,7 @@ eachEngine((_engine, openStore) => {
     await Promise.all(repeating);
     const ids = (await queue.peek(100)).map(({ id }) => id);
     const ticks = ids.map((id) => Number(/^r:1@(\d+)$/.exec(id)?.[1]));
-    expect(ticks.every((tick) => tick % 100 === 0)).toBe(true);
+    expect(ticks.every((ms) => ms % 100 === 0)).toBe(true);
     expect(new Set(ticks).size).toBe(ticks.length);
     expect(ticks).toEqual([...ticks].sort((a, b) => a - b));
   });

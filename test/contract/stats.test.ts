@@ -146,8 +146,8 @@ describe('statistics', () => {
       const others: StatsOptions[] = [{ every: '2h' }, { every: 'hour' }, { every: '1h', quantiles: true }];
       for (const options of others) {
         const other = statsOn(engine, options);
-        for (const call of [other.record(1), other.current(), other.last(), other.history()]) {
-          await expect(call).rejects.toEqual(failure('INVALID_ARGUMENT', '"3600000ms"'));
+        for (const call of ['record', 'current', 'last', 'history'] as const) {
+          await expect(other[call](1)).rejects.toEqual(failure('INVALID_ARGUMENT', '"3600000ms"'));
         }
       }
       await statsOn(engine, { every: 60 * minute, keep: 99 }).record(2);
@@ -338,5 +338,5 @@ function fits(found: StatsSnapshot, values: readonly number[]): void {
   ]);
   expect(Math.abs(found.sum - sum)).toBeLessThanOrEqual(largest * 1e-12);
   expect(Math.abs(found.mean! - mean)).toBeLessThanOrEqual(largest * 1e-12);
-  expect(Math.abs(found.deviation! ** 2 - squares / values.length)).toBeLessThanOrEqual(largest ** 2 * 1e-12);
+  expect(Math.abs(found.deviation! ** 2 - squares / values.length)).toBeLessThanOrEqual(largest ** 2 * 1e-12 + 1e-300); // squares of the tiniest are 0
 }

@@ -128,7 +128,7 @@ describe.runIf(hasRedisServer)('on a Redis server', () => {
     const random = chance(seed);
     let cuts = 0;
     proxy.cutAfter = (request) => {
-      const cut = request.includes('EVALSHA') && random(50) === 0;
+      const cut = request.includes('EVAL') && random(50) === 0;
       if (cut) cuts += 1;
       return cut;
     };
