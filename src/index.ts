@@ -26,7 +26,12 @@ export type { RankRangeOptions, ScoreRange, ScoreRangeOptions, SharedSortedSet }
 export type { SharedCollection } from './primitives/whole.ts';
 export type { Transaction, TransactionBody, TransactionOptions } from './primitives/transaction.ts';
 export type { TransactionCounter } from './primitives/transaction/counter.ts';
+export type { LifeOptions } from './primitives/transaction/life.ts';
+export type { TransactionList } from './primitives/transaction/list.ts';
 export type { TransactionMap } from './primitives/transaction/map.ts';
+export type { TransactionSet } from './primitives/transaction/set.ts';
+export type { TransactionSortedSet } from './primitives/transaction/sorted-set.ts';
+export type { TransactionValue } from './primitives/transaction/value.ts';
 export type {
   TransactionPushOptions,
   TransactionQueue,

@@ -52,8 +52,25 @@ export function pushElements(tx: Tx, keys: TakerKeys, side: string, elements: re
   return length;
 }
 
+/** Takes the element at the `front` or `back` that is there now out, whatever dead takers may yet bring back. */
+export function popElement(tx: Tx, keys: TakerKeys, side: string): void {
+  if (popAt(tx, keys, side) !== undefined) changed(tx, keys.watchers, '');
+}
+
+/** The elements of a range, as of `slice`: ['ok', …elements], or ['over', n] if they are more than `max`. */
+export function sliceOf(tx: Tx, keys: ListKeys, start: number, stop: number, max: number): string[] {
+  const elements = tx.llen(keys.list);
+  const from = rangeFrom(elements, start);
+  const to = rangeTo(elements, stop);
+  if (to < from) return ['ok'];
+  if (to - from + 1 > max) return ['over', tx.text(to - from + 1)];
+  const found = ['ok'];
+  for (const element of tx.lrange(keys.list, from, to)) found.push(element);
+  return found;
+}
+
 /** Takes up to `many` elements out at the `front` or `back`. */
-export function popElements(tx: Tx, keys: TakerKeys, side: string, many: number): string[] {
+function popElements(tx: Tx, keys: TakerKeys, side: string, many: number): string[] {
   recover(tx, keys);
   const popped: string[] = [];
   for (let i = 0; i < many; i++) {
@@ -75,7 +92,7 @@ export function setElement(tx: Tx, keys: TakerKeys, index: number, element: stri
 }
 
 /** Keeps a range, as of `slice`, and removes the rest: how many. */
-export function trimList(tx: Tx, keys: TakerKeys, start: number, stop: number): number {
+function trimList(tx: Tx, keys: TakerKeys, start: number, stop: number): number {
   const length = tx.llen(keys.list);
   const from = rangeFrom(length, start);
   const kept = Math.max(0, rangeTo(length, stop) - from + 1);
@@ -153,21 +170,14 @@ export const length: Operation<ListKeys, Record<never, never>, number> = {
   },
 };
 
-/** The elements of a range, as of `slice`: ['ok', …elements], or ['over', n] if they are more than `max`. */
-export const slice: Operation<ListKeys, { start: number; stop: number; max: number }, readonly (string | number)[]> = {
+/** See `sliceOf`. */
+export const slice: Operation<ListKeys, { start: number; stop: number; max: number }, readonly string[]> = {
   name: 'list.slice',
   keys: ['list'],
   args: { start: 'integer', stop: 'integer', max: 'integer' },
   readOnly: true,
   step(tx, keys, ask) {
-    const elements = tx.llen(keys.list);
-    const from = rangeFrom(elements, ask.start);
-    const to = rangeTo(elements, ask.stop);
-    if (to < from) return ['ok'];
-    if (to - from + 1 > ask.max) return ['over', to - from + 1];
-    const found: (string | number)[] = ['ok'];
-    for (const element of tx.lrange(keys.list, from, to)) found.push(element);
-    return found;
+    return sliceOf(tx, keys, ask.start, ask.stop, ask.max);
   },
 };
 

@@ -37,7 +37,7 @@ export function removeMember(tx: Tx, keys: WatchedSetKeys, member: string): numb
 }
 
 /** 1 if there were any. */
-export function clearSet(tx: Tx, keys: WatchedSetKeys): number {
+function clearSet(tx: Tx, keys: WatchedSetKeys): number {
   if (tx.scard(keys.set) === 0) return 0;
   tx.del(keys.set);
   changed(tx, keys.watchers, '');

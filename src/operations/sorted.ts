@@ -57,7 +57,7 @@ export function removeScored(tx: Tx, keys: WatchedSortedKeys, member: string): n
 }
 
 /** 1 if there were any members. */
-export function clearSorted(tx: Tx, keys: WatchedSortedKeys): number {
+function clearSorted(tx: Tx, keys: WatchedSortedKeys): number {
   if (tx.zcard(keys.sorted) === 0) return 0;
   tx.del(keys.sorted);
   changed(tx, keys.watchers, '');
@@ -204,19 +204,24 @@ export interface Ranks {
 }
 
 /** The members of these ranks, as of `slice`: ['ok', member, score, …], or ['over', n] if they are more than `max`. */
-export const range: Operation<SortedKeys, Ranks, readonly (string | number)[]> = {
+export function rangeByRank(tx: Tx, keys: SortedKeys, ask: Ranks): string[] {
+  const members = tx.zcard(keys.sorted);
+  const from = rangeFrom(members, ask.start);
+  const to = rangeTo(members, ask.stop);
+  if (to < from) return ['ok'];
+  if (to - from + 1 > ask.max) return ['over', tx.text(to - from + 1)];
+  if (ask.reverse === 0) return scored(tx, keys, tx.zrange(keys.sorted, from, to), 0);
+  return scored(tx, keys, tx.zrange(keys.sorted, members - 1 - to, members - 1 - from), 1);
+}
+
+/** See `rangeByRank`. */
+export const range: Operation<SortedKeys, Ranks, readonly string[]> = {
   name: 'sorted.range',
   keys: ['sorted'],
   args: { start: 'integer', stop: 'integer', reverse: 'integer', max: 'integer' },
   readOnly: true,
   step(tx, keys, ask) {
-    const members = tx.zcard(keys.sorted);
-    const from = rangeFrom(members, ask.start);
-    const to = rangeTo(members, ask.stop);
-    if (to < from) return ['ok'];
-    if (to - from + 1 > ask.max) return ['over', to - from + 1];
-    if (ask.reverse === 0) return scored(tx, keys, tx.zrange(keys.sorted, from, to), 0);
-    return scored(tx, keys, tx.zrange(keys.sorted, members - 1 - to, members - 1 - from), 1);
+    return rangeByRank(tx, keys, ask);
   },
 };
 
@@ -230,19 +235,24 @@ export interface Scores {
 }
 
 /** Those with `from` <= score <= `to`: ['ok', member, score, …], or ['over', n] if they are more than `max`. */
-export const rangeByScore: Operation<SortedKeys, Scores, readonly (string | number)[]> = {
+export function rangeByScores(tx: Tx, keys: SortedKeys, ask: Scores): string[] {
+  if (ask.limit < 0) {
+    const members = tx.zcount(keys.sorted, ask.from, ask.to);
+    if (members > ask.max) return ['over', tx.text(members)];
+  }
+  const limit = ask.limit < 0 ? ask.max : ask.limit;
+  if (ask.reverse === 0) return scored(tx, keys, tx.zrangeByScore(keys.sorted, ask.from, ask.to, limit), 0);
+  return scored(tx, keys, tx.zrevrangeByScore(keys.sorted, ask.to, ask.from, limit), 0);
+}
+
+/** See `rangeByScores`. */
+export const rangeByScore: Operation<SortedKeys, Scores, readonly string[]> = {
   name: 'sorted.rangeByScore',
   keys: ['sorted'],
   args: { from: 'number', to: 'number', reverse: 'integer', limit: 'integer', max: 'integer' },
   readOnly: true,
   step(tx, keys, ask) {
-    if (ask.limit < 0) {
-      const members = tx.zcount(keys.sorted, ask.from, ask.to);
-      if (members > ask.max) return ['over', members];
-    }
-    const limit = ask.limit < 0 ? ask.max : ask.limit;
-    if (ask.reverse === 0) return scored(tx, keys, tx.zrangeByScore(keys.sorted, ask.from, ask.to, limit), 0);
-    return scored(tx, keys, tx.zrevrangeByScore(keys.sorted, ask.to, ask.from, limit), 0);
+    return rangeByScores(tx, keys, ask);
   },
 };
 

@@ -18,9 +18,13 @@
  *   transactions that met conflicts again and again; it ends by itself, so that a dead holder holds up nobody for long.
  */
 import { addWithin } from './counter.ts';
+import { popElement, pushElements, setElement, sliceOf, type TakerKeys } from './list.ts';
 import { countEntries, putEntry, readEntry, removeEntry, type WatchedMapKeys } from './map.ts';
 import type { BatchOperation, Tx } from './tx.ts';
 import { afterSettling, enqueue, holds as isHeld, type QueueKeys, queueAt, settle, wakeWaiting } from './queue.ts';
+import { addMember, removeMember } from './set.ts';
+import { addScore, rangeByRank, rangeByScores, removeScored, setScore } from './sorted.ts';
+import { readValue, removeValue, writeValue } from './value.ts';
 
 /** How long a transaction may hold the commit lock without another try: ms. */
 const lockMs = 1000;
@@ -105,7 +109,21 @@ function parametersOf(verb: string): number {
   if (verb === 'map.set' || verb === 'counter.fits') return 2;
   if (verb === 'map.setFor' || verb === 'counter.add') return 3;
   if (verb === 'counter.set' || verb === 'guard') return 1;
-  return queueParametersOf(verb);
+  return collectionParametersOf(verb);
+}
+
+function collectionParametersOf(verb: string): number {
+  if (verb === 'value.set' || verb === 'set.has' || verb === 'set.add' || verb === 'set.delete') return 1;
+  if (verb === 'value.setFor' || verb === 'list.push' || verb === 'list.set') return 2;
+  if (verb === 'list.slice') return 3;
+  return verb === 'list.pop' ? 1 : sortedParametersOf(verb);
+}
+
+function sortedParametersOf(verb: string): number {
+  if (verb === 'sorted.score' || verb === 'sorted.delete') return 1;
+  if (verb === 'sorted.set' || verb === 'sorted.add' || verb === 'sorted.fits') return 2;
+  if (verb === 'sorted.range') return 4;
+  return verb === 'sorted.rangeByScore' ? 5 : queueParametersOf(verb);
 }
 
 function queueParametersOf(verb: string): number {
@@ -117,7 +135,14 @@ function queueParametersOf(verb: string): number {
 /** Whether the first parameter of a verb says which part of its thing it touches, and no other. */
 function isPartial(verb: string): boolean {
   if (verb === 'queue.holds' || verb === 'queue.ack') return true;
-  return verb === 'map.get' || verb === 'map.set' || verb === 'map.setFor' || verb === 'map.delete';
+  if (verb === 'map.get' || verb === 'map.set' || verb === 'map.setFor' || verb === 'map.delete') return true;
+  if (verb === 'set.has' || verb === 'set.add' || verb === 'set.delete') return true;
+  return isPartOfSorted(verb);
+}
+
+function isPartOfSorted(verb: string): boolean {
+  if (verb === 'sorted.score' || verb === 'sorted.fits') return true;
+  return verb === 'sorted.set' || verb === 'sorted.add' || verb === 'sorted.delete';
 }
 
 /** What a read gives. `at`: its verb; `key`: the place of its key. */
@@ -151,6 +176,40 @@ function leaseRead(
   const verb = args[at]!;
   if (verb === 'guard') return tx.get(keys[key]!) === args[at + 2]! ? [] : ['over'];
   if (verb === 'queue.holds') return isHeld(tx, queueAt(keys, key), args[at + 2]!) ? [] : ['over'];
+  return readCollection(tx, keys[key]!, args, at);
+}
+
+function readCollection(tx: Tx, key: string, args: readonly string[], at: number): readonly string[] {
+  const verb = args[at]!;
+  if (verb === 'value.get') return maybe(readValue(tx, key));
+  if (verb === 'set.has') return tx.sismember(key, args[at + 2]!) ? ['1'] : [];
+  if (verb === 'set.size') return [tx.text(tx.scard(key))];
+  if (verb === 'list.length') return [tx.text(tx.llen(key))];
+  if (verb === 'list.slice') {
+    return sliceOf(tx, { list: key }, tx.number(args[at + 2]!), tx.number(args[at + 3]!), tx.number(args[at + 4]!));
+  }
+  return readSorted(tx, key, args, at);
+}
+
+function readSorted(tx: Tx, key: string, args: readonly string[], at: number): readonly string[] {
+  const verb = args[at]!;
+  if (verb === 'sorted.size') return [tx.text(tx.zcard(key))];
+  if (verb === 'sorted.score' || verb === 'sorted.fits') {
+    const score = tx.zscore(key, args[at + 2]!);
+    if (verb === 'sorted.score') return score === undefined ? [] : [tx.decimal(score)];
+    const sum = (score ?? 0) + tx.number(args[at + 3]!);
+    return sum - sum === 0 ? [] : [tx.decimal(score ?? 0)]; // it is finite
+  }
+  const from = tx.number(args[at + 2]!);
+  const to = tx.number(args[at + 3]!);
+  const reverse = tx.number(args[at + 4]!);
+  if (verb === 'sorted.range') {
+    return rangeByRank(tx, { sorted: key }, { start: from, stop: to, reverse, max: tx.number(args[at + 5]!) });
+  }
+  if (verb === 'sorted.rangeByScore') {
+    const limit = tx.number(args[at + 5]!);
+    return rangeByScores(tx, { sorted: key }, { from, to, reverse, limit, max: tx.number(args[at + 6]!) });
+  }
   return ['no verb ' + verb];
 }
 
@@ -163,13 +222,52 @@ function write(
   state: string[],
 ): void {
   const verb = args[at]!;
-  if (verb === 'map.set' || verb === 'map.setFor' || verb === 'map.delete') writeMap(tx, keys, args, at, key, state);
+  if (verb === 'map.set' || verb === 'map.setFor' || verb === 'map.delete') {
+    writeMap(tx, keys, args, at, key, state);
+    return;
+  }
   if (verb === 'counter.set') tx.set(keys[key]!, args[at + 2]!);
   if (verb === 'counter.add') addWithin(tx, keys[key]!, args[at + 2]!, args[at + 3]!, args[at + 4]!);
   if (verb === 'queue.push') pushTo(tx, queueAt(keys, key), args[at + 2]!, args[at + 3]!, args[at + 4]!);
   if (verb === 'queue.ack' && settle(tx, queueAt(keys, key), args[at + 2]!, args[at + 3]!)) {
     afterSettling(tx, queueAt(keys, key), 1);
   }
+  writeCollection(tx, keys, args, at, key);
+}
+
+function writeCollection(tx: Tx, keys: readonly string[], args: readonly string[], at: number, key: number): void {
+  const verb = args[at]!;
+  if (verb === 'list.set') setElement(tx, listAt(keys, key), tx.number(args[at + 2]!), args[at + 3]!);
+  if (verb === 'list.pop') popElement(tx, listAt(keys, key), args[at + 2]!);
+  if (verb === 'list.push') pushElements(tx, listAt(keys, key), args[at + 2]!, [args[at + 3]!]);
+  if (tx.startsWith(verb, 'value.')) {
+    const value = { value: keys[key]!, watchers: keys[key + 1]! };
+    if (verb === 'value.set') writeValue(tx, value, args[at + 2]!, 0);
+    else if (verb === 'value.delete') removeValue(tx, value);
+    else writeValue(tx, value, args[at + 2]!, tx.number(args[at + 3]!));
+  }
+  if (tx.startsWith(verb, 'set.')) {
+    const set = { set: keys[key]!, watchers: keys[key + 1]! };
+    if (verb === 'set.add') addMember(tx, set, args[at + 2]!);
+    else removeMember(tx, set, args[at + 2]!);
+  }
+  if (tx.startsWith(verb, 'sorted.')) {
+    const sorted = { sorted: keys[key]!, watchers: keys[key + 1]! };
+    if (verb === 'sorted.delete') removeScored(tx, sorted, args[at + 2]!);
+    else if (verb === 'sorted.add') addScore(tx, sorted, tx.number(args[at + 3]!), args[at + 2]!);
+    else setScore(tx, sorted, 'always', tx.number(args[at + 3]!), args[at + 2]!);
+  }
+}
+
+function listAt(keys: readonly string[], key: number): TakerKeys {
+  return {
+    list: keys[key]!,
+    watchers: keys[key + 1]!,
+    waiting: keys[key + 2]!,
+    taken: keys[key + 3]!,
+    grants: keys[key + 4]!,
+    returned: keys[key + 5]!,
+  };
 }
 
 /** Most maps have neither ends nor those who watch, as their kinds told: then there is nothing to ask, or to tell. */

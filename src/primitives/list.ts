@@ -216,12 +216,13 @@ class StoredList<V> implements SharedList<V> {
     const ask = { start, stop, max: limits.collectionReadMax };
     const reply = await this.#engine.run(operations.slice, this.#keys, ask);
     if (reply[0] === 'over') throw this.#whole.tooMany(Number(reply[1]), 'ask for a shorter slice, or iterate');
-    return this.#whole.values(reply.slice(1) as string[]);
+    return this.#whole.values(reply.slice(1));
   }
 }
 
 const takeOptions: ReadonlySet<string> = new Set(['timeout', 'signal']);
 
-function checkIndex(argument: string, index: unknown): asserts index is number {
+/** Throws `INVALID_ARGUMENT`. */
+export function checkIndex(argument: string, index: unknown): asserts index is number {
   checkCount(argument, index, -Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
 }

@@ -295,22 +295,24 @@ class StoredSortedSet<V> implements SharedSortedSet<V> {
 }
 
 const rankOptions: ReadonlySet<string> = new Set(['reverse']);
-const rangeOptions: ReadonlySet<string> = new Set(['start', 'end', 'reverse']);
+/** Options of `range`, and of `rangeByScore`. */
+export const rangeOptions: ReadonlySet<string> = new Set(['start', 'end', 'reverse']);
 const scoreOptions: ReadonlySet<string> = new Set(['min', 'above', 'max', 'below']);
-const scoreRangeOptions: ReadonlySet<string> = new Set([...scoreOptions, 'limit', 'reverse']);
+export const scoreRangeOptions: ReadonlySet<string> = new Set([...scoreOptions, 'limit', 'reverse']);
 
-function scoreOf(argument: string, score: unknown): number {
+/** The score itself; -0 is 0. Throws `INVALID_ARGUMENT` for what is none. */
+export function scoreOf(argument: string, score: unknown): number {
   if (typeof score !== 'number' || !Number.isFinite(score)) throw invalidArgument(argument, score, 'a finite number');
-  return score + 0; // -0 is 0
+  return score + 0;
 }
 
-/** Another program may have written an infinite one. */
-function numberOf(score: string): number {
+/** The number of a score's text: another program may have written an infinite one. */
+export function numberOf(score: string): number {
   return Number(score.replace('inf', 'Infinity'));
 }
 
-/** The lowest and highest score of a range. */
-function endsOf({ min, above, max, below }: ScoreRange): { from: number; to: number } {
+/** The lowest and highest score of a range. Throws `INVALID_ARGUMENT`. */
+export function endsOf({ min, above, max, below }: ScoreRange): { from: number; to: number } {
   if (min !== undefined && above !== undefined) throw invalidArgument('above', above, 'absent where there is a min');
   if (max !== undefined && below !== undefined) throw invalidArgument('below', below, 'absent where there is a max');
   const from = above === undefined ? limitOf('min', min ?? -Infinity) : neighbour(limitOf('above', above), 1);

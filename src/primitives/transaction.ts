@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { ValueOptions } from '../base/codec.ts';
 import { invalidArgument, LockstepError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
-import { checkName, type MapNames } from '../base/names.ts';
+import { checkName } from '../base/names.ts';
 import { checkOptions } from '../base/options.ts';
 import { startWait, type Wait, type WaitOptions } from '../base/waiting.ts';
 import type { Session } from '../session/session.ts';
@@ -22,7 +22,13 @@ import {
   type TransactionQueue,
   type TransactionQueueOptions,
 } from './transaction/queue.ts';
-import { type Outcome, type Place, type Request, Steps, type Write } from './transaction/steps.ts';
+import { placesOf } from './transaction/places.ts';
+import { setIn, type TransactionSet } from './transaction/set.ts';
+import { sortedSetIn, type TransactionSortedSet } from './transaction/sorted-set.ts';
+import { type TransactionValue, valueIn } from './transaction/value.ts';
+import type { LastingOptions } from './value.ts';
+import { listIn, type TransactionList } from './transaction/list.ts';
+import { type Outcome, type Request, Steps, type Write } from './transaction/steps.ts';
 import { type Known, type Turn, Turns } from './transaction/turns.ts';
 
 /** How a transaction runs. */
@@ -39,7 +45,11 @@ export interface TransactionOptions extends WaitOptions {
  * at the commit; a read sees what the transaction itself wrote before.
  */
 export interface Transaction {
-  map<V = unknown>(name: string, options?: ValueOptions<V>): TransactionMap<V>;
+  value<V = unknown>(name: string, options?: LastingOptions<V>): TransactionValue<V>;
+  map<V = unknown>(name: string, options?: LastingOptions<V>): TransactionMap<V>;
+  set<V = unknown>(name: string, options?: ValueOptions<V>): TransactionSet<V>;
+  sortedSet<V = unknown>(name: string, options?: ValueOptions<V>): TransactionSortedSet<V>;
+  list<V = unknown>(name: string, options?: ValueOptions<V>): TransactionList<V>;
   counter(name: string, options: CounterOptions<bigint> & { bigint: true }): TransactionCounter<bigint>;
   counter(name: string, options?: CounterOptions): TransactionCounter;
   queue<T = unknown>(name: string, options?: TransactionQueueOptions<T>): TransactionQueue<T>;
@@ -322,17 +332,37 @@ const none: readonly never[] = [];
 const nothing: Request = { ticket: '', reads: none, expected: none, writes: none };
 
 function transactionOf({ keys, engine, space }: Session, attempt: Attempt): Transaction {
+  const places = placesOf(keys);
   return {
+    value(name, options = {}) {
+      checkName('value name', name);
+      checkOptions('the options of value', options, lastingOptions);
+      return valueIn(attempt, name, places.value(name), options);
+    },
     map(name, options = {}) {
       checkName('map name', name);
-      checkOptions('the options of map', options, valueOptions);
-      return mapIn(attempt, name, mapPlace(name, keys.map(name)), options);
+      checkOptions('the options of map', options, lastingOptions);
+      return mapIn(attempt, name, places.map(name), options);
+    },
+    set(name, options = {}) {
+      checkName('set name', name);
+      checkOptions('the options of set', options, valueOptions);
+      return setIn(attempt, name, places.set(name), options);
+    },
+    sortedSet(name, options = {}) {
+      checkName('sorted set name', name);
+      checkOptions('the options of sortedSet', options, valueOptions);
+      return sortedSetIn(attempt, name, places.sorted(name), options);
+    },
+    list(name, options = {}) {
+      checkName('list name', name);
+      checkOptions('the options of list', options, valueOptions);
+      return listIn(attempt, name, places.list(name), options);
     },
     counter(name: string, options: CounterOptions | CounterOptions<bigint> = {}) {
       checkName('counter name', name);
       checkOptions('the options of counter', options, counterOptions);
-      const place = counterPlace(name, keys.counter(name));
-      return counterIn<number>(attempt, name, place, options as CounterOptions) as TransactionCounter &
+      return counterIn<number>(attempt, name, places.counter(name), options as CounterOptions) as TransactionCounter &
         TransactionCounter<bigint>;
     },
     queue(name, options = {}) {
@@ -344,15 +374,8 @@ function transactionOf({ keys, engine, space }: Session, attempt: Attempt): Tran
 }
 
 const counterOptions: ReadonlySet<string> = new Set(['min', 'max', 'bigint']);
+const lastingOptions: ReadonlySet<string> = new Set(['schema', 'codec', 'ttl']);
 const valueOptions: ReadonlySet<string> = new Set(['schema', 'codec']);
-
-function mapPlace(name: string, { map, expiry, watchers }: MapNames): Place {
-  return { what: `map ${JSON.stringify(name)}`, keys: [map, expiry, watchers], kinds: ['hash', '+zset', '+zset'] };
-}
-
-function counterPlace(name: string, key: string): Place {
-  return { what: `counter ${JSON.stringify(name)}`, keys: [key], kinds: ['string'] };
-}
 
 /** Nobody hears of it: the transaction was rejected before. */
 function over(): Error {

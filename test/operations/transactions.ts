@@ -36,6 +36,9 @@ const one = fc.oneof(
   texts.map((text) => [text]),
 );
 const none = fc.constant<string[]>([]);
+const scores = fc.constantFrom('0', '1', '-1', '0.1', '1e300', '-1e300');
+const sides = fc.constantFrom('front', 'back');
+const range = fc.oneof(fc.constant(['ok']), fc.tuple(fc.constant('ok'), texts), fc.constant(['over', '2']));
 
 function reading(
   verb: string,
@@ -58,6 +61,16 @@ const read: fc.Arbitrary<Read> = fc.oneof(
   reading('map.size', [], fc.tuple(small)),
   reading('counter.get', [], one),
   fc.record({ verb: fc.constant('counter.fits'), parameters: bounds, expected: none }),
+  reading('value.get', [], one),
+  reading('set.has', [texts], fc.constantFrom<string[]>([], ['1'])),
+  reading('set.size', [], fc.tuple(small)),
+  reading('sorted.score', [texts], fc.constantFrom<string[]>([], ['0'], ['1'])),
+  reading('sorted.fits', [texts, scores], none),
+  reading('sorted.size', [], fc.tuple(small)),
+  reading('sorted.range', [small, small, fc.constantFrom('0', '1'), fc.constantFrom('1', '9')], range),
+  reading('sorted.rangeByScore', [scores, scores, fc.constantFrom('0', '1'), small, fc.constantFrom('1', '9')], range),
+  reading('list.length', [], fc.tuple(small)),
+  reading('list.slice', [small, small, fc.constantFrom('1', '9')], range),
   reading('queue.holds', [delivery], fc.constantFrom<string[]>([], ['over'])),
   reading('guard', [fc.constantFrom('nobody:1:50:1:1', 'x')], fc.constantFrom<string[]>([], ['over'])),
 );
@@ -67,6 +80,18 @@ const write: fc.Arbitrary<Write> = fc.oneof(
   writing('map.set', fields, texts),
   writing('map.setFor', fields, texts, lives),
   writing('map.delete', fields),
+  writing('value.set', texts),
+  writing('value.setFor', texts, fc.constantFrom('-1', '1', '50')),
+  writing('value.delete'),
+  writing('set.add', texts),
+  writing('set.delete', texts),
+  writing('sorted.set', texts, scores),
+  writing('sorted.add', texts, small),
+  writing('sorted.delete', texts),
+  writing('list.push', sides, texts),
+  writing('list.push', sides, texts),
+  writing('list.pop', sides),
+  writing('list.set', small, texts),
   writing('queue.push', fc.constantFrom('0', '50'), fc.constantFrom('', '0:0:a:', '1:0::', '0:50::', '0:0::g'), texts),
   writing('queue.ack', delivery, fc.constantFrom('', 'g')),
   writing('counter.set', small),
@@ -103,6 +128,22 @@ export function stepOf(
     }
   };
   enter('map', [map, 'hash'], [expiry, '+zset'], [watchers, '+zset']);
+  const { value, watchers: valueWatchers } = space.value('v');
+  enter('value', [value, 'string'], [valueWatchers, '+zset']);
+  const { set, watchers: setWatchers } = space.set('a');
+  enter('set', [set, 'set'], [setWatchers, '+zset']);
+  const { sorted, watchers: sortedWatchers } = space.sorted('z');
+  enter('sorted', [sorted, 'zset'], [sortedWatchers, '+zset']);
+  const { list, watchers: listWatchers, waiting, taken, grants, returned } = space.list('l');
+  enter(
+    'list',
+    [list, 'list'],
+    [listWatchers, '+zset'],
+    [waiting, '+zset'],
+    [taken, '+hash'],
+    [grants, '+zset'],
+    [returned, '+zset'],
+  );
   enter('counter', [space.counter('n'), 'string']);
   enter('guard', [space.lock('a').owner, 'string']);
   const { keys: queueKeys, kinds: queueKinds } = queuePlace('q', space.queue('q'));

@@ -562,6 +562,34 @@ function list_pushElements(tx, keys, side, elements)
     return length
 end
 
+--- Takes the element at the `front` or `back` that is there now out, whatever dead takers may yet bring back.
+function list_popElement(tx, keys, side)
+    if list_popAt(tx, keys, side) ~= nil then
+        watch_changed(tx, keys.watchers, "")
+    end
+end
+
+--- The elements of a range, as of `slice`: ['ok', …elements], or ['over', n] if they are more than `max`.
+function list_sliceOf(tx, keys, start, stop, max)
+    local elements = redis.call('LLEN', keys.list)
+    local from = range_rangeFrom(elements, start)
+    local to = range_rangeTo(elements, stop)
+    if to < from then
+        return {"ok"}
+    end
+    if to - from + 1 > max then
+        return {
+            "over",
+            string.format('%.0f', to - from + 1)
+        }
+    end
+    local found = {"ok"}
+    for ____, element in ipairs(redis.call('LRANGE', keys.list, from, to)) do
+        found[#found + 1] = element
+    end
+    return found
+end
+
 --- Takes up to `many` elements out at the `front` or `back`.
 function list_popElements(tx, keys, side, many)
     list_recover(tx, keys)
@@ -666,22 +694,15 @@ function list_length(tx, keys)
     return redis.call('LLEN', keys.list)
 end
 
---- The elements of a range, as of `slice`: ['ok', …elements], or ['over', n] if they are more than `max`.
+--- See `sliceOf`.
 function list_slice(tx, keys, ask)
-    local elements = redis.call('LLEN', keys.list)
-    local from = range_rangeFrom(elements, ask.start)
-    local to = range_rangeTo(elements, ask.stop)
-    if to < from then
-        return {"ok"}
-    end
-    if to - from + 1 > ask.max then
-        return {"over", to - from + 1}
-    end
-    local found = {"ok"}
-    for ____, element in ipairs(redis.call('LRANGE', keys.list, from, to)) do
-        found[#found + 1] = element
-    end
-    return found
+    return list_sliceOf(
+        tx,
+        keys,
+        ask.start,
+        ask.stop,
+        ask.max
+    )
 end
 
 --- ['taken', element], to be confirmed; ['waiting', 1 if it is the first in line, else 0], or ['empty'].
@@ -2946,7 +2967,7 @@ function sorted_count(tx, keys, ask)
 end
 
 --- The members of these ranks, as of `slice`: ['ok', member, score, …], or ['over', n] if they are more than `max`.
-function sorted_range(tx, keys, ask)
+function sorted_rangeByRank(tx, keys, ask)
     local members = redis.call('ZCARD', keys.sorted)
     local from = range_rangeFrom(members, ask.start)
     local to = range_rangeTo(members, ask.stop)
@@ -2954,7 +2975,10 @@ function sorted_range(tx, keys, ask)
         return {"ok"}
     end
     if to - from + 1 > ask.max then
-        return {"over", to - from + 1}
+        return {
+            "over",
+            string.format('%.0f', to - from + 1)
+        }
     end
     if ask.reverse == 0 then
         return sorted_scored(
@@ -2972,12 +2996,20 @@ function sorted_range(tx, keys, ask)
     )
 end
 
+--- See `rangeByRank`.
+function sorted_range(tx, keys, ask)
+    return sorted_rangeByRank(tx, keys, ask)
+end
+
 --- Those with `from` <= score <= `to`: ['ok', member, score, …], or ['over', n] if they are more than `max`.
-function sorted_rangeByScore(tx, keys, ask)
+function sorted_rangeByScores(tx, keys, ask)
     if ask.limit < 0 then
         local members = redis.call('ZCOUNT', keys.sorted, string.format('%.17g', ask.from), string.format('%.17g', ask.to))
         if members > ask.max then
-            return {"over", members}
+            return {
+                "over",
+                string.format('%.0f', members)
+            }
         end
     end
     local limit = ask.limit < 0 and ask.max or ask.limit
@@ -2995,6 +3027,11 @@ function sorted_rangeByScore(tx, keys, ask)
         redis.call('ZREVRANGEBYSCORE', keys.sorted, string.format('%.17g', ask.to), string.format('%.17g', ask.from), 'LIMIT', '0', limit),
         0
     )
+end
+
+--- See `rangeByScores`.
+function sorted_rangeByScore(tx, keys, ask)
+    return sorted_rangeByScores(tx, keys, ask)
 end
 
 --- One page of all, in order, with scores. It goes on behind the first of `args` that still has its score, as all before
@@ -3315,7 +3352,33 @@ function transaction_parametersOf(verb)
     if verb == "counter.set" or verb == "guard" then
         return 1
     end
-    return transaction_queueParametersOf(verb)
+    return transaction_collectionParametersOf(verb)
+end
+
+function transaction_collectionParametersOf(verb)
+    if verb == "value.set" or verb == "set.has" or verb == "set.add" or verb == "set.delete" then
+        return 1
+    end
+    if verb == "value.setFor" or verb == "list.push" or verb == "list.set" then
+        return 2
+    end
+    if verb == "list.slice" then
+        return 3
+    end
+    return verb == "list.pop" and 1 or transaction_sortedParametersOf(verb)
+end
+
+function transaction_sortedParametersOf(verb)
+    if verb == "sorted.score" or verb == "sorted.delete" then
+        return 1
+    end
+    if verb == "sorted.set" or verb == "sorted.add" or verb == "sorted.fits" then
+        return 2
+    end
+    if verb == "sorted.range" then
+        return 4
+    end
+    return verb == "sorted.rangeByScore" and 5 or transaction_queueParametersOf(verb)
 end
 
 function transaction_queueParametersOf(verb)
@@ -3332,7 +3395,20 @@ function transaction_isPartial(verb)
     if verb == "queue.holds" or verb == "queue.ack" then
         return true
     end
-    return verb == "map.get" or verb == "map.set" or verb == "map.setFor" or verb == "map.delete"
+    if verb == "map.get" or verb == "map.set" or verb == "map.setFor" or verb == "map.delete" then
+        return true
+    end
+    if verb == "set.has" or verb == "set.add" or verb == "set.delete" then
+        return true
+    end
+    return transaction_isPartOfSorted(verb)
+end
+
+function transaction_isPartOfSorted(verb)
+    if verb == "sorted.score" or verb == "sorted.fits" then
+        return true
+    end
+    return verb == "sorted.set" or verb == "sorted.add" or verb == "sorted.delete"
 end
 
 function transaction_read(tx, keys, args, at, key, state)
@@ -3385,6 +3461,77 @@ function transaction_leaseRead(tx, keys, args, at, key)
             args[at + 2 + 1]
         ) and ({}) or ({"over"})
     end
+    return transaction_readCollection(tx, keys[key + 1], args, at)
+end
+
+function transaction_readCollection(tx, key, args, at)
+    local verb = args[at + 1]
+    if verb == "value.get" then
+        return transaction_maybe(value_readValue(tx, key))
+    end
+    if verb == "set.has" then
+        return (redis.call('SISMEMBER', key, args[at + 2 + 1]) == 1) and ({"1"}) or ({})
+    end
+    if verb == "set.size" then
+        return {string.format('%.0f', redis.call('SCARD', key))}
+    end
+    if verb == "list.length" then
+        return {string.format('%.0f', redis.call('LLEN', key))}
+    end
+    if verb == "list.slice" then
+        return list_sliceOf(
+            tx,
+            {list = key},
+            tonumber(args[at + 2 + 1]),
+            tonumber(args[at + 3 + 1]),
+            tonumber(args[at + 4 + 1])
+        )
+    end
+    return transaction_readSorted(tx, key, args, at)
+end
+
+function transaction_readSorted(tx, key, args, at)
+    local verb = args[at + 1]
+    if verb == "sorted.size" then
+        return {string.format('%.0f', redis.call('ZCARD', key))}
+    end
+    if verb == "sorted.score" or verb == "sorted.fits" then
+        local score = tx:zscore(key, args[at + 2 + 1])
+        if verb == "sorted.score" then
+            return score == nil and ({}) or ({string.format('%.17g', score)})
+        end
+        local sum = (score or 0) + tonumber(args[at + 3 + 1])
+        return sum - sum == 0 and ({}) or ({string.format('%.17g', score or 0)})
+    end
+    local from = tonumber(args[at + 2 + 1])
+    local to = tonumber(args[at + 3 + 1])
+    local reverse = tonumber(args[at + 4 + 1])
+    if verb == "sorted.range" then
+        return sorted_rangeByRank(
+            tx,
+            {sorted = key},
+            {
+                start = from,
+                stop = to,
+                reverse = reverse,
+                max = tonumber(args[at + 5 + 1])
+            }
+        )
+    end
+    if verb == "sorted.rangeByScore" then
+        local limit = tonumber(args[at + 5 + 1])
+        return sorted_rangeByScores(
+            tx,
+            {sorted = key},
+            {
+                from = from,
+                to = to,
+                reverse = reverse,
+                limit = limit,
+                max = tonumber(args[at + 6 + 1])
+            }
+        )
+    end
     return {"no verb " .. verb}
 end
 
@@ -3399,6 +3546,7 @@ function transaction_write(tx, keys, args, at, key, state)
             key,
             state
         )
+        return
     end
     if verb == "counter.set" then
         redis.call('SET', keys[key + 1], args[at + 2 + 1])
@@ -3433,6 +3581,95 @@ function transaction_write(tx, keys, args, at, key, state)
             1
         )
     end
+    transaction_writeCollection(
+        tx,
+        keys,
+        args,
+        at,
+        key
+    )
+end
+
+function transaction_writeCollection(tx, keys, args, at, key)
+    local verb = args[at + 1]
+    if verb == "list.set" then
+        list_setElement(
+            tx,
+            transaction_listAt(keys, key),
+            tonumber(args[at + 2 + 1]),
+            args[at + 3 + 1]
+        )
+    end
+    if verb == "list.pop" then
+        list_popElement(
+            tx,
+            transaction_listAt(keys, key),
+            args[at + 2 + 1]
+        )
+    end
+    if verb == "list.push" then
+        list_pushElements(
+            tx,
+            transaction_listAt(keys, key),
+            args[at + 2 + 1],
+            {args[at + 3 + 1]}
+        )
+    end
+    if (string.sub(verb, 1, #"value.") == "value.") then
+        local value = {value = keys[key + 1], watchers = keys[key + 1 + 1]}
+        if verb == "value.set" then
+            value_writeValue(tx, value, args[at + 2 + 1], 0)
+        elseif verb == "value.delete" then
+            value_removeValue(tx, value)
+        else
+            value_writeValue(
+                tx,
+                value,
+                args[at + 2 + 1],
+                tonumber(args[at + 3 + 1])
+            )
+        end
+    end
+    if (string.sub(verb, 1, #"set.") == "set.") then
+        local set = {set = keys[key + 1], watchers = keys[key + 1 + 1]}
+        if verb == "set.add" then
+            set_addMember(tx, set, args[at + 2 + 1])
+        else
+            set_removeMember(tx, set, args[at + 2 + 1])
+        end
+    end
+    if (string.sub(verb, 1, #"sorted.") == "sorted.") then
+        local sorted = {sorted = keys[key + 1], watchers = keys[key + 1 + 1]}
+        if verb == "sorted.delete" then
+            sorted_removeScored(tx, sorted, args[at + 2 + 1])
+        elseif verb == "sorted.add" then
+            sorted_addScore(
+                tx,
+                sorted,
+                tonumber(args[at + 3 + 1]),
+                args[at + 2 + 1]
+            )
+        else
+            sorted_setScore(
+                tx,
+                sorted,
+                "always",
+                tonumber(args[at + 3 + 1]),
+                args[at + 2 + 1]
+            )
+        end
+    end
+end
+
+function transaction_listAt(keys, key)
+    return {
+        list = keys[key + 1],
+        watchers = keys[key + 1 + 1],
+        waiting = keys[key + 2 + 1],
+        taken = keys[key + 3 + 1],
+        grants = keys[key + 4 + 1],
+        returned = keys[key + 5 + 1]
+    }
 end
 
 function transaction_writeMap(tx, keys, args, at, key, state)

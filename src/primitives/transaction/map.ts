@@ -1,7 +1,9 @@
-import { type ValueCodec, valueCodec, type ValueOptions } from '../../base/codec.ts';
+import { type ValueCodec, valueCodec } from '../../base/codec.ts';
 import { limits } from '../../base/limits.ts';
 import { checkName } from '../../base/names.ts';
+import { type LastingOptions, lifeOf } from '../value.ts';
 import type { Attempt, Thing } from './attempt.ts';
+import { type LifeOptions, msOf, over, type Written } from './life.ts';
 import type { Place, Read, Write } from './steps.ts';
 import type { Left } from './turns.ts';
 
@@ -10,7 +12,10 @@ export interface TransactionMap<V> {
   readonly name: string;
   get(key: string): Promise<V | undefined>;
   has(key: string): Promise<boolean>;
-  set(key: string, value: V): Promise<void>;
+  /** Without `ttl` the entry has no end. */
+  set(key: string, value: V, options?: LifeOptions): Promise<void>;
+  /** Sets what `change` makes of the value: the new one. Keeps the end that the entry had, unless there is a `ttl`. */
+  update(key: string, change: (now: V | undefined) => V | Promise<V>, options?: LifeOptions): Promise<V>;
   /** True if the key was there. */
   delete(key: string): Promise<boolean>;
   /** The whole map is checked at the commit: it conflicts with whoever adds or deletes a key. */
@@ -18,9 +23,13 @@ export interface TransactionMap<V> {
 }
 
 /** The map `name` at `place`, as one run of a body sees it. Throws `INVALID_ARGUMENT` for a schema or codec that is none. */
-export function mapIn<V>(attempt: Attempt, name: string, place: Place, options: ValueOptions<V>): TransactionMap<V> {
-  const entries = attempt.thing(place.keys[0]!, () => new Entries(attempt, place));
-  return new MapView(attempt, name, entries, valueCodec(options));
+export function mapIn<V>(attempt: Attempt, name: string, place: Place, options: LastingOptions<V>): TransactionMap<V> {
+  return new MapView(attempt, name, entriesOf(attempt, place), valueCodec(options), lifeOf(options));
+}
+
+/** What a run wants to write to the map at `place`. */
+export function entriesOf(attempt: Attempt, place: Place): Entries {
+  return attempt.thing(place.keys[0]!, () => new Entries(attempt, place));
 }
 
 class MapView<V> implements TransactionMap<V> {
@@ -28,12 +37,14 @@ class MapView<V> implements TransactionMap<V> {
   readonly #attempt: Attempt;
   readonly #entries: Entries;
   readonly #codec: ValueCodec<V>;
+  readonly #ttlMs: number | undefined;
 
-  constructor(attempt: Attempt, name: string, entries: Entries, codec: ValueCodec<V>) {
+  constructor(attempt: Attempt, name: string, entries: Entries, codec: ValueCodec<V>, ttlMs: number | undefined) {
     this.name = name;
     this.#attempt = attempt;
     this.#entries = entries;
     this.#codec = codec;
+    this.#ttlMs = ttlMs;
   }
 
   get(key: string): Promise<V | undefined> {
@@ -51,11 +62,23 @@ class MapView<V> implements TransactionMap<V> {
     });
   }
 
-  set(key: string, value: V): Promise<void> {
+  set(key: string, value: V, options?: LifeOptions): Promise<void> {
     return this.#call(key, () => {
+      const ms = msOf(options, this.#ttlMs) ?? 0;
       const text = this.#codec.encode(this.#where(key), value);
-      if (typeof text === 'string') return this.#entries.put(key, text);
-      return text.then((later) => this.#entries.put(key, later));
+      if (typeof text === 'string') return this.#entries.put(key, text, ms);
+      return text.then((later) => this.#entries.put(key, later, ms));
+    });
+  }
+
+  update(key: string, change: (now: V | undefined) => V | Promise<V>, options?: LifeOptions): Promise<V> {
+    return this.#call(key, async () => {
+      const ms = msOf(options, this.#ttlMs) ?? -1;
+      await this.#entries.load(key);
+      const text = this.#entries.now(key);
+      const value = await change(text === undefined ? undefined : await this.#codec.decode(this.#where(key), text));
+      this.#entries.put(key, await this.#codec.encode(this.#where(key), value), ms);
+      return value;
     });
   }
 
@@ -85,11 +108,10 @@ class MapView<V> implements TransactionMap<V> {
 }
 
 /** The texts of a map: those of the store, and above them what was written. */
-class Entries implements Thing {
+export class Entries implements Thing {
   readonly place: Place;
   readonly #attempt: Attempt;
-  /** undefined: deleted. */
-  readonly #written: Map<string, string | undefined> = new Map();
+  readonly #written: Map<string, Written> = new Map();
 
   constructor(attempt: Attempt, place: Place) {
     this.#attempt = attempt;
@@ -102,11 +124,12 @@ class Entries implements Thing {
 
   /** After `load`. Nothing can come between the two, as there could behind an await. */
   now(field: string): string | undefined {
-    return this.#written.has(field) ? this.#written.get(field) : this.#attempt.seen(this.#entry(field))[0];
+    return this.#written.has(field) ? this.#written.get(field)!.text : this.#attempt.seen(this.#entry(field))[0];
   }
 
-  put(field: string, text: string | undefined): void {
-    this.#written.set(field, text);
+  /** `text`: undefined deletes. `ms`: see `putEntry` in operations/map.ts. */
+  put(field: string, text: string | undefined, ms = 0): void {
+    this.#written.set(field, over(this.#written.get(field), text, ms));
   }
 
   async size(): Promise<number> {
@@ -118,22 +141,22 @@ class Entries implements Thing {
     for (const read of written) {
       const [field] = read.parameters as [string];
       if (this.#attempt.seen(read).length > 0) size -= 1;
-      if (this.#written.get(field) !== undefined) size += 1;
+      if (this.#written.get(field)!.text !== undefined) size += 1;
     }
     return size;
   }
 
   writes(): Write[] {
-    return [...this.#written].map(([field, text]) => ({
-      name: this.#name(field),
-      place: this.place,
-      verb: text === undefined ? 'map.delete' : 'map.set',
-      parameters: text === undefined ? [field] : [field, text],
-    }));
+    return [...this.#written].map(([field, { text, ms }]) => {
+      const name = this.#name(field);
+      if (text === undefined) return { name, place: this.place, verb: 'map.delete', parameters: [field] };
+      if (ms === 0) return { name, place: this.place, verb: 'map.set', parameters: [field, text] };
+      return { name, place: this.place, verb: 'map.setFor', parameters: [field, text, String(ms)] };
+    });
   }
 
   left(): Left[] {
-    return [...this.#written].map(([field, text]) => ({
+    return [...this.#written].map(([field, { text }]) => ({
       name: this.#name(field),
       id: this.#entry(field).id,
       texts: text === undefined ? [] : [text],
