@@ -38,7 +38,10 @@ const one = fc.oneof(
 const none = fc.constant<string[]>([]);
 const scores = fc.constantFrom('0', '1', '-1', '0.1', '1e300', '-1e300');
 const sides = fc.constantFrom('front', 'back');
-const range = fc.oneof(fc.constant(['ok']), fc.tuple(fc.constant('ok'), texts), fc.constant(['over', '2']));
+const range = fc.oneof(
+  fc.constantFrom<string[]>(['ok'], ['over', '2']),
+  texts.map((text) => ['ok', text]),
+);
 
 function reading(
   verb: string,
