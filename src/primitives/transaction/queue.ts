@@ -20,6 +20,7 @@ export interface TransactionQueue<T> {
   push(item: T, options?: TransactionPushOptions): Promise<void>;
 }
 
+/** What a transaction must know of a queue that it pushes to. */
 export interface TransactionQueueOptions<T> extends ValueOptions<T> {
   /** For how long a message keeps away others of its own `id`; default 1 hour. */
   deduplicate?: Duration;
