@@ -365,7 +365,7 @@ function nextInRing(tx: Tx, queue: QueueKeys, consumer: string): string {
 // What becomes of a delivery
 
 /** Whether a delivery is still its holder's. */
-export function holds(tx: Tx, queue: QueueKeys, token: string): boolean {
+export function isHeld(tx: Tx, queue: QueueKeys, token: string): boolean {
   return tx.zscore(queue.leases, token) !== undefined;
 }
 

@@ -21,7 +21,7 @@ import { addWithin } from './counter.ts';
 import { popElement, pushElements, setElement, sliceOf, type TakerKeys } from './list.ts';
 import { countEntries, putEntry, readEntry, removeEntry, type WatchedMapKeys } from './map.ts';
 import type { BatchOperation, Tx } from './tx.ts';
-import { afterSettling, enqueue, holds as isHeld, type QueueKeys, queueAt, settle, wakeWaiting } from './queue.ts';
+import { afterSettling, enqueue, isHeld, type QueueKeys, queueAt, settle, wakeWaiting } from './queue.ts';
 import { addMember, removeMember } from './set.ts';
 import { addScore, rangeByRank, rangeByScores, removeScored, setScore } from './sorted.ts';
 import { readValue, removeValue, writeValue } from './value.ts';

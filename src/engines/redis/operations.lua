@@ -2100,7 +2100,7 @@ function queue_claim(tx, keys, args)
 end
 
 --- Whether a delivery is still its holder's.
-function queue_holds(tx, queue, token)
+function queue_isHeld(tx, queue, token)
     return tx:zscore(queue.leases, token) ~= nil
 end
 
@@ -3455,7 +3455,7 @@ function transaction_leaseRead(tx, keys, args, at, key)
         return (redis.call('GET', keys[key + 1]) or nil) == args[at + 2 + 1] and ({}) or ({"over"})
     end
     if verb == "queue.holds" then
-        return queue_holds(
+        return queue_isHeld(
             tx,
             queue_queueAt(keys, key),
             args[at + 2 + 1]
