@@ -84,6 +84,32 @@ describe.skipIf(!hasRedisServer).each(Object.entries(clients))('a Redis server t
     expect(await n.add()).toBe(10);
   });
 
+  test('acknowledgements whose replies were cut off are done once, alone and in a transaction', async () => {
+    const shared = await openSession('queue');
+    const queue = shared.queue<number>('q');
+    await queue.pushAll([1, 2]);
+    const jobs = queue.consume({ prefetch: 1 });
+    let cuts = 0;
+    proxy.cutAfter = (request) => request.includes('EVAL') && request.includes('queue-messages:q') && cuts-- > 0;
+    for (let taken = 0; taken < 2; taken++) {
+      const { value: job } = await jobs.next();
+      cuts = 2;
+      if (taken === 0) await job!.ack();
+      else {
+        await shared.transaction(async (tx) => {
+          await tx.ack(job!);
+          await tx.queue('out').push(job!.data);
+        });
+      }
+      expect(cuts).toBeLessThanOrEqual(0);
+      expect(job!.signal.aborted).toBe(false);
+      expect(await failure(job!.ack())).toMatchObject({ code: 'LEASE_LOST', details: { cause: 'settled' } });
+    }
+    await jobs.return?.();
+    expect(await queue.size()).toEqual({ ready: 0, delayed: 0, leased: 0, dead: 0, paused: false });
+    expect((await shared.queue('out').peek()).map(({ data }) => data)).toEqual([2]);
+  });
+
   test('steps that were not sent yet wait for the next connection, in order', async () => {
     const engine = await openEngine();
     await add(engine);
