@@ -92,18 +92,20 @@ describe.skipIf(!hasRedisServer).each(Object.entries(clients))('a Redis server t
     let cuts = 0;
     proxy.cutAfter = (request) => request.includes('EVAL') && request.includes('queue-messages:q') && cuts-- > 0;
     for (let taken = 0; taken < 2; taken++) {
-      const { value: job } = await jobs.next();
+      const next = await jobs.next();
+      if (next.done === true) throw new Error('no job');
+      const job = next.value;
       cuts = 2;
-      if (taken === 0) await job!.ack();
+      if (taken === 0) await job.ack();
       else {
         await shared.transaction(async (tx) => {
-          await tx.ack(job!);
-          await tx.queue('out').push(job!.data);
+          await tx.ack(job);
+          await tx.queue('out').push(job.data);
         });
       }
       expect(cuts).toBeLessThanOrEqual(0);
-      expect(job!.signal.aborted).toBe(false);
-      expect(await failure(job!.ack())).toMatchObject({ code: 'LEASE_LOST', details: { cause: 'settled' } });
+      expect(job.signal.aborted).toBe(false);
+      expect(await failure(job.ack())).toMatchObject({ code: 'LEASE_LOST', details: { cause: 'settled' } });
     }
     await jobs.return?.();
     expect(await queue.size()).toEqual({ ready: 0, delayed: 0, leased: 0, dead: 0, paused: false });
