@@ -26,6 +26,7 @@ export type { RankRangeOptions, ScoreRange, ScoreRangeOptions, SharedSortedSet }
 export type { SharedCollection } from './primitives/whole.ts';
 export type { Transaction, TransactionBody, TransactionOptions } from './primitives/transaction.ts';
 export type { TransactionCounter } from './primitives/transaction/counter.ts';
+export type { Batch } from './primitives/transaction/batch.ts';
 export type { LifeOptions } from './primitives/transaction/life.ts';
 export type { TransactionList } from './primitives/transaction/list.ts';
 export type { TransactionMap } from './primitives/transaction/map.ts';

@@ -16,6 +16,7 @@ import { createSet, type SharedSet } from './primitives/set.ts';
 import { createSortedSet, type SharedSortedSet } from './primitives/sorted-set.ts';
 import { handleMailOfTakers } from './primitives/takers.ts';
 import { Transactions, type TransactionBody, type TransactionOptions } from './primitives/transaction.ts';
+import type { Batch } from './primitives/transaction/batch.ts';
 import { createQueue, type Queue, type QueueOptions } from './primitives/queue.ts';
 import { infoOf, isGone, type Session, type SessionInfo } from './session/session.ts';
 
@@ -58,6 +59,11 @@ export interface Lockstep extends AsyncDisposable {
    * whether it is committed; `UNAVAILABLE`, `CLOSED`, `WRONG_KIND` with nothing written.
    */
   transaction<T>(body: TransactionBody<T>, options?: TransactionOptions): Promise<T>;
+  /**
+   * Writes many things at once, all or nothing, in one step that reads nothing: it conflicts with nobody. Rejects as
+   * `transaction`, and with `INVALID_VALUE` where a counter would get beyond its bounds.
+   */
+  batch(fill: (batch: Batch) => void, options?: TransactionOptions): Promise<void>;
   /** Messages, each delivered at least once, typed by a schema if one is given. */
   queue<T = unknown>(name: string, options?: QueueOptions<T>): Queue<T>;
   /** The locks that are held now, page by page, in no order. */
@@ -130,6 +136,7 @@ export function createLockstep(session: Session): Lockstep {
       return createList(session, name, keys.list(name), options);
     },
     transaction: (body, options = {}) => transactions.run(body, options),
+    batch: (fill, options = {}) => transactions.batch(fill, options),
     queue(name, options = {}) {
       checkName('queue name', name);
       return createQueue(session, name, options);

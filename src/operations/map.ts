@@ -44,7 +44,7 @@ export function readEntry(tx: Tx, keys: MapKeys, field: string): string | undefi
 }
 
 /** Whether there is an entry; its value is not looked at where no entry of the map has an end. */
-export function hasEntry(tx: Tx, keys: MapKeys, field: string): boolean {
+function hasEntry(tx: Tx, keys: MapKeys, field: string): boolean {
   if (tx.exists(keys.expiry)) return readEntry(tx, keys, field) !== undefined;
   return tx.hexists(keys.map, field);
 }
@@ -79,7 +79,7 @@ export function countEntries(tx: Tx, keys: MapKeys): number {
 }
 
 /** Removes entries that are over, `most` at most. */
-export function sweepEntries(tx: Tx, keys: WatchedMapKeys, most: number): void {
+function sweepEntries(tx: Tx, keys: WatchedMapKeys, most: number): void {
   for (const member of over(tx, keys, most)) {
     if (isTrue(tx, keys, member)) {
       tx.hdel(keys.map, tx.rest(member, 1));

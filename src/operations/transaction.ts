@@ -57,7 +57,7 @@ export const commit: BatchOperation<readonly (string | number)[]> = {
     ) {
       const outcome = attempt(tx, keys, args, at, state, holder);
       replies.push(outcome);
-      if (outcome !== 'ok') explain(tx, keys, args, at + 1, state, outcome, replies);
+      if (outcome !== 'ok' && !tx.startsWith(outcome, 'kind-')) explain(tx, keys, args, at + 1, state, replies);
       if (args[at]! !== '') {
         queueUp(tx, keys, args, at, outcome);
         holder = tx.hget(keys[1]!, '') ?? '';
@@ -200,17 +200,20 @@ function readSorted(tx: Tx, key: string, args: readonly string[], at: number): r
     const sum = (score ?? 0) + tx.number(args[at + 3]!);
     return sum - sum === 0 ? [] : [tx.decimal(score ?? 0)]; // it is finite
   }
+  return readRange(tx, key, args, at);
+}
+
+function readRange(tx: Tx, key: string, args: readonly string[], at: number): readonly string[] {
+  const verb = args[at]!;
+  if (verb !== 'sorted.range' && verb !== 'sorted.rangeByScore') return ['no verb ' + verb];
   const from = tx.number(args[at + 2]!);
   const to = tx.number(args[at + 3]!);
   const reverse = tx.number(args[at + 4]!);
   if (verb === 'sorted.range') {
     return rangeByRank(tx, { sorted: key }, { start: from, stop: to, reverse, max: tx.number(args[at + 5]!) });
   }
-  if (verb === 'sorted.rangeByScore') {
-    const limit = tx.number(args[at + 5]!);
-    return rangeByScores(tx, { sorted: key }, { from, to, reverse, limit, max: tx.number(args[at + 6]!) });
-  }
-  return ['no verb ' + verb];
+  const limit = tx.number(args[at + 5]!);
+  return rangeByScores(tx, { sorted: key }, { from, to, reverse, limit, max: tx.number(args[at + 6]!) });
 }
 
 function write(
@@ -240,23 +243,25 @@ function writeCollection(tx: Tx, keys: readonly string[], args: readonly string[
   if (verb === 'list.set') setElement(tx, listAt(keys, key), tx.number(args[at + 2]!), args[at + 3]!);
   if (verb === 'list.pop') popElement(tx, listAt(keys, key), args[at + 2]!);
   if (verb === 'list.push') pushElements(tx, listAt(keys, key), args[at + 2]!, [args[at + 3]!]);
-  if (tx.startsWith(verb, 'value.')) {
-    const value = { value: keys[key]!, watchers: keys[key + 1]! };
-    if (verb === 'value.set') writeValue(tx, value, args[at + 2]!, 0);
-    else if (verb === 'value.delete') removeValue(tx, value);
-    else writeValue(tx, value, args[at + 2]!, tx.number(args[at + 3]!));
-  }
-  if (tx.startsWith(verb, 'set.')) {
-    const set = { set: keys[key]!, watchers: keys[key + 1]! };
-    if (verb === 'set.add') addMember(tx, set, args[at + 2]!);
-    else removeMember(tx, set, args[at + 2]!);
-  }
-  if (tx.startsWith(verb, 'sorted.')) {
-    const sorted = { sorted: keys[key]!, watchers: keys[key + 1]! };
-    if (verb === 'sorted.delete') removeScored(tx, sorted, args[at + 2]!);
-    else if (verb === 'sorted.add') addScore(tx, sorted, tx.number(args[at + 3]!), args[at + 2]!);
-    else setScore(tx, sorted, 'always', tx.number(args[at + 3]!), args[at + 2]!);
-  }
+  if (tx.startsWith(verb, 'value.')) writeOneValue(tx, keys, args, at, key);
+  if (tx.startsWith(verb, 'sorted.')) writeScore(tx, keys, args, at, key);
+  const set = { set: keys[key]!, watchers: keys[key + 1]! };
+  if (verb === 'set.add') addMember(tx, set, args[at + 2]!);
+  if (verb === 'set.delete') removeMember(tx, set, args[at + 2]!);
+}
+
+function writeOneValue(tx: Tx, keys: readonly string[], args: readonly string[], at: number, key: number): void {
+  const value = { value: keys[key]!, watchers: keys[key + 1]! };
+  if (args[at]! === 'value.set') writeValue(tx, value, args[at + 2]!, 0);
+  else if (args[at]! === 'value.delete') removeValue(tx, value);
+  else writeValue(tx, value, args[at + 2]!, tx.number(args[at + 3]!));
+}
+
+function writeScore(tx: Tx, keys: readonly string[], args: readonly string[], at: number, key: number): void {
+  const sorted = { sorted: keys[key]!, watchers: keys[key + 1]! };
+  if (args[at]! === 'sorted.delete') removeScored(tx, sorted, args[at + 2]!);
+  else if (args[at]! === 'sorted.add') addScore(tx, sorted, tx.number(args[at + 3]!), args[at + 2]!);
+  else setScore(tx, sorted, 'always', tx.number(args[at + 3]!), args[at + 2]!);
 }
 
 function listAt(keys: readonly string[], key: number): TakerKeys {
@@ -390,10 +395,8 @@ function explain(
   args: readonly string[],
   at: number,
   state: readonly string[],
-  outcome: string,
   replies: (string | number)[],
 ): void {
-  if (tx.startsWith(outcome, 'kind-')) return;
   let key = 0;
   for (let place = at; args[place]! !== '!'; place = behindRead(tx, args, place)) {
     if (args[place + 1]! !== '') key = tx.number(args[place + 1]!);

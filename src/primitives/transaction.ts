@@ -11,6 +11,7 @@ import { guardOf } from './guard.ts';
 import type { Job } from './job.ts';
 import type { Lease } from './lease.ts';
 import { Attempt } from './transaction/attempt.ts';
+import { type Batch, planned } from './transaction/batch.ts';
 import { counterIn, type TransactionCounter } from './transaction/counter.ts';
 import { type Check, guardCheck } from './transaction/guarding.ts';
 import { mapIn, type TransactionMap } from './transaction/map.ts';
@@ -86,7 +87,19 @@ export class Transactions {
   /** See `Lockstep.transaction`. */
   async run<T>(body: TransactionBody<T>, options: TransactionOptions): Promise<T> {
     if (typeof body !== 'function') throw invalidArgument('body', body, 'a function that takes tx');
-    checkOptions('the options of transaction', options, transactionOptions);
+    return this.#run((attempt) => body(transactionOf(this.#session, attempt)), options);
+  }
+
+  /** See `Lockstep.batch`. */
+  async batch(fill: (batch: Batch) => void, options: TransactionOptions): Promise<void> {
+    if (typeof fill !== 'function') throw invalidArgument('fill', fill, 'a function that takes a batch');
+    const plan = new Attempt(this.#steps, new Map());
+    await planned(plan, this.#session.keys, fill);
+    await this.#run((attempt) => attempt.adopt(plan), options);
+  }
+
+  async #run<T>(body: (attempt: Attempt) => Promise<T> | T, options: TransactionOptions): Promise<T> {
+    checkOptions('the options of a transaction', options, transactionOptions);
     this.#session.assertOpen();
     if (this.#running.getStore()?.active === true) throw nested();
     const { engine, space } = this.#session;
@@ -129,7 +142,7 @@ class Run<T> {
   readonly #session: Session;
   readonly #steps: Steps;
   readonly #turns: Turns;
-  readonly #body: TransactionBody<T>;
+  readonly #body: (attempt: Attempt) => Promise<T> | T;
   readonly #guard: readonly Check[];
   readonly #around: Surroundings;
   #attempt: Attempt | undefined;
@@ -149,7 +162,7 @@ class Run<T> {
     session: Session,
     steps: Steps,
     turns: Turns,
-    body: TransactionBody<T>,
+    body: (attempt: Attempt) => Promise<T> | T,
     guard: readonly Check[],
     around: Surroundings,
   ) {
@@ -226,7 +239,7 @@ class Run<T> {
     if (this.#ended) throw over();
     this.active = true;
     try {
-      const value = await this.#around.within(this, () => this.#body(transactionOf(this.#session, attempt)));
+      const value = await this.#around.within(this, () => this.#body(attempt));
       attempt.end();
       return { value };
     } catch (error) {

@@ -159,7 +159,7 @@ eachEngine((_, openStore) => {
         ),
       );
       const moved = (await Promise.all(moves)).filter((element) => element !== undefined);
-      expect(moved.sort()).toEqual([1, 2, 3, 4, 5, 6]);
+      expect(moved.sort((a, b) => a - b)).toEqual([1, 2, 3, 4, 5, 6]);
       expect(await shared.list('to').slice()).toEqual([1, 2, 3, 4, 5, 6]);
       expect(await shared.list('from').length()).toBe(0);
     });

@@ -1125,7 +1125,6 @@ function map_readEntry(tx, keys, field)
     return value
 end
 
---- Removes entries that are over, `most` at most.
 function map_sweepEntries(tx, keys, most)
     for ____, member in ipairs(map_over(tx, keys, most)) do
         if map_isTrue(tx, keys, member) then
@@ -3503,6 +3502,14 @@ function transaction_readSorted(tx, key, args, at)
         local sum = (score or 0) + tonumber(args[at + 3 + 1])
         return sum - sum == 0 and ({}) or ({string.format('%.17g', score or 0)})
     end
+    return transaction_readRange(tx, key, args, at)
+end
+
+function transaction_readRange(tx, key, args, at)
+    local verb = args[at + 1]
+    if verb ~= "sorted.range" and verb ~= "sorted.rangeByScore" then
+        return {"no verb " .. verb}
+    end
     local from = tonumber(args[at + 2 + 1])
     local to = tonumber(args[at + 3 + 1])
     local reverse = tonumber(args[at + 4 + 1])
@@ -3518,21 +3525,18 @@ function transaction_readSorted(tx, key, args, at)
             }
         )
     end
-    if verb == "sorted.rangeByScore" then
-        local limit = tonumber(args[at + 5 + 1])
-        return sorted_rangeByScores(
-            tx,
-            {sorted = key},
-            {
-                from = from,
-                to = to,
-                reverse = reverse,
-                limit = limit,
-                max = tonumber(args[at + 6 + 1])
-            }
-        )
-    end
-    return {"no verb " .. verb}
+    local limit = tonumber(args[at + 5 + 1])
+    return sorted_rangeByScores(
+        tx,
+        {sorted = key},
+        {
+            from = from,
+            to = to,
+            reverse = reverse,
+            limit = limit,
+            max = tonumber(args[at + 6 + 1])
+        }
+    )
 end
 
 function transaction_write(tx, keys, args, at, key, state)
@@ -3616,48 +3620,67 @@ function transaction_writeCollection(tx, keys, args, at, key)
         )
     end
     if (string.sub(verb, 1, #"value.") == "value.") then
-        local value = {value = keys[key + 1], watchers = keys[key + 1 + 1]}
-        if verb == "value.set" then
-            value_writeValue(tx, value, args[at + 2 + 1], 0)
-        elseif verb == "value.delete" then
-            value_removeValue(tx, value)
-        else
-            value_writeValue(
-                tx,
-                value,
-                args[at + 2 + 1],
-                tonumber(args[at + 3 + 1])
-            )
-        end
-    end
-    if (string.sub(verb, 1, #"set.") == "set.") then
-        local set = {set = keys[key + 1], watchers = keys[key + 1 + 1]}
-        if verb == "set.add" then
-            set_addMember(tx, set, args[at + 2 + 1])
-        else
-            set_removeMember(tx, set, args[at + 2 + 1])
-        end
+        transaction_writeOneValue(
+            tx,
+            keys,
+            args,
+            at,
+            key
+        )
     end
     if (string.sub(verb, 1, #"sorted.") == "sorted.") then
-        local sorted = {sorted = keys[key + 1], watchers = keys[key + 1 + 1]}
-        if verb == "sorted.delete" then
-            sorted_removeScored(tx, sorted, args[at + 2 + 1])
-        elseif verb == "sorted.add" then
-            sorted_addScore(
-                tx,
-                sorted,
-                tonumber(args[at + 3 + 1]),
-                args[at + 2 + 1]
-            )
-        else
-            sorted_setScore(
-                tx,
-                sorted,
-                "always",
-                tonumber(args[at + 3 + 1]),
-                args[at + 2 + 1]
-            )
-        end
+        transaction_writeScore(
+            tx,
+            keys,
+            args,
+            at,
+            key
+        )
+    end
+    local set = {set = keys[key + 1], watchers = keys[key + 1 + 1]}
+    if verb == "set.add" then
+        set_addMember(tx, set, args[at + 2 + 1])
+    end
+    if verb == "set.delete" then
+        set_removeMember(tx, set, args[at + 2 + 1])
+    end
+end
+
+function transaction_writeOneValue(tx, keys, args, at, key)
+    local value = {value = keys[key + 1], watchers = keys[key + 1 + 1]}
+    if args[at + 1] == "value.set" then
+        value_writeValue(tx, value, args[at + 2 + 1], 0)
+    elseif args[at + 1] == "value.delete" then
+        value_removeValue(tx, value)
+    else
+        value_writeValue(
+            tx,
+            value,
+            args[at + 2 + 1],
+            tonumber(args[at + 3 + 1])
+        )
+    end
+end
+
+function transaction_writeScore(tx, keys, args, at, key)
+    local sorted = {sorted = keys[key + 1], watchers = keys[key + 1 + 1]}
+    if args[at + 1] == "sorted.delete" then
+        sorted_removeScored(tx, sorted, args[at + 2 + 1])
+    elseif args[at + 1] == "sorted.add" then
+        sorted_addScore(
+            tx,
+            sorted,
+            tonumber(args[at + 3 + 1]),
+            args[at + 2 + 1]
+        )
+    else
+        sorted_setScore(
+            tx,
+            sorted,
+            "always",
+            tonumber(args[at + 3 + 1]),
+            args[at + 2 + 1]
+        )
     end
 end
 
@@ -3858,10 +3881,7 @@ function transaction_holds(tx, keys, args, place, key, state)
     return true
 end
 
-function transaction_explain(tx, keys, args, at, state, outcome, replies)
-    if (string.sub(outcome, 1, #"kind-") == "kind-") then
-        return
-    end
+function transaction_explain(tx, keys, args, at, state, replies)
     local key = 0
     do
         local place = at
@@ -4090,14 +4110,13 @@ function transaction_commit(tx, keys, args)
                 holder
             )
             replies[#replies + 1] = outcome
-            if outcome ~= "ok" then
+            if outcome ~= "ok" and not (string.sub(outcome, 1, #"kind-") == "kind-") then
                 transaction_explain(
                     tx,
                     keys,
                     args,
                     at + 1,
                     state,
-                    outcome,
                     replies
                 )
             end

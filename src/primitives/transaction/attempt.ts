@@ -36,6 +36,12 @@ export class Attempt {
     return thing as T;
   }
 
+  /** Wants to write what a plan wants to. */
+  adopt(plan: Attempt): void {
+    for (const [key, thing] of plan.#things) this.#things.set(key, thing);
+    for (const [id, check] of plan.checks) this.checks.set(id, check);
+  }
+
   /** What a read gives; at once, where that is known. */
   read(read: Read): readonly string[] | Promise<readonly string[]> {
     const seen = this.reads.get(read.id);

@@ -145,6 +145,8 @@ export class Scores implements Thing {
   readonly #attempt: Attempt;
   /** undefined: deleted. */
   readonly #written: Map<string, number | undefined> = new Map();
+  /** What is added to scores that nobody read: by batches. */
+  readonly added: Map<string, number> = new Map();
 
   constructor(attempt: Attempt, place: Place) {
     this.#attempt = attempt;
@@ -163,7 +165,24 @@ export class Scores implements Thing {
   }
 
   put(text: string, score: number | undefined): void {
+    this.added.delete(text);
     this.#written.set(text, score);
+  }
+
+  /** Adds without a look at what there is. */
+  add(text: string, by: number): void {
+    const isKnown = this.#written.has(text);
+    const before = (isKnown ? this.#written.get(text) : this.added.get(text)) ?? 0;
+    if (!Number.isFinite(before + by)) throw notFinite(this.place, before, by);
+    if (isKnown) this.#written.set(text, before + by);
+    else this.added.set(text, before + by);
+  }
+
+  /** Whether what is added to a score can be added. */
+  fits(text: string): Read {
+    const { name } = this.#member(text);
+    const parameters = [text, String(this.added.get(text)!)];
+    return { id: `sorted.fits ${name}`, name, place: this.place, verb: 'sorted.fits', parameters };
   }
 
   async size(): Promise<number> {
@@ -202,12 +221,19 @@ export class Scores implements Thing {
   }
 
   writes(): Write[] {
-    return [...this.#written].map(([text, score]) => ({
+    const additions = [...this.added].map(([text, by]) => ({
+      name: this.#member(text).name,
+      place: this.place,
+      verb: 'sorted.add',
+      parameters: [text, String(by)],
+    }));
+    const writes = [...this.#written].map(([text, score]) => ({
       name: this.#member(text).name,
       place: this.place,
       verb: score === undefined ? 'sorted.delete' : 'sorted.set',
       parameters: score === undefined ? [text] : [text, String(score)],
     }));
+    return [...additions, ...writes];
   }
 
   left(): Left[] {
@@ -253,7 +279,7 @@ export class Scores implements Thing {
 }
 
 /** A score that would be infinite. */
-export function notFinite({ what }: Place, score: number, by: number): LockstepError {
+function notFinite({ what }: Place, score: number, by: number): LockstepError {
   return new LockstepError(
     'INVALID_VALUE',
     `${what}: a score of ${score} with ${by} added is not finite; nothing was added`,
