@@ -156,7 +156,7 @@ function read(
 ): readonly string[] {
   const verb = args[at]!;
   if (verb === 'map.get') {
-    if (state[key + 1]! === 'none') return maybe(tx.hget(keys[key]!, args[at + 2]!)); // no entry has an end
+    if (state[key + 1]! === 'none') return maybe(tx.hget(keys[key]!, args[at + 2]!)); // no entry is over
     return maybe(readEntry(tx, mapAt(keys, key), args[at + 2]!));
   }
   if (verb === 'map.size') return [tx.text(countEntries(tx, mapAt(keys, key)))];
@@ -286,10 +286,10 @@ function writeMap(
 ): void {
   const verb = args[at]!;
   const field = args[at + 2]!;
-  const isPlain = state[key + 1]! === 'none' && state[key + 2]! === 'none';
+  const isPlain = state[key + 1]! === 'none' && state[key + 2]! === 'none' && state.length === keys.length;
   if (verb === 'map.setFor') {
     putEntry(tx, mapAt(keys, key), field, args[at + 3]!, tx.number(args[at + 4]!));
-    state[key + 1] = 'zset'; // for those that come behind it in this step
+    state.push('ends'); // what the kinds told is not so any more
   } else if (verb === 'map.set') {
     if (isPlain) tx.hset(keys[key]!, field, args[at + 3]!);
     else putEntry(tx, mapAt(keys, key), field, args[at + 3]!, 0);

@@ -3698,7 +3698,7 @@ end
 function transaction_writeMap(tx, keys, args, at, key, state)
     local verb = args[at + 1]
     local field = args[at + 2 + 1]
-    local isPlain = state[key + 1 + 1] == "none" and state[key + 2 + 1] == "none"
+    local isPlain = state[key + 1 + 1] == "none" and state[key + 2 + 1] == "none" and #state == #keys
     if verb == "map.setFor" then
         map_putEntry(
             tx,
@@ -3707,7 +3707,7 @@ function transaction_writeMap(tx, keys, args, at, key, state)
             args[at + 3 + 1],
             tonumber(args[at + 4 + 1])
         )
-        state[key + 1 + 1] = "zset"
+        state[#state + 1] = "ends"
     elseif verb == "map.set" then
         if isPlain then
             redis.call('HSET', keys[key + 1], field, args[at + 3 + 1])
