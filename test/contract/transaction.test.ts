@@ -148,6 +148,22 @@ eachEngine((_, openStore) => {
       expect((await failure(rounded)).code).toBe('INVALID_VALUE');
     });
 
+    test('that is overtaken each time by writes that are none rejects with CONFLICT, and names the key', async () => {
+      const store = await openStore();
+      const shared = await openSession(store, 'a');
+      const other = await openSession(store, 'b');
+      let runs = 0;
+      const overtaken = shared.transaction(async (tx) => {
+        await tx.map('m').get('a');
+        await other.map('m').set('a', ++runs);
+        await tx.map('m').set('a', 'mine');
+      });
+      const conflict = await failure(overtaken);
+      expect([conflict.code, conflict.details?.['part']]).toEqual(['CONFLICT', 'a']);
+      expect(await shared.map('m').get('a')).toBe(runs);
+      await shared.transaction((tx) => tx.map('m').set('a', 0)); // the commit lock is free again
+    });
+
     test('under a lease that is over writes nothing and rejects with LEASE_LOST', async () => {
       const store = await openStore();
       const shared = await openSession(store, 'a');
