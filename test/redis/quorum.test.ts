@@ -48,7 +48,7 @@ describe.skipIf(!hasRedisServer)('locks over three independent servers', () => {
     const [a, b] = await Promise.all([opened(), opened()]);
     const lease = await a.lock('x', { ttl }).acquire();
     expect(lease.lock).toBe('x');
-    expect(lease.remaining()).toBeGreaterThan(ttl / 2);
+    expect(lease.remaining()).toBeGreaterThan(0);
     await until('all have it', async () => new Set(await owners()).size === 1);
     expect(await b.lock('x').tryAcquire()).toBeUndefined();
     await lease.release();

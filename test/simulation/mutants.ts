@@ -123,8 +123,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a commit that does not look at what was read',
     file: 'src/operations/transaction.ts',
-    from: "if (outcome === 'ok' && !holds(tx, keys, args, place, key)) outcome = 'conflict';",
-    to: "if (place < 0 && !holds(tx, keys, args, place, key)) outcome = 'conflict';",
+    from: "if (outcome === 'ok' && !holds(tx, keys, args, place, key, state)) outcome = 'conflict';",
+    to: "if (place < 0 && !holds(tx, keys, args, place, key, state)) outcome = 'conflict';",
     seed: 3,
   },
   {
