@@ -141,7 +141,7 @@ export const limits = {
 
   /** Hand-overs inside one session before the store is asked again; also the fencing tokens that a grant reserves. */
   handOversInARow: 64,
-  /** And while another session waits: it costs a third of the locks a second, and gives others their turn sooner. */
+  /** And while another session waits: fewer locks a second in all, and others get their turn sooner. */
   handOversInARowWanted: 16,
   /** Locks without holder or waiter that a session remembers. */
   idleLinesMax: 1_000,
