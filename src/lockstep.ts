@@ -1,8 +1,8 @@
 import { checkName, type SpaceKeys } from './base/names.ts';
-import type { ValueOptions } from './base/codec.ts';
+import { type ValueOptions, valueOptions } from './base/codec.ts';
 import { checkOptions } from './base/options.ts';
 import { invalidArgument } from './base/errors.ts';
-import { createCounter, type Counter, type CounterOptions } from './primitives/counter.ts';
+import { createCounter, type Counter, type CounterOptions, counterOptions } from './primitives/counter.ts';
 import { Handles } from './primitives/handles.ts';
 import { inspectLock, type LockInspection } from './primitives/inspection.ts';
 import { lockAll, lockAllOptions, type LeaseSet } from './primitives/lock-all.ts';
@@ -10,7 +10,7 @@ import { handleUnexpectedMail, type LockName } from './primitives/lock-lines.ts'
 import { createLock, type AcquireOptions, type LeaseOptions, type Lock, type LockOptions } from './primitives/lock.ts';
 import { createList, type SharedList } from './primitives/list.ts';
 import { createMap, type SharedMap } from './primitives/map.ts';
-import { createValue, type LastingOptions, type SharedValue } from './primitives/value.ts';
+import { createValue, type LastingOptions, lastingOptions, type SharedValue } from './primitives/value.ts';
 import { createStats, type Stats, type StatsOptions } from './primitives/stats.ts';
 import { createSet, type SharedSet } from './primitives/set.ts';
 import { createSortedSet, type SharedSortedSet } from './primitives/sorted-set.ts';
@@ -150,10 +150,7 @@ export function createLockstep(session: Session): Lockstep {
 
 type AnyCounter = Counter | Counter<bigint>;
 
-const counterOptions: ReadonlySet<string> = new Set(['min', 'max', 'bigint']);
 const statsOptions: ReadonlySet<string> = new Set(['every', 'keep', 'timeZone', 'quantiles']);
-const valueOptions: ReadonlySet<string> = new Set(['schema', 'codec']);
-const lastingOptions: ReadonlySet<string> = new Set(['schema', 'codec', 'ttl']);
 
 function lockName(keys: SpaceKeys, name: string, key: string | undefined): LockName {
   checkName('lock name', name);

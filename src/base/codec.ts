@@ -38,6 +38,8 @@ export interface ValueOptions<V> {
   codec?: Codec<V>;
 }
 
+export const valueOptions: ReadonlySet<string> = new Set(['schema', 'codec']);
+
 /**
  * Values to text and back. `where` names the value for errors, such as `map "stock", key "apple"`. Both directions
  * answer at once unless the schema is asynchronous, and fail with `INVALID_VALUE`.

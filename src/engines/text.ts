@@ -17,25 +17,24 @@ export const textVerbs: Pick<
   decimal,
   number: (text) => Number(text === 'inf' || text === '-inf' ? text.replace('inf', 'Infinity') : text),
   part(text, index) {
-    let from = 0;
-    for (let i = 0; i < index; i++) {
-      from = text.indexOf(':', from) + 1;
-      if (from === 0) return '';
-    }
+    const from = startOf(text, index);
     const end = text.indexOf(':', from);
     return end === -1 ? text.slice(from) : text.slice(from, end);
   },
-  rest(text, index) {
-    let from = 0;
-    for (let i = 0; i < index; i++) {
-      from = text.indexOf(':', from) + 1;
-      if (from === 0) return '';
-    }
-    return text.slice(from);
-  },
+  rest: (text, index) => text.slice(startOf(text, index)),
   startsWith: (text, prefix) => text.startsWith(prefix),
   sha1hex: (text) => createHash('sha1').update(text).digest('hex'),
 };
+
+/** Where part `index` begins; the end of the text where it has fewer parts. */
+function startOf(text: string, index: number): number {
+  let from = 0;
+  for (let i = 0; i < index; i++) {
+    from = text.indexOf(':', from) + 1;
+    if (from === 0) return text.length;
+  }
+  return from;
+}
 
 /** Digits that leave no doubt whether the rest of a number is exactly half of the last of its first 17. */
 const surelyExact = 40;

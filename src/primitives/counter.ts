@@ -16,6 +16,8 @@ export interface CounterOptions<N extends Integer = number> {
   bigint?: N extends bigint ? true : false;
 }
 
+export const counterOptions: ReadonlySet<string> = new Set(['min', 'max', 'bigint']);
+
 /**
  * An integer that everybody counts with; 0 where nobody did.
  *

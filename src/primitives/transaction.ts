@@ -1,12 +1,12 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { ValueOptions } from '../base/codec.ts';
+import { type ValueOptions, valueOptions } from '../base/codec.ts';
 import { invalidArgument, LockstepError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { checkName } from '../base/names.ts';
 import { checkOptions } from '../base/options.ts';
 import { startWait, type Wait, type WaitOptions } from '../base/waiting.ts';
 import type { Session } from '../session/session.ts';
-import type { CounterOptions } from './counter.ts';
+import { type CounterOptions, counterOptions } from './counter.ts';
 import { guardOf } from './guard.ts';
 import type { Job } from './job.ts';
 import type { Lease } from './lease.ts';
@@ -27,7 +27,7 @@ import { placesOf } from './transaction/places.ts';
 import { setIn, type TransactionSet } from './transaction/set.ts';
 import { sortedSetIn, type TransactionSortedSet } from './transaction/sorted-set.ts';
 import { type TransactionValue, valueIn } from './transaction/value.ts';
-import type { LastingOptions } from './value.ts';
+import { type LastingOptions, lastingOptions } from './value.ts';
 import { listIn, type TransactionList } from './transaction/list.ts';
 import { type Outcome, type Request, Steps, type Write } from './transaction/steps.ts';
 import { type Known, type Turn, Turns } from './transaction/turns.ts';
@@ -385,10 +385,6 @@ function transactionOf({ keys, engine, space }: Session, attempt: Attempt): Tran
     ack: (job) => acknowledgeIn(attempt, job, engine, space),
   };
 }
-
-const counterOptions: ReadonlySet<string> = new Set(['min', 'max', 'bigint']);
-const lastingOptions: ReadonlySet<string> = new Set(['schema', 'codec', 'ttl']);
-const valueOptions: ReadonlySet<string> = new Set(['schema', 'codec']);
 
 /** Nobody hears of it: the transaction was rejected before. */
 function over(): Error {

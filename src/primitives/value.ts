@@ -1,4 +1,4 @@
-import { type ValueCodec, valueCodec, type ValueOptions } from '../base/codec.ts';
+import { type ValueCodec, valueCodec, type ValueOptions, valueOptions } from '../base/codec.ts';
 import { type Duration, toMs } from '../base/duration.ts';
 import { limits } from '../base/limits.ts';
 import type { ValueNames } from '../base/names.ts';
@@ -13,6 +13,8 @@ import { watch, type WatchOptions } from './watch.ts';
 export interface LastingOptions<V> extends ValueOptions<V> {
   ttl?: Duration;
 }
+
+export const lastingOptions: ReadonlySet<string> = new Set([...valueOptions, 'ttl']);
 
 /** Under which condition something is written, and how long it lives from then on, by the store's clock. */
 export interface LastingWriteOptions extends WriteOptions {
@@ -70,11 +72,11 @@ export function createValue<V>(
   return new StoredValue(session, name, keys, valueCodec(options), lifeOf(options));
 }
 
-const lastingOptions: ReadonlySet<string> = new Set(['guard', 'ttl']);
+const lastingWriteOptions: ReadonlySet<string> = new Set(['guard', 'ttl']);
 
 /** The condition of a write that may have a `ttl`. */
 export function lastingCondition(session: Session, key: string, options: LastingWriteOptions | undefined): Condition {
-  return conditionOf(options, session.engine, key, lastingOptions);
+  return conditionOf(options, session.engine, key, lastingWriteOptions);
 }
 
 /** The `ttl` of a handle or a write: ms; undefined where there is none. */

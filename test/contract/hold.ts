@@ -9,17 +9,22 @@ export async function hold(
   engine: Engine,
   lock: string,
   space = 'shop',
-): Promise<{ lease: Lease; release(): Promise<unknown> }> {
+): Promise<{ lease: Lease; place: Guard; release(): Promise<unknown> }> {
   const at = keysOf(space).lock(lock);
   const ask = { token: `tester:${++asks}:60000`, wait: 0, fences: 1, queueMs: 60_000 };
   const [verdict, owner] = await engine.run(acquire, at, ask);
   if (verdict !== 'granted') throw new Error(`the lock ${lock} is held by ${owner}`);
   const place: Guard = { engine, space, lock, fence: asks, key: at.owner, owner };
-  const lease: Guarding = { asGuard: () => place };
   return {
-    lease: lease as Guarding & Lease,
+    lease: guarding(() => place),
+    place,
     release: () => engine.run(release, at, { owner, fences: 1, openEveryMs: 0 }),
   };
 }
 
 let asks = 0;
+
+export function guarding(guard: () => Guard): Lease {
+  const lease: Guarding = { asGuard: guard };
+  return lease as Guarding & Lease;
+}

@@ -4,13 +4,11 @@ import type { Codec, StandardSchemaV1 } from '../../src/base/codec.ts';
 import { LockstepError } from '../../src/base/errors.ts';
 import { keysOf } from '../../src/base/names.ts';
 import type { Engine } from '../../src/engines/engine.ts';
-import * as lockOperations from '../../src/operations/lock.ts';
-import type { Guard, Guarding } from '../../src/primitives/guard.ts';
-import type { Lease } from '../../src/primitives/lease.ts';
 import { createMap, type SharedMap } from '../../src/primitives/map.ts';
 import { Session } from '../../src/session/session.ts';
 import { failure } from '../failure.ts';
 import { eachEngine } from './each-engine.ts';
+import { guarding, hold } from './hold.ts';
 import { randomly } from './seed.ts';
 
 const keys = keysOf('shop');
@@ -212,29 +210,6 @@ async function sessionOn(engine: Engine): Promise<Session> {
   const session = await Session.open(engine, { space: 'shop', label: 'test', maxStallMs: 0 });
   onTestFinished(() => session.close());
   return session;
-}
-
-/** Takes a lock in the store, as the lock primitive would. */
-async function hold(
-  engine: Engine,
-  lock: string,
-): Promise<{ lease: Lease; place: Guard; release(): Promise<unknown> }> {
-  const at = keys.lock(lock);
-  const ask = { token: `tester:${++asks}:60000`, wait: 0, fences: 1, queueMs: 60_000 };
-  const [verdict, owner] = await engine.run(lockOperations.acquire, at, ask);
-  expect(verdict).toBe('granted');
-  const place: Guard = { engine, space: 'shop', lock, fence: asks, key: at.owner, owner };
-  return {
-    lease: guarding(() => place),
-    place,
-    release: () => engine.run(lockOperations.release, at, { owner, fences: 1, openEveryMs: 0 }),
-  };
-}
-let asks = 0;
-
-function guarding(guard: () => Guard): Lease {
-  const lease: Guarding = { asGuard: guard };
-  return lease as Guarding & Lease;
 }
 
 async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
