@@ -100,7 +100,7 @@ export function createLockstep(session: Session): Lockstep {
       checkOptions('the options of counter', options, counterOptions);
       const { min, max, bigint } = options;
       const make = (): AnyCounter =>
-        createCounter<number>(session.engine, name, keys.counter(name), options as CounterOptions);
+        createCounter<number>(session, name, keys.counter(name), options as CounterOptions);
       return counters.of([bigint, min, max, name].map(String).join(' '), make) as Counter & Counter<bigint>;
     },
     value(name, options = {}) {
@@ -123,12 +123,12 @@ export function createLockstep(session: Session): Lockstep {
     set(name, options = {}) {
       checkName('set name', name);
       checkOptions('the options of set', options, valueOptions);
-      return createSet(session.engine, name, keys.set(name), options);
+      return createSet(session, name, keys.set(name), options);
     },
     sortedSet(name, options = {}) {
       checkName('sorted set name', name);
       checkOptions('the options of sortedSet', options, valueOptions);
-      return createSortedSet(session.engine, name, keys.sorted(name), options);
+      return createSortedSet(session, name, keys.sorted(name), options);
     },
     list(name, options = {}) {
       checkName('list name', name);

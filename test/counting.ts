@@ -2,7 +2,7 @@ import type { CounterRange, GuardedCounterKeys } from '../src/operations/counter
 
 /** What the operations of a counter take, for tests that only need something to run. */
 export function counterAt(key: string): GuardedCounterKeys {
-  return { counter: key, guard: key };
+  return { counter: key, guard: key, watchers: `watchers:${key}` };
 }
 
 export const exact: CounterRange = {

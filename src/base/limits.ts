@@ -19,7 +19,7 @@ export const limits = {
   addsPerStep: 1_000,
   /** Entries of a map that are read at once while it is iterated. */
   entriesPerPage: 200,
-  /** Entries of a map that one step reads or writes, and that a watch gives at once. */
+  /** Entries of a map that one step reads or writes, and parts of anything that a watch gives at once. */
   entriesPerStepMax: 1_000,
   /** The longest life of a value or an entry: ms (100 years). */
   ttlMsMax: 3_155_760_000_000,

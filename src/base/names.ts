@@ -11,6 +11,12 @@ export interface LockNames {
   shared: boolean;
 }
 
+/** Where a counter lives, and who watches it. */
+export interface CounterNames {
+  counter: string;
+  watchers: string;
+}
+
 /** Where a value lives, and who watches it: see operations/watch.ts. */
 export interface ValueNames {
   value: string;
@@ -77,7 +83,7 @@ export interface SpaceKeys {
    * something else.
    */
   lockAt(key: string): LockNames;
-  counter(name: string): string;
+  counter(name: string): CounterNames;
   value(name: string): ValueNames;
   map(name: string): MapNames;
   set(name: string): SetNames;
@@ -108,7 +114,7 @@ export function keysOf(space: string): SpaceKeys {
       shared: false,
     }),
     lockAt: verbatim,
-    counter: (name) => `${at}counter:${name}`,
+    counter: (name) => ({ counter: `${at}counter:${name}`, watchers: `${at}watchers:counter:${name}` }),
     value: (name) => ({ value: `${at}value:${name}`, watchers: `${at}watchers:value:${name}` }),
     map: (name) => ({
       map: `${at}map:${name}`,

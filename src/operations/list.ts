@@ -5,6 +5,7 @@
  *   waiting   sorted set, PX   tokens of takers by arrival (store µs); a token is `session:ask:0:front` or `…:back`
  *   taken     hash             token → element that was handed to it and that it did not confirm yet
  *   grants    sorted set       the same tokens, by when they were handed it or last found alive (store µs)
+ *   watchers  sorted set, PX   who watches it: watch.ts
  *   returned  sorted set, PX   tokens whose element went back to the list, by when (store µs)
  *
  * - An element is in the list, or under one token in `taken`, or was confirmed by that token: never two of them.

@@ -1,7 +1,8 @@
 /**
  * A set: members as encoded values.
  *
- *   set  set  members
+ *   set       set         members
+ *   watchers  sorted set  who watches it: watch.ts
  *
  * - A guarded write changes the set only while `owner` is still what the guard says, in the same step.
  */
@@ -100,6 +101,18 @@ export const has: Operation<SetKeys, { member: string }, number> = {
   readOnly: true,
   step(tx, keys, ask) {
     return tx.sismember(keys.set, ask.member) ? 1 : 0;
+  },
+};
+
+/** keys: set; args: members. The places (from 0) among the members of those that are there. */
+export const hasMany: BatchOperation<readonly (string | number)[]> = {
+  name: 'set.hasMany',
+  batch: true,
+  readOnly: true,
+  step(tx, keys, args) {
+    const found: (string | number)[] = [];
+    for (let i = 0; i < args.length; i++) if (tx.sismember(keys[0]!, args[i]!)) found.push(i);
+    return found;
   },
 };
 

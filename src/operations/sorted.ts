@@ -1,7 +1,8 @@
 /**
  * A sorted set: encoded values, each with a score.
  *
- *   sorted  sorted set  member → score
+ *   sorted    sorted set  member → score
+ *   watchers  sorted set  who watches it: watch.ts
  *
  * - Ordered by score, then by the bytes of the member.
  * - Scores go out as text that stands for exactly that number, and only finite ones come in.
@@ -159,6 +160,24 @@ export const score: Operation<SortedKeys, { member: string }, readonly string[]>
   step(tx, keys, ask) {
     const found = tx.zscore(keys.sorted, ask.member);
     return found === undefined ? [] : [tx.decimal(found)];
+  },
+};
+
+/** keys: sorted; args: members. Of those that are there, the place among the members (from 0) and the score. */
+export const scores: BatchOperation<readonly (string | number)[]> = {
+  name: 'sorted.scores',
+  batch: true,
+  readOnly: true,
+  step(tx, keys, args) {
+    const found: (string | number)[] = [];
+    for (let i = 0; i < args.length; i++) {
+      const known = tx.zscore(keys[0]!, args[i]!);
+      if (known !== undefined) {
+        found.push(i);
+        found.push(tx.decimal(known));
+      }
+    }
+    return found;
   },
 };
 

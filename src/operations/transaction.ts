@@ -17,7 +17,7 @@
  * - While the commit lock is held, others write nothing that its holder reads. It is taken in the order of arrival, by
  *   transactions that met conflicts again and again; it ends by itself, so that a dead holder holds up nobody for long.
  */
-import { addWithin } from './counter.ts';
+import { addWithin, setCounter } from './counter.ts';
 import { popElement, pushElements, setElement, sliceOf, type TakerKeys } from './list.ts';
 import { countEntries, putEntry, readEntry, removeEntry, type WatchedMapKeys } from './map.ts';
 import type { BatchOperation, Tx } from './tx.ts';
@@ -229,8 +229,9 @@ function write(
     writeMap(tx, keys, args, at, key, state);
     return;
   }
-  if (verb === 'counter.set') tx.set(keys[key]!, args[at + 2]!);
-  if (verb === 'counter.add') addWithin(tx, keys[key]!, args[at + 2]!, args[at + 3]!, args[at + 4]!);
+  const counter = { counter: keys[key]!, watchers: keys[key + 1]! };
+  if (verb === 'counter.set') setCounter(tx, counter, args[at + 2]!);
+  if (verb === 'counter.add') addWithin(tx, counter, args[at + 2]!, args[at + 3]!, args[at + 4]!);
   if (verb === 'queue.push') pushTo(tx, queueAt(keys, key), args[at + 2]!, args[at + 3]!, args[at + 4]!);
   if (verb === 'queue.ack' && settle(tx, queueAt(keys, key), args[at + 2]!, args[at + 3]!)) {
     afterSettling(tx, queueAt(keys, key), 1);

@@ -1,10 +1,13 @@
 import { invalidArgument, LockstepError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
+import type { CounterNames } from '../base/names.ts';
 import type { Engine } from '../engines/engine.ts';
 import * as operations from '../operations/counter.ts';
+import type { Session } from '../session/session.ts';
 import { orAmbiguous } from './ambiguous.ts';
 import { type Condition, conditionOf, type WriteOptions } from './guard.ts';
 import { arithmeticOf, type Arithmetic, type Integer } from './integers.ts';
+import { watch, type WatchOptions } from './watch.ts';
 
 /** What a counter counts, and how far. */
 export interface CounterOptions<N extends Integer = number> {
@@ -43,20 +46,25 @@ export interface Counter<N extends Integer = number> {
   getAndReset(options?: WriteOptions): Promise<N>;
   /** Sets the value to `value` if it is `expected`; true if it was. */
   compareAndSet(expected: N, value: N, options?: WriteOptions): Promise<boolean>;
+  /**
+   * The value now, then each that differs from the one before, for as long as it is asked: values that came and went
+   * meanwhile are skipped.
+   */
+  watch(options?: WatchOptions): AsyncIterableIterator<N>;
 }
 
 /**
- * The counter at `key`. One handle is to be shared by all of a session: calls that are made while a step is on its way
+ * The counter at `keys`. One handle is to be shared by all of a session: calls that are made while a step is on its way
  * are summed up and go together in the next. Throws `INVALID_ARGUMENT` for bounds that are none.
  */
 export function createCounter<N extends Integer = number>(
-  engine: Engine,
+  session: Session,
   name: string,
-  key: string,
+  keys: CounterNames,
   options: CounterOptions<NoInfer<N>> = {},
 ): Counter<N> {
   const integers = arithmeticOf<N>(options.bigint);
-  return new CoalescedCounter(engine, name, key, integers, boundsOf(integers, options));
+  return new CoalescedCounter(session, name, keys, integers, boundsOf(integers, options));
 }
 
 /** What the counter's value may be. */
@@ -84,7 +92,9 @@ type Outcome<N> = { before: N } | { each: readonly (N | LockstepError)[] };
 
 class CoalescedCounter<N extends Integer> implements Counter<N> {
   readonly name: string;
+  readonly #session: Session;
   readonly #engine: Engine;
+  readonly #names: CounterNames;
   readonly #key: string;
   readonly #integers: Arithmetic<N>;
   readonly #bounds: Bounds<N>;
@@ -94,10 +104,12 @@ class CoalescedCounter<N extends Integer> implements Counter<N> {
   /** The last step in line, if it still takes calls. */
   #open: Batch<N> | undefined;
 
-  constructor(engine: Engine, name: string, key: string, integers: Arithmetic<N>, bounds: Bounds<N>) {
+  constructor(session: Session, name: string, names: CounterNames, integers: Arithmetic<N>, bounds: Bounds<N>) {
     this.name = name;
-    this.#engine = engine;
-    this.#key = key;
+    this.#session = session;
+    this.#engine = session.engine;
+    this.#names = names;
+    this.#key = names.counter;
     this.#integers = integers;
     this.#bounds = bounds;
     this.#exact = { from: String(integers.least), to: String(integers.most) };
@@ -138,6 +150,19 @@ class CoalescedCounter<N extends Integer> implements Counter<N> {
     if (!this.#integers.has(expected)) throw invalidArgument('expected', expected, this.#integers.wanted);
     this.#checkValue('value', value);
     return (await this.#set(value, expected, options)) === expected;
+  }
+
+  watch(options?: WatchOptions): AsyncIterableIterator<N> {
+    let last: string | undefined;
+    const read = async function* (this: CoalescedCounter<N>): AsyncGenerator<N> {
+      const [verdict, value] = await this.#engine.run(operations.get, this.#names, this.#exact);
+      if (verdict === 'refused') throw this.#refusal(value, this.#integers.zero);
+      if (value === last) return;
+      last = value;
+      yield this.#integers.parse(value);
+    };
+    const watched = { subject: this.#where(), watchers: this.#names.watchers, read: read.bind(this) };
+    return watch(this.#session, watched, options);
   }
 
   #checkValue(name: string, value: N): void {
@@ -237,7 +262,8 @@ class CoalescedCounter<N extends Integer> implements Counter<N> {
         const range = this.#range(by < zero ? by : zero, by > zero ? by : zero);
         args.push(String(by), range.from, range.to);
       }
-      const step = this.#engine.runBatch(operations.addEach, [this.#key, condition?.guard ?? this.#key], args);
+      const { counter, guard, watchers } = this.#guarded(condition);
+      const step = this.#engine.runBatch(operations.addEach, [counter, guard, watchers], args);
       const replies = await orAmbiguous(step, `${this.#where()}: some of ${parts.length} adds`);
       for (const [i, by] of some.entries()) {
         if (replies[0] === 'lost') each.push(this.#lost(condition));
@@ -248,7 +274,7 @@ class CoalescedCounter<N extends Integer> implements Counter<N> {
   }
 
   #guarded(condition: Condition | undefined): operations.GuardedCounterKeys {
-    return { counter: this.#key, guard: condition?.guard ?? this.#key };
+    return { ...this.#names, guard: condition?.guard ?? this.#key };
   }
 
   #isExact(text: string): boolean {

@@ -8,7 +8,9 @@ import type { Engine } from '../engines/engine.ts';
 import * as operations from '../operations/list.ts';
 import type { Session } from '../session/session.ts';
 import type { WriteOptions } from './guard.ts';
+import { markOf } from './news.ts';
 import { type Side, takeFrom } from './takers.ts';
+import { type WatchOptions, watchOptions } from './watch.ts';
 import { checkCount, type SharedCollection, Whole } from './whole.ts';
 
 /**
@@ -61,6 +63,17 @@ export interface SharedList<V> extends SharedCollection, AsyncIterable<V> {
    * the others, which then may be passed by or come twice.
    */
   values(): AsyncIterableIterator<V>;
+  /**
+   * What `slice(start, end)` gives now, then each time that it differs from before, for as long as it is asked: states
+   * that came and went meanwhile are skipped. Where that is more than 10,000 elements, it rejects as `slice` does.
+   */
+  watch(options?: ListWatchOptions): AsyncIterableIterator<readonly V[]>;
+}
+
+/** How a list is watched, and which part of it, as of `Array.slice`: -10 is the beginning of the last ten. */
+export interface ListWatchOptions extends WatchOptions {
+  start?: number;
+  end?: number;
 }
 
 /** The handle of a list; made without I/O. Throws `INVALID_ARGUMENT` for a schema or codec that is none. */
@@ -70,7 +83,8 @@ export function createList<V>(
   keys: ListNames,
   options: ValueOptions<V> = {},
 ): SharedList<V> {
-  return new StoredList(session, new Whole(session.engine, 'list', name, keys.list, options), keys);
+  const place = { key: keys.list, watchers: keys.watchers };
+  return new StoredList(session, new Whole(session, { kind: 'list', name }, place, options), keys);
 }
 
 class StoredList<V> implements SharedList<V> {
@@ -185,6 +199,24 @@ class StoredList<V> implements SharedList<V> {
     return this.#whole.ttl();
   }
 
+  watch(options: ListWatchOptions = {}): AsyncIterableIterator<readonly V[]> {
+    checkOptions('the options of watch', options, listWatchOptions);
+    const { start = 0, end = Number.MAX_SAFE_INTEGER, ...how } = options;
+    checkIndex('start', start);
+    checkIndex('end', end);
+    const whole = this.#whole;
+    const texts = (): Promise<readonly string[]> => this.#texts(start, end);
+    let last: string | undefined;
+    const read = async function* (): AsyncGenerator<readonly V[]> {
+      const now = await texts();
+      const mark = markOf(JSON.stringify(now));
+      if (mark === last) return;
+      last = mark;
+      yield await whole.values(now);
+    };
+    return whole.watch(read, how);
+  }
+
   async #push(side: Side, elements: Iterable<V>, options: WriteOptions | undefined): Promise<number> {
     let texts = this.#whole.texts('elements', elements);
     if (!Array.isArray(texts)) texts = await texts;
@@ -213,13 +245,18 @@ class StoredList<V> implements SharedList<V> {
   }
 
   async #slice(start: number, stop: number): Promise<V[]> {
+    return this.#whole.values(await this.#texts(start, stop));
+  }
+
+  async #texts(start: number, stop: number): Promise<readonly string[]> {
     const ask = { start, stop, max: limits.collectionReadMax };
     const reply = await this.#engine.run(operations.slice, this.#keys, ask);
     if (reply[0] === 'over') throw this.#whole.tooMany(Number(reply[1]), 'ask for a shorter slice, or iterate');
-    return this.#whole.values(reply.slice(1));
+    return reply.slice(1);
   }
 }
 
+const listWatchOptions: ReadonlySet<string> = new Set([...watchOptions, 'start', 'end']);
 const takeOptions: ReadonlySet<string> = new Set(['timeout', 'signal']);
 
 /** Throws `INVALID_ARGUMENT`. */

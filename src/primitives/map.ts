@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { type ValueCodec, valueCodec } from '../base/codec.ts';
 import { type Duration, toMs } from '../base/duration.ts';
 import { invalidArgument } from '../base/errors.ts';
@@ -8,6 +7,7 @@ import * as operations from '../operations/map.ts';
 import type { Session } from '../session/session.ts';
 import { orAmbiguous } from './ambiguous.ts';
 import { type Condition, conditionOf, type WriteOptions } from './guard.ts';
+import { News } from './news.ts';
 import { type Cell, compareAndSet, update } from './update.ts';
 import { lastingCondition, type LastingOptions, type LastingWriteOptions, lifeOf } from './value.ts';
 import { watch, type WatchOptions } from './watch.ts';
@@ -259,63 +259,26 @@ class StoredMap<V> implements SharedMap<V> {
   }
 
   watch(options?: WatchOptions): AsyncIterableIterator<ReadonlyMap<string, V | undefined>> {
-    const seen = new Seen();
+    const news = new News({ all: () => this.#scan(), some: (keys) => this.#storedMany(keys) });
+    const read = async function* (
+      this: StoredMap<V>,
+      changes: readonly string[] | undefined,
+      again: (ms: number) => void,
+    ): AsyncGenerator<ReadonlyMap<string, V | undefined>> {
+      // What is over is removed, which is a change that this watch and all others will be told of.
+      const nextMs = await this.#session.engine.run(operations.sweep, this.#names, {});
+      if (nextMs >= 0) again(nextMs);
+      for await (const batch of news.since(changes)) {
+        const values = new Map<string, V | undefined>();
+        for (const [key, text] of batch) values.set(key, await this.#decoded(key, text));
+        yield values;
+      }
+    };
     return watch(
       this.#session,
-      {
-        subject: this.#subject,
-        watchers: this.#names.watchers,
-        read: (changes, again) => this.#news(seen, changes, again),
-      },
+      { subject: this.#subject, watchers: this.#names.watchers, read: read.bind(this) },
       options,
     );
-  }
-
-  /** What is new to a watch that has seen so much. */
-  async *#news(
-    seen: Seen,
-    changes: readonly string[] | undefined,
-    again: (ms: number) => void,
-  ): AsyncGenerator<ReadonlyMap<string, V | undefined>> {
-    // What is over is removed, which is a change that this watch and all others will be told of.
-    const nextMs = await this.#session.engine.run(operations.sweep, this.#names, {});
-    if (nextMs >= 0) again(nextMs);
-    if (changes === undefined || changes.includes('')) yield* this.#allNews(seen);
-    else yield* this.#newsOf(seen, changes);
-  }
-
-  async *#allNews(seen: Seen): AsyncGenerator<ReadonlyMap<string, V | undefined>> {
-    const gone = seen.keys();
-    let first = seen.isNew;
-    let batch = new Map<string, V | undefined>();
-    for await (const [key, text] of this.#scan()) {
-      gone.delete(key);
-      if (!seen.isNews(key, text)) continue;
-      batch.set(key, await this.#codec.decode(this.#where(key), text));
-      seen.set(key, text);
-      if (batch.size < limits.entriesPerStepMax) continue;
-      yield batch;
-      first = false;
-      batch = new Map();
-    }
-    if (batch.size > 0 || first) yield batch;
-    seen.isNew = false;
-    yield* this.#newsOf(seen, [...gone]);
-  }
-
-  async *#newsOf(seen: Seen, keys: readonly string[]): AsyncGenerator<ReadonlyMap<string, V | undefined>> {
-    for (let i = 0; i < keys.length; i += limits.entriesPerStepMax) {
-      const some = keys.slice(i, i + limits.entriesPerStepMax);
-      const stored = await this.#storedMany(some);
-      const batch = new Map<string, V | undefined>();
-      for (const key of some) {
-        const text = stored.get(key);
-        if (!seen.isNews(key, text)) continue;
-        batch.set(key, text === undefined ? undefined : await this.#codec.decode(this.#where(key), text));
-        seen.set(key, text);
-      }
-      if (batch.size > 0) yield batch;
-    }
   }
 
   async *#scan(): AsyncGenerator<[key: string, stored: string], undefined> {
@@ -422,29 +385,6 @@ class StoredMap<V> implements SharedMap<V> {
   #lost(done: string, key: string, condition: Condition): Error {
     return condition.lost(`${this.#where(key)} was not ${done}`, { map: this.name, key });
   }
-}
-
-/** What a watch knows of a map: the keys, and short values or the SHA-1 of long ones. */
-class Seen {
-  isNew = true;
-  readonly #marks: Map<string, string> = new Map();
-
-  keys(): Set<string> {
-    return new Set(this.#marks.keys());
-  }
-
-  isNews(key: string, text: string | undefined): boolean {
-    return this.#marks.get(key) !== (text === undefined ? undefined : markOf(text));
-  }
-
-  set(key: string, text: string | undefined): void {
-    if (text === undefined) this.#marks.delete(key);
-    else this.#marks.set(key, markOf(text));
-  }
-}
-
-function markOf(text: string): string {
-  return text.length < 40 ? text : createHash('sha1').update(text).digest('hex');
 }
 
 function checkKey(key: unknown): asserts key is string {

@@ -3,10 +3,18 @@ import type { Duration } from '../base/duration.ts';
 import { invalidArgument } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { type SetNames, spaceOf } from '../base/names.ts';
-import type { Engine } from '../engines/engine.ts';
 import * as operations from '../operations/set.ts';
+import type { Session } from '../session/session.ts';
 import type { WriteOptions } from './guard.ts';
+import { News } from './news.ts';
+import type { WatchOptions } from './watch.ts';
 import { type SharedCollection, Whole } from './whole.ts';
+
+/** Members that came and went. */
+export interface SetChanges<V> {
+  readonly added: readonly V[];
+  readonly deleted: readonly V[];
+}
 
 /**
  * A set that everybody shares: each call one atomic step. Members are JSON, or what the schema or codec says
@@ -53,16 +61,22 @@ export interface SharedSet<V> extends SharedCollection, AsyncIterable<V> {
   intersectionInto(target: SharedSet<V>, others: readonly SharedSet<V>[], options?: WriteOptions): Promise<number>;
   /** As `unionInto`, with the difference. */
   differenceInto(target: SharedSet<V>, others: readonly SharedSet<V>[], options?: WriteOptions): Promise<number>;
+  /**
+   * All members now, which may be none, then those that came and went: at most 1,000 at a time, for as long as it is asked.
+   * What came and went meanwhile is skipped. Remembers all members.
+   */
+  watch(options?: WatchOptions): AsyncIterableIterator<SetChanges<V>>;
 }
 
 /** The handle of a set; made without I/O. Throws `INVALID_ARGUMENT` for a schema or codec that is none. */
 export function createSet<V>(
-  engine: Engine,
+  session: Session,
   name: string,
   keys: SetNames,
   options: ValueOptions<V> = {},
 ): SharedSet<V> {
-  return new StoredSet(new Whole(engine, 'set', name, keys.set, options), keys);
+  const place = { key: keys.set, watchers: keys.watchers };
+  return new StoredSet(new Whole(session, { kind: 'set', name }, place, options), keys);
 }
 
 type How = 'union' | 'intersection' | 'difference' | 'exclusive';
@@ -119,17 +133,7 @@ class StoredSet<V> implements SharedSet<V> {
   }
 
   async *values(): AsyncGenerator<V, undefined> {
-    const seen = new Set<string>(); // a store that moves its members while it is scanned gives some of them twice
-    let cursor = '';
-    do {
-      const page = await this.#whole.engine.scan(this.#keys.set, cursor, limits.entriesPerPage, 'set');
-      for (const text of page.entries) {
-        if (seen.has(text)) continue;
-        seen.add(text);
-        yield await this.#whole.value(text);
-      }
-      cursor = page.cursor;
-    } while (cursor !== '');
+    for await (const text of this.#texts()) yield await this.#whole.value(text);
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<V> {
@@ -186,6 +190,43 @@ class StoredSet<V> implements SharedSet<V> {
 
   ttl(): Promise<number | undefined> {
     return this.#whole.ttl();
+  }
+
+  watch(options?: WatchOptions): AsyncIterableIterator<SetChanges<V>> {
+    const whole = this.#whole;
+    const texts = (): AsyncIterable<string> => this.#texts();
+    const news = new News({
+      async *all() {
+        for await (const text of texts()) yield [text, ''];
+      },
+      some: async (members) => {
+        const found = await whole.engine.runBatch(operations.hasMany, [this.#keys.set], members);
+        return new Map(found.map((place) => [members[Number(place)]!, '']));
+      },
+    });
+    const read = async function* (changes: readonly string[] | undefined): AsyncGenerator<SetChanges<V>> {
+      for await (const batch of news.since(changes)) {
+        const [added, deleted]: [V[], V[]] = [[], []];
+        for (const [text, there] of batch) (there === undefined ? deleted : added).push(await whole.value(text));
+        yield { added, deleted };
+      }
+    };
+    return whole.watch(read, options);
+  }
+
+  /** All members, each once. */
+  async *#texts(): AsyncGenerator<string, undefined> {
+    const seen = new Set<string>(); // a store that moves its members while it is scanned gives some of them twice
+    let cursor = '';
+    do {
+      const page = await this.#whole.engine.scan(this.#keys.set, cursor, limits.entriesPerPage, 'set');
+      for (const text of page.entries) {
+        if (seen.has(text)) continue;
+        seen.add(text);
+        yield text;
+      }
+      cursor = page.cursor;
+    } while (cursor !== '');
   }
 
   async #write(

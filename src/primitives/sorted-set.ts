@@ -7,7 +7,10 @@ import { neighbour } from '../base/neighbour.ts';
 import { checkOptions } from '../base/options.ts';
 import type { Engine } from '../engines/engine.ts';
 import * as operations from '../operations/sorted.ts';
+import type { Session } from '../session/session.ts';
 import type { WriteOptions } from './guard.ts';
+import { News } from './news.ts';
+import type { WatchOptions } from './watch.ts';
 import { checkCount, listed, type SharedCollection, Whole } from './whole.ts';
 
 /** Which scores. Without an end, there is none. */
@@ -84,16 +87,22 @@ export interface SharedSortedSet<V> extends SharedCollection, AsyncIterable<[mem
    * last comes exactly once, what changes meanwhile at most once. Remembers what it gave, until it ends.
    */
   entries(): AsyncIterableIterator<[member: V, score: number]>;
+  /**
+   * All members now, which may be none, then those whose score changed, `undefined` where one is gone: at most 1,000 at a
+   * time, for as long as it is asked. Of several changes to one only the last is certain to come. Remembers all members.
+   */
+  watch(options?: WatchOptions): AsyncIterableIterator<readonly [member: V, score: number | undefined][]>;
 }
 
 /** The handle of a sorted set; made without I/O. Throws `INVALID_ARGUMENT` for a schema or codec that is none. */
 export function createSortedSet<V>(
-  engine: Engine,
+  session: Session,
   name: string,
   keys: SortedNames,
   options: ValueOptions<V> = {},
 ): SharedSortedSet<V> {
-  return new StoredSortedSet(new Whole(engine, 'sorted set', name, keys.sorted, options), keys);
+  const place = { key: keys.sorted, watchers: keys.watchers };
+  return new StoredSortedSet(new Whole(session, { kind: 'sorted set', name }, place, options), keys);
 }
 
 type When = 'always' | 'absent' | 'greater' | 'less';
@@ -219,23 +228,7 @@ class StoredSortedSet<V> implements SharedSortedSet<V> {
   }
 
   async *entries(): AsyncGenerator<[member: V, score: number], undefined> {
-    const seen = new Set<string>();
-    let anchors: string[] = [];
-    for (;;) {
-      const ask = [String(limits.entriesPerPage), ...anchors];
-      const page = (await this.#engine.runBatch(operations.page, [this.#keys.sorted], ask)) as string[];
-      anchors = [];
-      for (let i = page.length - 2; i > 0 && anchors.length < limits.pageAnchors * 2; i -= 2) {
-        anchors.push(page[i]!, String(numberOf(page[i + 1]!)));
-      }
-      for (let i = 1; i + 1 < page.length; i += 2) {
-        const [member, score] = [page[i]!, page[i + 1]!];
-        if (seen.has(member)) continue;
-        seen.add(member);
-        yield [await this.#whole.value(member), numberOf(score)];
-      }
-      if (page.length - 1 < limits.entriesPerPage * 2) return;
-    }
+    for await (const [member, score] of this.#scan()) yield [await this.#whole.value(member), numberOf(score)];
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<[member: V, score: number]> {
@@ -252,6 +245,52 @@ class StoredSortedSet<V> implements SharedSortedSet<V> {
 
   ttl(): Promise<number | undefined> {
     return this.#whole.ttl();
+  }
+
+  watch(options?: WatchOptions): AsyncIterableIterator<readonly [member: V, score: number | undefined][]> {
+    const whole = this.#whole;
+    const news = new News({
+      all: () => this.#scan(),
+      some: async (members) => {
+        const found = await whole.engine.runBatch(operations.scores, [this.#keys.sorted], members);
+        const scores = new Map<string, string>();
+        for (let i = 0; i + 1 < found.length; i += 2) scores.set(members[Number(found[i])]!, String(found[i + 1]));
+        return scores;
+      },
+    });
+    const read = async function* (
+      changes: readonly string[] | undefined,
+    ): AsyncGenerator<readonly [V, number | undefined][]> {
+      for await (const batch of news.since(changes)) {
+        const scores: [V, number | undefined][] = [];
+        for (const [text, score] of batch) {
+          scores.push([await whole.value(text), score === undefined ? undefined : numberOf(score)]);
+        }
+        yield scores;
+      }
+    };
+    return whole.watch(read, options);
+  }
+
+  /** All members with their scores, as the store has them, each once. */
+  async *#scan(): AsyncGenerator<[member: string, score: string], undefined> {
+    const seen = new Set<string>();
+    let anchors: string[] = [];
+    for (;;) {
+      const ask = [String(limits.entriesPerPage), ...anchors];
+      const page = (await this.#engine.runBatch(operations.page, [this.#keys.sorted], ask)) as string[];
+      anchors = [];
+      for (let i = page.length - 2; i > 0 && anchors.length < limits.pageAnchors * 2; i -= 2) {
+        anchors.push(page[i]!, String(numberOf(page[i + 1]!)));
+      }
+      for (let i = 1; i + 1 < page.length; i += 2) {
+        const [member, score] = [page[i]!, page[i + 1]!];
+        if (seen.has(member)) continue;
+        seen.add(member);
+        yield [member, score];
+      }
+      if (page.length - 1 < limits.entriesPerPage * 2) return;
+    }
   }
 
   async #set(

@@ -45,7 +45,7 @@ export function watch<T>(session: Session, watched: Watched<T>, options: WatchOp
   return new Watch(session, watched, recheckMs, signal);
 }
 
-const watchOptions: ReadonlySet<string> = new Set(['signal', 'recheck']);
+export const watchOptions: ReadonlySet<string> = new Set(['signal', 'recheck']);
 
 /** A call of `next` that was not answered yet. */
 interface Call {

@@ -4,7 +4,9 @@ import { invalidArgument, LockstepError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { Engine } from '../engines/engine.ts';
 import * as operations from '../operations/collection.ts';
+import type { Session } from '../session/session.ts';
 import { type Condition, conditionOf, type WriteOptions } from './guard.ts';
+import { watch, type WatchOptions } from './watch.ts';
 
 /** What can be done to a set, a sorted set or a list as a whole. */
 export interface SharedCollection {
@@ -17,20 +19,30 @@ export interface SharedCollection {
   ttl(): Promise<number | undefined>;
 }
 
+/** Where a collection lies, and who watches it. */
+interface WholePlace {
+  readonly key: string;
+  readonly watchers: string;
+}
+
 /** What the handles of collections have in common: values to texts and back, conditions of writes, the end of the whole. */
 export class Whole<V> {
   /** For messages: `set "tags"`. */
   readonly where: string;
   readonly name: string;
+  readonly session: Session;
   readonly engine: Engine;
   readonly key: string;
+  readonly #watchers: string;
   readonly #codec: ValueCodec<V>;
 
-  constructor(engine: Engine, kind: string, name: string, key: string, options: ValueOptions<V>) {
-    this.where = `${kind} ${JSON.stringify(name)}`;
-    this.name = name;
-    this.engine = engine;
-    this.key = key;
+  constructor(session: Session, subject: { kind: string; name: string }, place: WholePlace, options: ValueOptions<V>) {
+    this.where = `${subject.kind} ${JSON.stringify(subject.name)}`;
+    this.name = subject.name;
+    this.session = session;
+    this.engine = session.engine;
+    this.key = place.key;
+    this.#watchers = place.watchers;
     this.#codec = valueCodec(options);
   }
 
@@ -92,9 +104,29 @@ export class Whole<V> {
     return ms < 0 ? undefined : ms;
   }
 
+  /** Watches it: `read` is that of `Watched`. Nobody tells that the whole came to its end: `read` then reads everything. */
+  watch<T>(
+    read: (changes: readonly string[] | undefined) => AsyncIterable<T>,
+    options: WatchOptions | undefined,
+  ): AsyncIterableIterator<T> {
+    let hadEnd = false;
+    const readOn = async function* (
+      this: Whole<V>,
+      changes: readonly string[] | undefined,
+      again: (ms: number) => void,
+    ): AsyncGenerator<T> {
+      const left = await this.ttl();
+      const mayBeOver = hadEnd && left === undefined;
+      hadEnd = left !== undefined;
+      if (left !== undefined) again(left + 1);
+      yield* read(mayBeOver ? undefined : changes);
+    };
+    return watch(this.session, { subject: this.where, watchers: this.#watchers, read: readOn.bind(this) }, options);
+  }
+
   async #live(ms: number, options: WriteOptions | undefined): Promise<boolean> {
     const condition = this.condition(options);
-    const keys = { whole: this.key, guard: condition.guard };
+    const keys = { whole: this.key, guard: condition.guard, watchers: this.#watchers };
     const done = await this.engine.run(operations.expire, keys, { ms, owner: condition.owner });
     if (done === -1) throw this.lost(condition);
     return done === 1;

@@ -1,8 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { keysOf } from '../../src/base/names.ts';
+import { type CounterNames, keysOf } from '../../src/base/names.ts';
+import type { Engine } from '../../src/engines/engine.ts';
 import * as mapOperations from '../../src/operations/map.ts';
 import { type Counter, type CounterOptions, createCounter } from '../../src/primitives/counter.ts';
+import type { Session } from '../../src/session/session.ts';
 import { failure } from '../failure.ts';
 import { eachEngine } from './each-engine.ts';
 import { hold } from './hold.ts';
@@ -11,6 +13,16 @@ import { randomly } from './seed.ts';
 const max = Number.MAX_SAFE_INTEGER;
 const keys = keysOf('shop');
 
+/** A handle of a session of its own, of which counting needs the engine alone. */
+function counterOn<N extends number | bigint = number>(
+  engine: Engine,
+  name: string,
+  options?: CounterOptions<NoInfer<N>>,
+  at: CounterNames = keys.counter(name),
+): Counter<N> {
+  return createCounter<N>({ engine } as Session, name, at, options);
+}
+
 describe('a counter', () => {
   eachEngine((_, openStore) => {
     const open = async <N extends number | bigint = number>(
@@ -18,7 +30,7 @@ describe('a counter', () => {
       options?: CounterOptions<N>,
     ): Promise<Counter<N>> => {
       const store = await openStore();
-      return createCounter<N>(await store.engine(), name, keys.counter(name), options);
+      return counterOn<N>(await store.engine(), name, options);
     };
 
     it('is 0 where nobody counted, and adds 1 where nothing is said', async () => {
@@ -101,8 +113,8 @@ describe('a counter', () => {
     it('lets what is beyond its bounds come nearer', async () => {
       const store = await openStore();
       const engine = await store.engine();
-      await store.putText(keys.counter('seats'), '9');
-      const seats = createCounter(engine, 'seats', keys.counter('seats'), { min: 0, max: 3 });
+      await store.putText(keys.counter('seats').counter, '9');
+      const seats = counterOn(engine, 'seats', { min: 0, max: 3 });
       expect(await seats.tryAdd()).toBeUndefined();
       expect(await seats.add(-2)).toBe(7);
       expect(await Promise.all([seats.add(-3), seats.add(-2), seats.add()])).toEqual([4, 2, 3]);
@@ -111,9 +123,7 @@ describe('a counter', () => {
     it('never gives away more than there is, to however many sessions', async () => {
       const store = await openStore();
       const engines = [await store.engine(), await store.engine(), await store.engine()];
-      const [first, ...others] = engines.map((engine) =>
-        createCounter(engine, 'seats', keys.counter('seats'), { min: 0 }),
-      );
+      const [first, ...others] = engines.map((engine) => counterOn(engine, 'seats', { min: 0 }));
       await first!.set(100);
       const taken = await Promise.all(
         [first!, ...others].flatMap((seats) => Array.from({ length: 80 }, () => seats.tryAdd(-1))),
@@ -159,8 +169,8 @@ describe('a counter', () => {
 
     it('says so rather than round, where a counter of numbers meets one of bigints', async () => {
       const engine = await (await openStore()).engine();
-      const large = createCounter<bigint>(engine, 'n', keys.counter('n'), { bigint: true });
-      const small = createCounter(engine, 'n', keys.counter('n'));
+      const large = counterOn<bigint>(engine, 'n', { bigint: true });
+      const small = counterOn(engine, 'n');
       await large.set(2n ** 53n);
       const beyond = failure('INVALID_VALUE', '"9007199254740992"');
       await expect(small.get()).rejects.toEqual(beyond);
@@ -173,7 +183,7 @@ describe('a counter', () => {
 
     it('writes under a guard while its lease is the owner, and not after', async () => {
       const engine = await (await openStore()).engine();
-      const visits = createCounter(engine, 'visits', keys.counter('visits'));
+      const visits = counterOn(engine, 'visits');
       const first = await hold(engine, 'counting');
       const guarded = { guard: first.lease };
       expect(await Promise.all([visits.add(1), visits.add(2, guarded), visits.add(3, guarded)])).toEqual([1, 3, 6]);
@@ -207,7 +217,7 @@ describe('a counter', () => {
         { bigint: true, min: 0 },
       ];
       for (const options of bad) {
-        expect(() => createCounter(engine, 'n', keys.counter('n'), options as never)).toThrow(/it must be/);
+        expect(() => counterOn(engine, 'n', options as never)).toThrow(/it must be/);
       }
     });
 
@@ -223,8 +233,8 @@ describe('a counter', () => {
     it('says so when the store holds something else', async () => {
       const store = await openStore();
       const engine = await store.engine();
-      await store.putText(keys.counter('visits'), 'many');
-      const visits = createCounter(engine, 'visits', keys.counter('visits'));
+      await store.putText(keys.counter('visits').counter, 'many');
+      const visits = counterOn(engine, 'visits');
       const foreign = failure('INVALID_VALUE', '"many"');
       await expect(visits.get()).rejects.toEqual(foreign);
       await expect(visits.add()).rejects.toEqual(foreign);
@@ -236,7 +246,7 @@ describe('a counter', () => {
         { ...keys.map('m'), guard: keys.map('m').map },
         { field: 'a', value: '1', ms: 0, owner: '' },
       );
-      const other = createCounter(engine, 'm', keys.map('m').map);
+      const other = counterOn(engine, 'm', {}, { ...keys.counter('m'), counter: keys.map('m').map });
       await expect(other.add()).rejects.toEqual(failure('WRONG_KIND'));
       await expect(other.get()).rejects.toEqual(failure('WRONG_KIND'));
     });
@@ -257,7 +267,7 @@ describe('a counter', () => {
       await fc.assert(
         fc.asyncProperty(fc.array(burst, { minLength: 1, maxLength: 60 }), async (bursts) => {
           const name = `visits ${++round}`;
-          const counters = engines.map((engine) => createCounter(engine, name, keys.counter(name)));
+          const counters = engines.map((engine) => counterOn(engine, name));
           const values: Promise<number>[] = [];
           for (const { session, by, pause } of bursts) {
             for (let i = 0; i < by; i++) values.push(counters[session]!.add());
@@ -284,7 +294,7 @@ describe('a counter', () => {
       await fc.assert(
         fc.asyncProperty(fc.array(call, { maxLength: 30 }), async (calls) => {
           const name = `any ${++round}`;
-          const counter = createCounter(engine, name, keys.counter(name));
+          const counter = counterOn(engine, name);
           const outcomes = await Promise.allSettled(
             calls.map(({ verb, by }) => (verb === 'get' ? counter.get() : counter[verb](by))),
           );

@@ -58,6 +58,7 @@ export function collectionKeys(space: SpaceKeys): [key: string, type: string][] 
   const { list: key, waiting, taken, grants, returned, watchers } = space.list('l');
   return [
     [space.set('a').set, 'set'],
+    [space.set('a').watchers, 'zset'],
     [space.set('b').set, 'set'],
     [space.set('one').set, 'set'],
     [space.sorted('z').sorted, 'zset'],
@@ -100,6 +101,7 @@ const onSets: Record<string, Doing> = {
   popOne: (_c, { space, guard, owner }) => single(set.pop, { ...space.set('one'), guard }, { owner }),
   setClear: (c, { space, guard, owner }) => single(set.clear, { ...space.set(places(c)), guard }, { owner }),
   setHas: (c, { space }) => single(set.has, space.set(places(c)), { member: c.member }),
+  setHasMany: (c, { space }) => batch(set.hasMany, [space.set(places(c)).set], [c.member, ...c.more]),
   setSize: (c, { space }) => single(set.size, space.set(places(c)), {}),
   combine: (c, { space }) => batch(set.combine, [space.set('a').set, space.set('b').set], [c.how, '5']),
   measure: (c, { space }) => batch(set.measure, [space.set('b').set, space.set('a').set], [c.how, '5']),
@@ -127,6 +129,7 @@ const onSorted: Record<string, Doing> = {
     single(sorted.pop, { ...space.sorted('z'), guard }, { reverse: c.flag, count: Math.max(0, c.index), owner }),
   sortedClear: (_c, { space, guard, owner }) => single(sorted.clear, { ...space.sorted('z'), guard }, { owner }),
   score: (c, { space }) => single(sorted.score, space.sorted('z'), { member: c.member }),
+  scores: (c, { space }) => batch(sorted.scores, [space.sorted('z').sorted], [c.member, ...c.more]),
   rank: (c, { space }) => single(sorted.rank, space.sorted('z'), { member: c.member, reverse: c.flag }),
   sortedSize: (_c, { space }) => single(sorted.size, space.sorted('z'), {}),
   count: (c, { space }) => single(sorted.count, space.sorted('z'), { from: c.score, to: c.other }),
@@ -143,7 +146,11 @@ const onSorted: Record<string, Doing> = {
   page: (c, { space }) =>
     batch(sorted.page, [space.sorted('z').sorted], ['2', ...(c.flag === 0 ? [] : [c.member, String(c.score)])]),
   expire: (c, { space, guard, owner }) =>
-    single(collection.expire, { whole: space.sorted('z').sorted, guard }, { ms: c.flag * 50, owner }),
+    single(
+      collection.expire,
+      { whole: space.sorted('z').sorted, guard, watchers: space.sorted('z').watchers },
+      { ms: c.flag * 50, owner },
+    ),
   life: (_c, { space }) => single(collection.life, { whole: space.sorted('z').sorted }, {}),
 };
 

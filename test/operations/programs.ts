@@ -72,8 +72,8 @@ export type Command =
   | { on: 'map'; do: 'foreignEntry'; field: string; text: string }
   | { on: 'value'; do: 'readValue'; by: (typeof valueReads)[number] }
   | ({ on: 'value'; do: 'writeValue'; by: (typeof valueWrites)[number] } & Written)
-  | { on: 'watch'; do: 'look'; what: 'map' | 'value'; place: number; seen: number; ms: number }
-  | { on: 'watch'; do: 'forget'; what: 'map' | 'value'; place: number }
+  | { on: 'watch'; do: 'look'; what: Watched; place: number; seen: number; ms: number }
+  | { on: 'watch'; do: 'forget'; what: Watched; place: number }
   | { on: 'session'; do: 'join'; place: number; card: string }
   | { on: 'session'; do: 'quit'; place: number }
   | { on: 'session'; do: 'publishWait'; lock: number; field: string; record: string; ms: number }
@@ -247,7 +247,10 @@ const written = {
   turn: guard,
 };
 
-const watched = fc.constantFrom('map' as const, 'value' as const);
+type Watched = 'map' | 'value' | 'counter' | 'set' | 'sorted' | 'list';
+/** As other commands name them. */
+const watchedNames: Record<Watched, string> = { map: 'm', value: 'v', counter: 'n', set: 'a', sorted: 'z', list: 'l' };
+const watched = fc.constantFrom<Watched>('map', 'map', 'value', 'value', 'counter', 'set', 'sorted', 'list');
 
 const dataCommand = fc.oneof(
   kind('counter', 'foreign', {
@@ -485,10 +488,10 @@ export class Meaning {
 
   #counterStep(command: On<'counter'>): Step {
     const at = this.#space.counter('n');
-    if (command.do === 'foreign') return batch(call, [at], ['set', command.text]);
-    if (command.do === 'getCounter') return single(counter.get, { counter: at }, rangeFor('0', command.bounds));
+    if (command.do === 'foreign') return batch(call, [at.counter], ['set', command.text]);
+    if (command.do === 'getCounter') return single(counter.get, at, rangeFor('0', command.bounds));
     const owner = this.#owner(command.lock, command.who);
-    const keys = { counter: at, guard: this.#lock(command.lock).owner };
+    const keys = { ...at, guard: this.#lock(command.lock).owner };
     switch (command.do) {
       case 'add': {
         const ask = { by: command.by, ...rangeFor(command.by, command.bounds), owner };
@@ -499,7 +502,7 @@ export class Meaning {
           const { from, to } = rangeFor(by, command.bounds);
           return [by, from, to];
         });
-        return batch(counter.addEach, [keys.counter, keys.guard], [owner, ...parts]);
+        return batch(counter.addEach, [keys.counter, keys.guard, keys.watchers], [owner, ...parts]);
       }
       case 'setCounter': {
         const { by, expected } = command;
@@ -601,7 +604,7 @@ export class Meaning {
   }
 
   #watchStep(command: On<'watch'>): Step {
-    const keys = this.#space[command.what](command.what === 'map' ? 'm' : 'v');
+    const keys = this.#space[command.what](watchedNames[command.what]);
     const ask = { session: this.session(command.place) };
     if (command.do === 'forget') return single(watch.forget, keys, ask);
     return single(watch.look, keys, { ...ask, seen: command.seen, ms: command.ms });
@@ -654,7 +657,8 @@ export class Meaning {
       [this.#space.commit.lock, 'hash'],
       [this.#space.commit.queue, 'zset'],
       [this.#space.sessions, 'hash'],
-      [this.#space.counter('n'), 'string'],
+      [this.#space.counter('n').counter, 'string'],
+      [this.#space.counter('n').watchers, 'zset'],
       [this.#space.stats('s').stats, 'hash'],
       ...[...this.#windows].map((key): [string, string] => [key, 'hash']),
       [this.#space.map('m').map, 'hash'],

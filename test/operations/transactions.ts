@@ -147,7 +147,8 @@ export function stepOf(
     [grants, '+zset'],
     [returned, '+zset'],
   );
-  enter('counter', [space.counter('n'), 'string']);
+  const { counter, watchers: counterWatchers } = space.counter('n');
+  enter('counter', [counter, 'string'], [counterWatchers, '+zset']);
   enter('guard', [space.lock('a').owner, 'string']);
   const { keys: queueKeys, kinds: queueKinds } = queuePlace('q', space.queue('q'));
   enter('queue', ...queueKeys.map((key, i): [string, string] => [key, queueKinds[i]!]));

@@ -53,7 +53,7 @@ describe.skipIf(!hasRedisServer).each(Object.entries(clients))('a Redis server t
     return shared;
   }
 
-  const key = counterAt(keysOf('test').counter('n'));
+  const key = counterAt(keysOf('test').counter('n').counter);
   const add = (engine: Engine): Promise<unknown> => engine.run(counter.add, key, by(1));
   const total = async (): Promise<number> => Number(await server.client().get(key.counter));
 

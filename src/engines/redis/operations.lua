@@ -313,6 +313,7 @@ function collection_expire(tx, keys, ask)
     else
         redis.call('PERSIST', keys.whole)
     end
+    watch_changed(tx, keys.watchers, "")
     return 1
 end
 
@@ -323,7 +324,7 @@ end
 
 --==[ collection.expire ]==
 
-local keys = {whole = KEYS[1], guard = KEYS[2]}
+local keys = {whole = KEYS[1], guard = KEYS[2], watchers = KEYS[3]}
 local ask = {ms = tonumber(ARGV[1]), owner = ARGV[2]}
 return collection_expire(tx, keys, ask)
 
@@ -336,15 +337,19 @@ return collection_life(tx, keys, ask)
 --==[ counter ]==
 
 --- Adds `by` to a counter between `from` and `to`: ['ok', the new value], or ['refused', what there is].
-function counter_addWithin(tx, key, by, from, to)
-    local stored = (redis.call('GET', key) or nil) or "0"
+function counter_addWithin(tx, keys, by, from, to)
+    local stored = (redis.call('GET', keys.counter) or nil) or "0"
     if not tx:within(stored, from, to) then
         return {"refused", stored}
     end
-    return {
-        "ok",
-        tx:incrby(key, by)
-    }
+    local sum = tx:incrby(keys.counter, by)
+    watch_changed(tx, keys.watchers, "")
+    return {"ok", sum}
+end
+
+function counter_setCounter(tx, keys, value)
+    redis.call('SET', keys.counter, value)
+    watch_changed(tx, keys.watchers, "")
 end
 
 --- Adds `by`: the new value.
@@ -354,26 +359,27 @@ function counter_add(tx, keys, ask)
     end
     return counter_addWithin(
         tx,
-        keys.counter,
+        keys,
         ask.by,
         ask.from,
         ask.to
     )
 end
 
---- Adds one after the other, each only if it fits. keys: counter, guard; args: owner, then by, from and to of each.
+--- Adds one after the other, each only if it fits. keys: counter, guard, watchers; args: owner, then by, from and to of each.
 -- The reply has a verdict and a value for each, or is ['lost'].
 function counter_addEach(tx, keys, args)
     if not guard_guarded(tx, keys[2], args[1]) then
         return {"lost"}
     end
+    local counter = {counter = keys[1], watchers = keys[3]}
     local replies = {}
     do
         local i = 1
         while i + 2 < #args do
             local added = counter_addWithin(
                 tx,
-                keys[1],
+                counter,
                 args[i + 1],
                 args[i + 1 + 1],
                 args[i + 2 + 1]
@@ -404,14 +410,14 @@ function counter_set(tx, keys, ask)
         return {"refused", stored}
     end
     if ask.expected == "" or ask.expected == stored then
-        redis.call('SET', keys.counter, ask.value)
+        counter_setCounter(tx, keys, ask.value)
     end
     return {"ok", stored}
 end
 
 --==[ counter.add ]==
 
-local keys = {counter = KEYS[1], guard = KEYS[2]}
+local keys = {counter = KEYS[1], guard = KEYS[2], watchers = KEYS[3]}
 local ask = {by = ARGV[1], from = ARGV[2], to = ARGV[3], owner = ARGV[4]}
 return counter_add(tx, keys, ask)
 
@@ -427,7 +433,7 @@ return counter_get(tx, keys, ask)
 
 --==[ counter.set ]==
 
-local keys = {counter = KEYS[1], guard = KEYS[2]}
+local keys = {counter = KEYS[1], guard = KEYS[2], watchers = KEYS[3]}
 local ask = {from = ARGV[1], to = ARGV[2], value = ARGV[3], expected = ARGV[4], owner = ARGV[5]}
 return counter_set(tx, keys, ask)
 
@@ -2684,6 +2690,21 @@ function set_has(tx, keys, ask)
     return (redis.call('SISMEMBER', keys.set, ask.member) == 1) and 1 or 0
 end
 
+--- keys: set; args: members. The places (from 0) among the members of those that are there.
+function set_hasMany(tx, keys, args)
+    local found = {}
+    do
+        local i = 0
+        while i < #args do
+            if (redis.call('SISMEMBER', keys[1], args[i + 1]) == 1) then
+                found[#found + 1] = i
+            end
+            i = i + 1
+        end
+    end
+    return found
+end
+
 function set_size(tx, keys)
     return redis.call('SCARD', keys.set)
 end
@@ -2767,6 +2788,10 @@ return set_clear(tx, keys, ask)
 local keys = {set = KEYS[1]}
 local ask = {member = ARGV[1]}
 return set_has(tx, keys, ask)
+
+--==[ set.hasMany ]==
+
+return set_hasMany(tx, KEYS, ARGV)
 
 --==[ set.size ]==
 
@@ -2947,6 +2972,23 @@ function sorted_score(tx, keys, ask)
     return found == nil and ({}) or ({string.format('%.17g', found)})
 end
 
+--- keys: sorted; args: members. Of those that are there, the place among the members (from 0) and the score.
+function sorted_scores(tx, keys, args)
+    local found = {}
+    do
+        local i = 0
+        while i < #args do
+            local known = tx:zscore(keys[1], args[i + 1])
+            if known ~= nil then
+                found[#found + 1] = i
+                found[#found + 1] = string.format('%.17g', known)
+            end
+            i = i + 1
+        end
+    end
+    return found
+end
+
 --- How many come before a member, from the lowest or the highest score; -1: it is not there.
 function sorted_rank(tx, keys, ask)
     local before = (redis.call('ZRANK', keys.sorted, ask.member) or nil)
@@ -3107,6 +3149,10 @@ return sorted_clear(tx, keys, ask)
 local keys = {sorted = KEYS[1]}
 local ask = {member = ARGV[1]}
 return sorted_score(tx, keys, ask)
+
+--==[ sorted.scores ]==
+
+return sorted_scores(tx, KEYS, ARGV)
 
 --==[ sorted.rank ]==
 
@@ -3552,13 +3598,14 @@ function transaction_write(tx, keys, args, at, key, state)
         )
         return
     end
+    local counter = {counter = keys[key + 1], watchers = keys[key + 1 + 1]}
     if verb == "counter.set" then
-        redis.call('SET', keys[key + 1], args[at + 2 + 1])
+        counter_setCounter(tx, counter, args[at + 2 + 1])
     end
     if verb == "counter.add" then
         counter_addWithin(
             tx,
-            keys[key + 1],
+            counter,
             args[at + 2 + 1],
             args[at + 3 + 1],
             args[at + 4 + 1]

@@ -37,6 +37,9 @@ export function placesOf(keys: SpaceKeys): Places {
       const kinds = ['list', '+zset', '+zset', '+hash', '+zset', '+zset'];
       return { what: `list ${JSON.stringify(name)}`, keys: all, kinds };
     },
-    counter: (name) => ({ what: `counter ${JSON.stringify(name)}`, keys: [keys.counter(name)], kinds: ['string'] }),
+    counter(name) {
+      const { counter, watchers } = keys.counter(name);
+      return { what: `counter ${JSON.stringify(name)}`, keys: [counter, watchers], kinds: ['string', '+zset'] };
+    },
   };
 }
