@@ -5,9 +5,9 @@
  * Rounds are interleaved, so that what else the machine does meets all alike: read the ratios.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { lockers, type LockerName, type Places, keeping, unixPeer } from './rig/lockers.ts';
-import { nowMs } from './rig/clock.ts';
+import { lockers, lockstepAt, type LockerName, type Places, keeping, unixPeer } from './rig/lockers.ts';
 import { startCrew, type Worker } from './rig/crew.ts';
+import { holders } from './rig/holders.ts';
 import { startRedis } from './rig/redis.ts';
 import { bench, type Finding, type Section } from './rig/report.ts';
 import { type All, atLeast, atMost, type Figure, type Measured, rounds, times } from './rig/rounds.ts';
@@ -155,25 +155,24 @@ function stalls(oneLock: All, ownLocks: All): Section {
 
 /** Holders are killed one after the other; a process that waits for all their locks says when it had each. */
 async function kills(waiter: Worker, places: Places): Promise<Section> {
+  const start = holders(places.directory);
   const delays: number[] = [];
   const exits: number[] = [];
   for (let batch = 0; batch < 10; batch++) {
-    const holders = startCrew(10);
+    const locks = Array.from({ length: 10 }, (_, i) => `kill-${batch}-${i}`);
+    const held = await Promise.all(locks.map((lock) => start(lockstepAt(places), lock)));
     try {
-      const locks = holders.map((_, i) => `kill-${batch}-${i}`);
-      await Promise.all(holders.map((holder, i) => holder.ask('enter', 'lockstep', places, locks[i]!)));
       const waits = locks.map((lock) => waiter.ask('enter', 'lockstep', places, lock));
       await Promise.all(locks.map((lock) => waiter.ask('waitedFor', 'lockstep', places, lock)));
-      for (const [i, holder] of holders.entries()) {
+      for (const [i, holder] of held.entries()) {
         await sleep(5 + Math.random() * 10);
-        const killedMs = nowMs();
-        holder.kill();
+        const killedMs = holder.kill();
         delays.push((await waits[i]!) - killedMs);
         exits.push((await holder.exited) - killedMs);
       }
       await Promise.all(locks.map((lock) => waiter.ask('leave', lock)));
     } finally {
-      await Promise.all(holders.map((holder) => holder.stop()));
+      for (const holder of held) holder.kill();
     }
   }
   const line = (name: string, ms: readonly number[]): string[] => {

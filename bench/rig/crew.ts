@@ -1,17 +1,13 @@
 import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { nowMs } from './clock.ts';
 import type { Jobs } from './worker.ts';
 
 /** A process that does jobs, one after the other or several at once. */
 export interface Worker {
   readonly pid: number;
   ask<Name extends keyof Jobs>(job: Name, ...given: Parameters<Jobs[Name]>): Promise<Awaited<ReturnType<Jobs[Name]>>>;
-  /** kill -9. */
-  kill(): void;
-  /** When its end was known here: ms, by `nowMs`. */
-  readonly exited: Promise<number>;
   /** Ends the process; resolves when it has ended. */
   stop(): Promise<void>;
 }
@@ -24,7 +20,7 @@ export function startCrew(size: number): Worker[] {
 function startWorker(): Worker {
   const env = { NODE_COMPILE_CACHE: join(tmpdir(), 'lockstep-bench-compiled'), ...process.env };
   const child = fork(join(import.meta.dirname, 'worker.ts'), { serialization: 'advanced', env });
-  const exited = new Promise<number>((resolve) => child.once('exit', () => resolve(nowMs())));
+  const exited = once(child, 'exit');
   const asked = new Map<number, { resolve: (reply: never) => void; reject: (error: Error) => void }>();
   let asks = 0;
 
@@ -45,14 +41,12 @@ function startWorker(): Worker {
         asked.set(asks, { resolve, reject });
         child.send([asks, job, given]);
       }),
-    kill: () => void child.kill('SIGKILL'),
-    exited,
     stop: () => stop(child, exited),
   };
 }
 
 /** A worker that hears nothing any more ends by itself; one that does not is killed. */
-async function stop(child: ChildProcess, exited: Promise<number>): Promise<void> {
+async function stop(child: ChildProcess, exited: Promise<unknown>): Promise<void> {
   if (child.connected) child.disconnect();
   const timer = setTimeout(() => child.kill('SIGKILL'), 3_000);
   await exited;

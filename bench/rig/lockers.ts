@@ -79,8 +79,13 @@ export async function openLocker(name: LockerName, places: Places): Promise<Lock
 const leaseMs = 10_000;
 const pollMs = 1;
 
-function embedded({ directory }: Places): Promise<Engine> {
-  return embeddedEngine({ directory: join(directory, 'lockstep'), durability: 'normal' });
+/** lockstep's own directory. */
+export function lockstepAt({ directory }: Places): string {
+  return join(directory, 'lockstep');
+}
+
+function embedded(places: Places): Promise<Engine> {
+  return embeddedEngine({ directory: lockstepAt(places), durability: 'normal' });
 }
 
 async function redis({ redisPort }: Places): Promise<Engine> {
