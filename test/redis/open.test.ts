@@ -7,9 +7,12 @@ import { Redis } from 'ioredis';
 import { Redis as Redis5 } from 'ioredis5';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { parseAddress } from '../../src/engines/redis/address.ts';
+import { ReplyError } from '../../src/engines/redis/client.ts';
+import { operationScripts } from '../../src/engines/redis/scripts.ts';
 import type { Lockstep } from '../../src/lockstep.ts';
 import { open, type OpenOptions } from '../../src/open.ts';
 import { failure } from '../contract/sessions.ts';
+import { startProxy } from './proxy.ts';
 import { type RedisServer, freePort, hasRedisServer, startRedisServer } from './server.ts';
 
 const hasOpenssl: boolean = spawnSync('openssl', ['version']).status === 0;
@@ -73,6 +76,7 @@ describe.skipIf(!hasRedisServer)('open of a Redis server', () => {
       '>secret',
       '~{default}:*',
       '~lock-*',
+      'resetchannels',
       '&lockstep:*',
       '+@connection',
       '+@scripting',
@@ -83,6 +87,10 @@ describe.skipIf(!hasRedisServer)('open of a Redis server', () => {
     const shared = await opened(`redis://ann:secret@127.0.0.1:${server.port}`);
     await shared.lock('x').run(() => shared.counter('acl').add());
     expect(await shared.counter('acl').get()).toBe(1);
+    await server.client().call('ACL', 'SETUSER', 'ann', '-set', '-incrby');
+    const narrow = await failure(shared.lock('x').acquire());
+    expect(narrow).toMatchObject({ code: 'UNAVAILABLE', details: { applied: 'no' } });
+    expect(narrow.message).toContain('docs/redis.md lists what is needed');
   });
 
   test.skipIf(!hasOpenssl)('a server is reached by TLS, and one that can not prove who it is is refused', async () => {
@@ -151,6 +159,60 @@ describe.skipIf(!hasRedisServer)('open of a Redis server', () => {
   });
 });
 
+describe.skipIf(!hasRedisServer)('a server that is older', () => {
+  async function olderBy(version: string): Promise<{ address: string; server: RedisServer }> {
+    const server = await startRedisServer(['--appendonly', 'yes']);
+    onTestFinished(() => server.remove());
+    const proxy = await startProxy(server.socket);
+    onTestFinished(() => proxy.close());
+    const [, own = ''] = /redis_version:([\d.]+)/.exec(await server.client().info('server')) ?? [];
+    proxy.say = (reply) => reply.replace(`redis_version:${own}`, `redis_version:${version.padEnd(own.length, '0')}`);
+    return { address: proxy.address, server };
+  }
+
+  test.each(['6.0.9', '5.0.1', '6.1.2'])('%s is refused, with the version that is needed', async (version) => {
+    const { address } = await olderBy(version);
+    const error = await failure(open(address, { onWarning: () => {} }));
+    expect(error).toMatchObject({ code: 'INVALID_ARGUMENT', details: { server: address } });
+    expect(error.message).toContain(`is Redis ${version}`);
+    expect(error.message).toContain('Redis 6.2 or later');
+  });
+
+  test.each(['6.2.0', '8.0.1'])('%s is not refused', async (version) => {
+    const { address } = await olderBy(version);
+    const shared = await open(address, { onWarning: () => {} });
+    onTestFinished(() => shared.close());
+    expect(await shared.lock('x').run(() => shared.counter('n').add())).toBe(1);
+  });
+
+  test('as 6.2 it has every command that a script runs', async () => {
+    const server = await startRedisServer();
+    onTestFinished(() => server.remove());
+    const scripts = operationScripts();
+    const texts = scripts.operations().map((name) => scripts.of(name).text);
+    const commands = new Set(
+      texts.flatMap((text) => [...text.matchAll(/redis\.call\('(\w+)'/g)].map(([, name]) => name!)),
+    );
+    expect(commands.size).toBeGreaterThan(20);
+    for (const command of commands) {
+      const [, docs] = (await server.client().call('COMMAND', 'DOCS', command)) as [string, string[]];
+      const [major = 0, minor = 0] = docs[docs.indexOf('since') + 1]!.split('.').map(Number);
+      expect(major * 10 + minor, command).toBeLessThanOrEqual(62);
+    }
+  });
+});
+
+test.each([
+  ['ERR Error running script (call to f_0): @user_script:4: @user_script: 4: -OOM command not allowed when…', 'OOM'],
+  ["ERR Error running script (call to f_0): @user_script:4: @user_script: 4: -READONLY You can't write…", 'READONLY'],
+  ['ERR Error running script (call to f_0): @user_script:1: WRONGTYPE Operation against…', 'ERR'],
+  ["READONLY You can't write against a read only replica. script: f0, on @user_script:4.", 'READONLY'],
+  ["ERR The user executing the script can't run this command or subcommand script: f0, on @user_script:2.", 'NOPERM'],
+  ['NOSCRIPT No matching script. Please use EVAL.', 'NOSCRIPT'],
+])('the word of %j is %s: Redis 6.2 says it further on', (text, word) => {
+  expect(new ReplyError(new Error(text)).word).toBe(word);
+});
+
 test('addresses are read as documented, and shown without passwords', () => {
   expect(parseAddress('redis://ann:p%40ss@db.example:7000/3')).toEqual({
     name: 'redis://db.example:7000/3',
@@ -185,7 +247,30 @@ test('addresses are read as documented, and shown without passwords', () => {
       password: 'secret',
     },
   });
+  const nodes = [
+    { host: 'a', port: 7000 },
+    { host: '::1', port: 6379 },
+    { host: 'c.example', port: 6379 },
+  ];
+  expect(parseAddress('redis+cluster://ann:p%40ss@a:7000,[::1],c.example')).toEqual({
+    name: 'redis+cluster://a:7000,[::1],c.example',
+    seeds: nodes,
+    options: { username: 'ann', password: 'p@ss' },
+  });
+  expect(parseAddress('rediss+cluster://a:7000/')).toEqual({
+    name: 'rediss+cluster://a:7000',
+    seeds: [{ host: 'a', port: 7000 }],
+    options: { tls: {} },
+  });
   for (const wrong of [
+    'redis+cluster://',
+    'redis+cluster://u:secret@',
+    'redis+cluster://u:secret@a:7000,',
+    'redis+cluster://a:port',
+    'redis+cluster://a:70000',
+    'redis+cluster://u:secret@a/1',
+    'redis+cluster://a?db=1',
+    'redis+sentinel://a,/main',
     'redis://a:b:c',
     'redis://u:secret@host/x',
     'redis+unix:',

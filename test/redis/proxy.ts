@@ -13,6 +13,8 @@ export interface Trouble {
   delayMs: number;
   /** Given what a client sends: true cuts the connection after the server has got it and before it can answer. */
   cutAfter: (request: string) => boolean;
+  /** Puts another text, of the same length, in the place of what the server says. */
+  say: ((reply: string) => string) | undefined;
 }
 
 export interface Proxy extends Trouble {
@@ -35,6 +37,7 @@ export async function startProxy(serverSocket: string): Promise<Proxy> {
     refuse: false,
     delayMs: 0,
     cutAfter: () => false,
+    say: undefined,
     port: 0,
     address: '',
     connections: 0,
@@ -70,7 +73,8 @@ export async function startProxy(serverSocket: string): Promise<Proxy> {
     });
     pass(upstream, client, (chunk) => {
       if (dying) end();
-      return dying || proxy.swallow ? undefined : chunk;
+      if (dying || proxy.swallow) return undefined;
+      return proxy.say === undefined ? chunk : Buffer.from(proxy.say(chunk.toString('latin1')), 'latin1');
     });
   });
 

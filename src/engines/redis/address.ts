@@ -81,8 +81,8 @@ function cluster(where: string, scheme: string): RedisAddress {
 /** `host:port,[::1]:port,host` */
 function nodes(where: string, hosts: string, portDefault: number): NodeAddress[] {
   return hosts.split(',').map((one) => {
-    const [, host, port = String(portDefault)] = /^(.+?)(?::(\d+))?$/.exec(one) ?? [];
-    if (host === undefined) throw invalidArgument('where', masked(where), wanted);
+    const [, host, port = String(portDefault)] = /^(\[[^\]]+\]|[^:[\]]+)(?::(\d{1,5}))?$/.exec(one) ?? [];
+    if (host === undefined || Number(port) > 65_535) throw invalidArgument('where', masked(where), wanted);
     return { host: host.replace(/^\[(.*)\]$/, '$1'), port: Number(port) };
   });
 }

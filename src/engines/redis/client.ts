@@ -51,9 +51,11 @@ export class ReplyError extends Error {
     this.name = 'ReplyError';
   }
 
-  /** `NOSCRIPT`, `LOADING`, … */
+  /** `NOSCRIPT`, `LOADING`, …; what a script met, where the server only says so further on in its text. */
   get word(): string {
-    return /^[A-Z0-9]+/.exec(this.message)?.[0] ?? '';
+    if (this.message.includes('user executing the script')) return 'NOPERM';
+    const before7 = /@user_script: ?\d+: -([A-Z]+) /.exec(this.message)?.[1];
+    return before7 ?? /^[A-Z0-9]+/.exec(this.message)?.[0] ?? '';
   }
 }
 
