@@ -18,6 +18,8 @@ export interface Trouble {
 }
 
 export interface Proxy extends Trouble {
+  /** The socket of the server that new connections lead to: another one after a failover behind one name. */
+  to: string;
   readonly port: number;
   readonly address: string;
   /** Connections that were made so far. */
@@ -38,6 +40,7 @@ export async function startProxy(serverSocket: string): Promise<Proxy> {
     delayMs: 0,
     cutAfter: () => false,
     say: undefined,
+    to: serverSocket,
     port: 0,
     address: '',
     connections: 0,
@@ -57,7 +60,7 @@ export async function startProxy(serverSocket: string): Promise<Proxy> {
       return;
     }
     proxy.connections += 1;
-    const upstream = connect(serverSocket);
+    const upstream = connect(proxy.to);
     let dying = false;
     const end = (): void => {
       open.delete(end);

@@ -3,10 +3,14 @@ import type { Doorbell, Inbox } from '../engine.ts';
 import type { RedisClients } from './client.ts';
 import { Link } from './link.ts';
 
-/**
- * Subscribes to the channel of a session, on a connection of its own. Rejects with `UNAVAILABLE`.
- */
-export async function openInbox(clients: RedisClients, session: string, inbox: Inbox): Promise<Doorbell> {
+/** A doorbell on a connection of its own. */
+export interface LinkedDoorbell extends Doorbell {
+  /** The steps have a new connection, perhaps to another server: mail comes from there. */
+  follow(): void;
+}
+
+/** Subscribes to the channel of a session. Rejects with `UNAVAILABLE`. */
+export async function openInbox(clients: RedisClients, session: string, inbox: Inbox): Promise<LinkedDoorbell> {
   const link = await listenAt(clients, channelOf(session), inbox); // as `wake` in tx.lua has it
   // A connection whose other side is gone without a word is found by asking it, but only while mail is wanted.
   const ask = (): void => void link.command(['PING']).catch(() => {});
@@ -15,6 +19,7 @@ export async function openInbox(clients: RedisClients, session: string, inbox: I
   return {
     ref: () => void timer.ref(),
     unref: () => void timer.unref(),
+    follow: () => link.again(new Error('the steps have a new connection')),
     async close() {
       clearInterval(timer);
       await link.close();

@@ -90,6 +90,11 @@ export class Link {
     return this.#ask(args, script, patient);
   }
 
+  /** Connects anew. What is under way rejects. */
+  again(reason: Error): void {
+    this.#lost(this.#connection, reason);
+  }
+
   /** How often it was connected: the same before and after means the same connection. */
   get ups(): number {
     return this.#ups;
@@ -129,7 +134,7 @@ export class Link {
   // Sending
 
   get #ready(): boolean {
-    return this.#connection !== undefined && this.#refused.length === 0 && this.#pauseMs === 0;
+    return this.#connection !== undefined && this.#refused.length === 0 && this.#pauseMs === 0 && !this.#isElsewhere;
   }
 
   #drain(): void {
@@ -148,7 +153,7 @@ export class Link {
         this.#putOff = undefined;
         this.#moves = 0;
         this.#settle(command, () => command.resolve(reply));
-        if (this.#refused.length > 0) this.#retryRefused();
+        this.#goOn();
       },
       (error: Error) => this.#failed(connection, command, error),
     );
@@ -171,7 +176,9 @@ export class Link {
     this.#sent.delete(command);
     if (unsendable || !this.#mayTryAgain(connection, command, error))
       this.#settle(command, () => command.reject(error));
-    if (this.#refused.length > 0) this.#retryRefused();
+    // It is a replica, perhaps since now: its name, or Sentinel, may lead to the master.
+    if (error instanceof ReplyError && error.word === 'READONLY') this.#moveFor(error);
+    this.#goOn();
   }
 
   /** The server said that it did not do it, and another try may be answered otherwise. */
@@ -183,16 +190,20 @@ export class Link {
       this.#pauseMs = limits.redisAgainMs;
       this.#putOff = error;
     } else if (connection.refused?.(error) === 'elsewhere') {
-      this.#isElsewhere = true;
-      this.#putOff = error;
+      this.#moveFor(error);
     } else return false;
     this.#refused.push(command);
     return true;
   }
 
+  #moveFor(error: ReplyError): void {
+    this.#isElsewhere = true;
+    this.#putOff = error;
+  }
+
   /** When nothing is under way any more, what was refused goes first: so the order stays. */
-  #retryRefused(): void {
-    if (this.#sent.size > 0) return;
+  #goOn(): void {
+    if (this.#sent.size > 0 || (this.#refused.length === 0 && !this.#isElsewhere)) return;
     this.#line.unshift(...this.#refused.splice(0));
     if (this.#isElsewhere) return this.#move();
     const go = (): void => {

@@ -2,7 +2,7 @@ import type { Doorbell, Inbox } from '../engine.ts';
 import type { RedisClients } from './client.ts';
 import { Cluster } from './cluster.ts';
 import type { ClusterClients, Purpose } from './cluster-clients.ts';
-import { openInbox } from './inbox.ts';
+import { type LinkedDoorbell, openInbox } from './inbox.ts';
 import { Link } from './link.ts';
 import { clusterScripts, operationScripts, type Scripts } from './scripts.ts';
 import { SlotInboxes } from './slot-inboxes.ts';
@@ -37,7 +37,11 @@ export function openLink(clients: RedisClients, commandMs: number): Link {
 }
 
 function oneServer(clients: RedisClients, commandMs: number): Servers {
-  const link = openLink(clients, commandMs);
+  const bells = new Set<LinkedDoorbell>();
+  const followed = (again: boolean): void => {
+    if (again) for (const bell of bells) bell.follow();
+  };
+  const link = new Link(clients, { commandMs, prepare: () => Promise.resolve(), up: followed });
   let confirming: Link | undefined;
   return {
     name: clients.name,
@@ -47,7 +51,11 @@ function oneServer(clients: RedisClients, commandMs: number): Servers {
     at: () => link,
     confirming: () => (confirming ??= openLink(clients, commandMs)),
     extra: () => none,
-    listen: (session, inbox) => openInbox(clients, session, inbox),
+    async listen(session, inbox) {
+      const bell = await openInbox(clients, session, inbox);
+      bells.add(bell);
+      return bell;
+    },
     heard: () => undefined,
     async close() {
       await Promise.all([link.close(), confirming?.close()]);
