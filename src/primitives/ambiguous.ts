@@ -1,4 +1,5 @@
 import { isLockstepError, LockstepError } from '../base/errors.ts';
+import type { Reply } from '../operations/tx.ts';
 
 /**
  * The outcome of a step that must not be made twice, and so is not sent again: rejects with `AMBIGUOUS` where the
@@ -15,4 +16,14 @@ export async function orAmbiguous<R>(reply: Promise<R>, what: string): Promise<R
       { cause, details: cause.details },
     );
   }
+}
+
+/**
+ * What came of the step of a write; throws `lost` where it says that its guard is over. `once` is what must not be done
+ * twice without a look, see `orAmbiguous`; undefined where the write, made again, does and says the same.
+ */
+export async function written<R extends Reply>(step: Promise<R>, lost: () => Error, once?: string): Promise<R> {
+  const reply = await (once === undefined ? step : orAmbiguous(step, once));
+  if (reply === -1 || (typeof reply === 'object' && reply[0] === 'lost')) throw lost();
+  return reply;
 }

@@ -16,7 +16,8 @@ import { checkCount, type SharedCollection, Whole } from './whole.ts';
 /**
  * A list that everybody shares, quick at both ends: each call one atomic step. Elements are JSON, or what the schema or
  * codec says (`INVALID_VALUE`, on write and on read). Writes reject with `LEASE_LOST` under a `guard` that is over; all
- * with `WRONG_KIND`, `UNAVAILABLE`, `CLOSED`.
+ * with `WRONG_KIND`, `UNAVAILABLE`, `CLOSED`. All writes but `take`, `takeLast`, `clear`, `expire` and `persist` reject
+ * with `AMBIGUOUS` where the connection was lost before the reply: they may have happened, and are not sent again.
  *
  * `pop` and `shift` are for what may be lost: an element whose reply does not arrive, or whose taker dies then, is gone.
  * `take` waits, and loses nothing on the way: see there.
@@ -143,10 +144,7 @@ class StoredList<V> implements SharedList<V> {
     checkIndex('index', index);
     let text = this.#whole.text(element);
     if (typeof text !== 'string') text = await text;
-    const condition = this.#whole.condition(options);
-    const ask = { index, element: text, owner: condition.owner };
-    const done = await this.#engine.run(operations.set, { ...this.#keys, guard: condition.guard }, ask);
-    if (done === -1) throw this.#whole.lost(condition);
+    const done = await this.#whole.write(operations.set, this.#keys, { index, element: text }, options, 'the write');
     return done === 1;
   }
 
@@ -159,11 +157,7 @@ class StoredList<V> implements SharedList<V> {
   async trim(start: number, end: number = Number.MAX_SAFE_INTEGER, options?: WriteOptions): Promise<number> {
     checkIndex('start', start);
     checkIndex('end', end);
-    const condition = this.#whole.condition(options);
-    const ask = { start, stop: end, owner: condition.owner };
-    const removed = await this.#engine.run(operations.trim, { ...this.#keys, guard: condition.guard }, ask);
-    if (removed === -1) throw this.#whole.lost(condition);
-    return removed;
+    return this.#whole.write(operations.trim, this.#keys, { start, stop: end }, options, 'the trim');
   }
 
   length(): Promise<number> {
@@ -171,7 +165,7 @@ class StoredList<V> implements SharedList<V> {
   }
 
   async clear(options?: WriteOptions): Promise<void> {
-    await this.trim(0, 0, options);
+    await this.#whole.write(operations.trim, this.#keys, { start: 0, stop: 0 }, options);
   }
 
   async *values(): AsyncGenerator<V, undefined> {
@@ -222,20 +216,14 @@ class StoredList<V> implements SharedList<V> {
     if (!Array.isArray(texts)) texts = await texts;
     if (texts.length === 0) return this.length();
     if (side === 'front') texts.reverse(); // they go in one by one
-    const condition = this.#whole.condition(options);
     const { list, watchers, waiting, taken, grants, returned } = this.#keys;
-    const keys = [list, watchers, waiting, taken, grants, returned, condition.guard];
-    const length = await this.#engine.runBatch(operations.push, keys, [condition.owner, side, ...texts]);
-    if (length === -1) throw this.#whole.lost(condition);
-    return length;
+    const keys = (guard: string): string[] => [list, watchers, waiting, taken, grants, returned, guard];
+    return this.#whole.writeMany(operations.push, keys, [side, ...texts], options, 'the push');
   }
 
   async #pop(side: Side, options: WriteOptions | undefined): Promise<V | undefined> {
-    const condition = this.#whole.condition(options);
-    const ask = { side, count: 1, owner: condition.owner };
-    const keys = { ...this.#keys, guard: condition.guard };
-    const [verdict, text] = await this.#engine.run(operations.pop, keys, ask);
-    if (verdict === 'lost') throw this.#whole.lost(condition);
+    const ask = { side, count: 1 };
+    const [, text] = await this.#whole.write(operations.pop, this.#keys, ask, options, 'the pop');
     return text === undefined ? undefined : this.#whole.value(text);
   }
 

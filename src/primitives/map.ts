@@ -5,7 +5,7 @@ import { limits } from '../base/limits.ts';
 import { checkName, type MapNames } from '../base/names.ts';
 import * as operations from '../operations/map.ts';
 import type { Session } from '../session/session.ts';
-import { orAmbiguous } from './ambiguous.ts';
+import { written } from './ambiguous.ts';
 import { type Condition, conditionOf, type WriteOptions } from './guard.ts';
 import { News } from './news.ts';
 import { type Cell, compareAndSet, update } from './update.ts';
@@ -118,16 +118,17 @@ class StoredMap<V> implements SharedMap<V> {
     // No await where there is nothing to wait for: writes go out in the order of their calls.
     if (typeof text !== 'string') text = await text;
     const write = { field: key, value: text, ms, owner: condition.owner };
-    const written = await this.#session.engine.run(operations.set, this.#guarded(condition), write);
-    if (written === -1) throw this.#lost('set', key, condition);
+    await written(
+      this.#session.engine.run(operations.set, this.#guarded(condition), write),
+      this.#lost('set', key, condition),
+    );
   }
 
   async delete(key: string, options?: WriteOptions): Promise<boolean> {
     const condition = this.#condition(key, options);
     const write = { field: key, owner: condition.owner };
-    const removed = await this.#session.engine.run(operations.remove, this.#guarded(condition), write);
-    if (removed === -1) throw this.#lost('deleted', key, condition);
-    return removed === 1;
+    const removed = this.#session.engine.run(operations.remove, this.#guarded(condition), write);
+    return (await written(removed, this.#lost('deleted', key, condition), `${this.#where(key)}: the deletion`)) === 1;
   }
 
   async size(): Promise<number> {
@@ -163,8 +164,8 @@ class StoredMap<V> implements SharedMap<V> {
     if (list.length === 0) return;
     const { map, expiry, watchers } = this.#names;
     const at = [map, expiry, watchers, condition.guard];
-    const written = await this.#session.engine.runBatch(operations.setMany, at, args);
-    if (written === -1) throw condition.lost(`${this.#subject} was not set`, { map: this.name });
+    const step = this.#session.engine.runBatch(operations.setMany, at, args);
+    await written(step, () => condition.lost(`${this.#subject} was not set`, { map: this.name }));
   }
 
   async setIfAbsent(key: string, value: V, options?: LastingWriteOptions): Promise<boolean> {
@@ -178,8 +179,7 @@ class StoredMap<V> implements SharedMap<V> {
     if (typeof text !== 'string') text = await text;
     const write = { field: key, value: text, ms, owner: condition.owner };
     const swapped = this.#session.engine.run(operations.swap, this.#guarded(condition), write);
-    const [verdict, before] = await orAmbiguous(swapped, `${this.#where(key)}: the write`);
-    if (verdict === 'lost') throw this.#lost('set', key, condition);
+    const [, before] = await written(swapped, this.#lost('set', key, condition), `${this.#where(key)}: the write`);
     return this.#decoded(key, before);
   }
 
@@ -197,9 +197,9 @@ class StoredMap<V> implements SharedMap<V> {
     for (let tries = 0; tries < limits.updateTries; tries++) {
       const ask = { field: key, expected: wanted, owner: condition.owner };
       const removed = this.#session.engine.run(operations.removeIf, this.#guarded(condition), ask);
-      const [verdict, now] = await orAmbiguous(removed, `${this.#where(key)}: the deletion`);
+      const lost = this.#lost('deleted', key, condition);
+      const [verdict, now] = await written(removed, lost, `${this.#where(key)}: the deletion`);
       if (verdict === 'ok') return true;
-      if (verdict === 'lost') throw this.#lost('deleted', key, condition);
       if (now === undefined || !this.#codec.same(now, before)) return false;
       wanted = now;
     }
@@ -229,16 +229,13 @@ class StoredMap<V> implements SharedMap<V> {
     const condition = conditionOf(options, this.#session.engine, this.#names.map);
     const { engine } = this.#session;
     const ask = { owner: condition.owner };
-    const cleared = (done: number): boolean => {
-      if (done === -1) throw condition.lost(`${this.#subject} was not cleared`, { map: this.name });
-      return done === 1;
-    };
-    if (cleared(await engine.run(operations.clear, this.#guarded(condition), ask))) return;
+    const lost = (): Error => condition.lost(`${this.#subject} was not cleared`, { map: this.name });
+    if ((await written(engine.run(operations.clear, this.#guarded(condition), ask), lost)) === 1) return;
     const { map, expiry, watchers } = this.#names;
     const at = [map, expiry, watchers, condition.guard];
     for await (const page of this.#pages()) {
       const keys = page.map(([key]) => key);
-      cleared(await engine.runBatch(operations.removeMany, at, [condition.owner, ...keys]));
+      await written(engine.runBatch(operations.removeMany, at, [condition.owner, ...keys]), lost);
     }
   }
 
@@ -325,9 +322,8 @@ class StoredMap<V> implements SharedMap<V> {
   async #expire(key: string, ms: number, options: WriteOptions | undefined): Promise<boolean> {
     const condition = this.#condition(key, options);
     const ask = { field: key, ms, owner: condition.owner };
-    const done = await this.#session.engine.run(operations.expire, this.#guarded(condition), ask);
-    if (done === -1) throw this.#lost('given another end', key, condition);
-    return done === 1;
+    const done = this.#session.engine.run(operations.expire, this.#guarded(condition), ask);
+    return (await written(done, this.#lost('given another end', key, condition))) === 1;
   }
 
   #cell(key: string, options: LastingWriteOptions | undefined): Cell {
@@ -338,16 +334,12 @@ class StoredMap<V> implements SharedMap<V> {
       where: this.#where(key),
       id: `map/${this.name}/${key}`,
       read: () => this.#stored(key),
-      write: async (expected, value, turn) => {
+      write: (expected, value, turn) => {
         const keys = { ...this.#names, guard: condition.guard, turn: turn.key };
         const compared = { present: expected === undefined ? 0 : 1, expected: expected ?? '', turn: turn.owner };
         const write = { field: key, value, ms, owner: condition.owner, ...compared };
-        const reply = await orAmbiguous(
-          engine.run(operations.compareAndSet, keys, write),
-          `${this.#where(key)}: the write`,
-        );
-        if (reply[0] === 'lost') throw this.#lost('set', key, condition);
-        return reply;
+        const step = engine.run(operations.compareAndSet, keys, write);
+        return written(step, this.#lost('set', key, condition), `${this.#where(key)}: the write`);
       },
     };
   }
@@ -382,8 +374,8 @@ class StoredMap<V> implements SharedMap<V> {
     return { ...this.#names, guard };
   }
 
-  #lost(done: string, key: string, condition: Condition): Error {
-    return condition.lost(`${this.#where(key)} was not ${done}`, { map: this.name, key });
+  #lost(done: string, key: string, condition: Condition): () => Error {
+    return () => condition.lost(`${this.#where(key)} was not ${done}`, { map: this.name, key });
   }
 }
 

@@ -20,6 +20,8 @@ export interface SetChanges<V> {
  * A set that everybody shares: each call one atomic step. Members are JSON, or what the schema or codec says
  * (`INVALID_VALUE`, on write and on read); two members are the same if their texts are, so the order of an object's keys
  * counts. Writes reject with `LEASE_LOST` under a `guard` that is over; all with `WRONG_KIND`, `UNAVAILABLE`, `CLOSED`.
+ * All writes but `clear`, `expire` and `persist` reject with `AMBIGUOUS` where the connection was lost before the reply:
+ * they may have happened, and are not sent again.
  *
  * What several sets are joined to is read at once: of one space, at most 64 sets, and at most 10,000 members to look
  * at; else `INVALID_ARGUMENT`. Those are all members of a union, of the first of a difference, of the smallest of an intersection.
@@ -114,10 +116,7 @@ class StoredSet<V> implements SharedSet<V> {
   }
 
   async pop(options?: WriteOptions): Promise<V | undefined> {
-    const condition = this.#whole.condition(options);
-    const keys = { ...this.#keys, guard: condition.guard };
-    const [verdict, text] = await this.#whole.engine.run(operations.pop, keys, { owner: condition.owner });
-    if (verdict === 'lost') throw this.#whole.lost(condition);
+    const [, text] = await this.#whole.write(operations.pop, this.#keys, {}, options, 'the pop');
     return text === undefined ? undefined : this.#whole.value(text);
   }
 
@@ -126,10 +125,7 @@ class StoredSet<V> implements SharedSet<V> {
   }
 
   async clear(options?: WriteOptions): Promise<void> {
-    const condition = this.#whole.condition(options);
-    const keys = { ...this.#keys, guard: condition.guard };
-    const done = await this.#whole.engine.run(operations.clear, keys, { owner: condition.owner });
-    if (done === -1) throw this.#whole.lost(condition);
+    await this.#whole.write(operations.clear, this.#keys, {}, options);
   }
 
   async *values(): AsyncGenerator<V, undefined> {
@@ -236,11 +232,8 @@ class StoredSet<V> implements SharedSet<V> {
   ): Promise<number> {
     let texts = this.#whole.texts('members', members);
     if (!Array.isArray(texts)) texts = await texts;
-    const condition = this.#whole.condition(options);
-    const keys = [this.#keys.set, condition.guard, this.#keys.watchers];
-    const changed = await this.#whole.engine.runBatch(operation, keys, [condition.owner, ...texts]);
-    if (changed === -1) throw this.#whole.lost(condition);
-    return changed;
+    const { set, watchers } = this.#keys;
+    return this.#whole.writeMany(operation, (guard) => [set, guard, watchers], texts, options, 'the write');
   }
 
   async #combine(how: How, others: readonly SharedSet<V>[]): Promise<Set<V>> {
@@ -261,11 +254,10 @@ class StoredSet<V> implements SharedSet<V> {
     others: readonly SharedSet<V>[],
     options: WriteOptions | undefined,
   ): Promise<number> {
-    const condition = this.#whole.condition(options);
     const into = this.#storedOf('target', target).#keys;
-    const keys = [into.set, condition.guard, into.watchers, ...this.#allKeys(others)];
-    const reply = await this.#whole.engine.runBatch(operations.store, keys, [condition.owner, how, max]);
-    if (reply[0] === 'lost') throw this.#whole.lost(condition);
+    const sets = this.#allKeys(others);
+    const keys = (guard: string): string[] => [into.set, guard, into.watchers, ...sets];
+    const reply = await this.#whole.writeMany(operations.store, keys, [how, max], options, `the ${how}`);
     if (reply[0] === 'over') throw this.#over(reply);
     return Number(reply[1]);
   }

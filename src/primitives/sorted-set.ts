@@ -46,7 +46,8 @@ export interface RankRangeOptions {
  * of the bytes of their text. Each call is one atomic step. A score is any number but NaN and the infinite ones
  * (`INVALID_ARGUMENT`). Members are JSON, or what the schema or codec says (`INVALID_VALUE`, on write and on read); two
  * are the same if their texts are. Writes reject with `LEASE_LOST` under a `guard` that is over; all with `WRONG_KIND`,
- * `UNAVAILABLE`, `CLOSED`.
+ * `UNAVAILABLE`, `CLOSED`. All writes but `clear`, `expire` and `persist` reject with `AMBIGUOUS` where the connection was
+ * lost before the reply: they may have happened, and are not sent again.
  */
 export interface SharedSortedSet<V> extends SharedCollection, AsyncIterable<[member: V, score: number]> {
   /** Sets the score of a member; true if it is new. */
@@ -120,6 +121,8 @@ class StoredSortedSet<V> implements SharedSortedSet<V> {
     this.#keys = keys;
   }
 
+  readonly #guarded = (guard: string): string[] => [this.#keys.sorted, guard, this.#keys.watchers];
+
   async set(member: V, score: number, options?: WriteOptions): Promise<boolean> {
     return (await this.#set('always', [[member, score]], options)) === 1;
   }
@@ -144,10 +147,8 @@ class StoredSortedSet<V> implements SharedSortedSet<V> {
     const amount = scoreOf('by', by);
     let text = this.#whole.text(member);
     if (typeof text !== 'string') text = await text;
-    const condition = this.#whole.condition(options);
-    const ask = { by: amount, member: text, owner: condition.owner };
-    const [verdict, score] = await this.#engine.run(operations.add, { ...this.#keys, guard: condition.guard }, ask);
-    if (verdict === 'lost') throw this.#whole.lost(condition);
+    const ask = { by: amount, member: text };
+    const [verdict, score] = await this.#whole.write(operations.add, this.#keys, ask, options, 'the addition');
     if (verdict === 'ok') return numberOf(score!);
     throw new LockstepError(
       'INVALID_VALUE',
@@ -179,11 +180,7 @@ class StoredSortedSet<V> implements SharedSortedSet<V> {
   async deleteAll(members: Iterable<V>, options?: WriteOptions): Promise<number> {
     let texts = this.#whole.texts('members', members);
     if (!Array.isArray(texts)) texts = await texts;
-    const condition = this.#whole.condition(options);
-    const keys = [this.#keys.sorted, condition.guard, this.#keys.watchers];
-    const removed = await this.#engine.runBatch(operations.removeAll, keys, [condition.owner, ...texts]);
-    if (removed === -1) throw this.#whole.lost(condition);
-    return removed;
+    return this.#whole.writeMany(operations.removeAll, this.#guarded, texts, options, 'the deletion');
   }
 
   size(): Promise<number> {
@@ -221,10 +218,7 @@ class StoredSortedSet<V> implements SharedSortedSet<V> {
   }
 
   async clear(options?: WriteOptions): Promise<void> {
-    const condition = this.#whole.condition(options);
-    const keys = { ...this.#keys, guard: condition.guard };
-    const done = await this.#engine.run(operations.clear, keys, { owner: condition.owner });
-    if (done === -1) throw this.#whole.lost(condition);
+    await this.#whole.write(operations.clear, this.#keys, {}, options);
   }
 
   async *entries(): AsyncGenerator<[member: V, score: number], undefined> {
@@ -305,20 +299,13 @@ class StoredSortedSet<V> implements SharedSortedSet<V> {
       all.map((entry) => entry[0]),
     );
     if (!Array.isArray(texts)) texts = await texts;
-    const condition = this.#whole.condition(options);
-    const keys = [this.#keys.sorted, condition.guard, this.#keys.watchers];
     const pairs = texts.flatMap((text, i) => [scores[i]!, text]);
-    const done = await this.#engine.runBatch(operations.setAll, keys, [condition.owner, when, ...pairs]);
-    if (done === -1) throw this.#whole.lost(condition);
-    return done;
+    return this.#whole.writeMany(operations.setAll, this.#guarded, [when, ...pairs], options, 'the write');
   }
 
   async #pop(reverse: number, count: number, options: WriteOptions | undefined): Promise<[V, number][]> {
     checkCount('count', count, 0, limits.collectionWriteMax);
-    const condition = this.#whole.condition(options);
-    const ask = { reverse, count, owner: condition.owner };
-    const popped = await this.#engine.run(operations.pop, { ...this.#keys, guard: condition.guard }, ask);
-    if (popped[0] === 'lost') throw this.#whole.lost(condition);
+    const popped = await this.#whole.write(operations.pop, this.#keys, { reverse, count }, options, 'the pop');
     return this.#read(popped, '');
   }
 

@@ -4,7 +4,7 @@ import { limits } from '../base/limits.ts';
 import type { ValueNames } from '../base/names.ts';
 import * as operations from '../operations/value.ts';
 import type { Session } from '../session/session.ts';
-import { orAmbiguous } from './ambiguous.ts';
+import { written } from './ambiguous.ts';
 import { type Condition, conditionOf, type WriteOptions } from './guard.ts';
 import { type Cell, compareAndSet, update } from './update.ts';
 import { watch, type WatchOptions } from './watch.ts';
@@ -116,9 +116,8 @@ class StoredValue<V> implements SharedValue<V> {
     // No await where there is nothing to wait for: writes go out in the order of their calls.
     if (typeof text !== 'string') text = await text;
     const write = { text, ms, owner: condition.owner };
-    if ((await this.#session.engine.run(operations.set, this.#guarded(condition), write)) === -1) {
-      throw this.#lost('set', condition);
-    }
+    const step = this.#session.engine.run(operations.set, this.#guarded(condition), write);
+    await written(step, this.#lost('set', condition));
   }
 
   async getAndSet(value: V, options?: LastingWriteOptions): Promise<V | undefined> {
@@ -128,8 +127,7 @@ class StoredValue<V> implements SharedValue<V> {
     if (typeof text !== 'string') text = await text;
     const write = { text, ms, owner: condition.owner };
     const swapped = this.#session.engine.run(operations.swap, this.#guarded(condition), write);
-    const [verdict, before] = await orAmbiguous(swapped, `${this.#where}: the write`);
-    if (verdict === 'lost') throw this.#lost('set', condition);
+    const [, before] = await written(swapped, this.#lost('set', condition), `${this.#where}: the write`);
     return this.#decoded(before);
   }
 
@@ -147,9 +145,8 @@ class StoredValue<V> implements SharedValue<V> {
   async delete(options?: WriteOptions): Promise<boolean> {
     const condition = conditionOf(options, this.#session.engine, this.#keys.value);
     const ask = { owner: condition.owner };
-    const removed = await this.#session.engine.run(operations.remove, this.#guarded(condition), ask);
-    if (removed === -1) throw this.#lost('deleted', condition);
-    return removed === 1;
+    const removed = this.#session.engine.run(operations.remove, this.#guarded(condition), ask);
+    return (await written(removed, this.#lost('deleted', condition), `${this.#where}: the deletion`)) === 1;
   }
 
   async remaining(): Promise<number | undefined> {
@@ -191,9 +188,8 @@ class StoredValue<V> implements SharedValue<V> {
   async #expire(msOf: () => number, options: WriteOptions | undefined): Promise<boolean> {
     const condition = conditionOf(options, this.#session.engine, this.#keys.value);
     const ask = { ms: msOf(), owner: condition.owner };
-    const done = await this.#session.engine.run(operations.expire, this.#guarded(condition), ask);
-    if (done === -1) throw this.#lost('given another end', condition);
-    return done === 1;
+    const done = this.#session.engine.run(operations.expire, this.#guarded(condition), ask);
+    return (await written(done, this.#lost('given another end', condition))) === 1;
   }
 
   /** ms; -1: without end; -2: there is none. */
@@ -209,13 +205,12 @@ class StoredValue<V> implements SharedValue<V> {
       where: this.#where,
       id: `value/${this.name}`,
       read: async () => (await engine.run(operations.get, this.#keys, {}))[0],
-      write: async (expected, text, turn) => {
+      write: (expected, text, turn) => {
         const keys = { ...this.#keys, guard: condition.guard, turn: turn.key };
         const present = expected === undefined ? 0 : 1;
         const write = { present, expected: expected ?? '', text, ms, owner: condition.owner, turn: turn.owner };
-        const reply = await orAmbiguous(engine.run(operations.compareAndSet, keys, write), `${this.#where}: the write`);
-        if (reply[0] === 'lost') throw this.#lost('set', condition);
-        return reply;
+        const step = engine.run(operations.compareAndSet, keys, write);
+        return written(step, this.#lost('set', condition), `${this.#where}: the write`);
       },
     };
   }
@@ -232,7 +227,7 @@ class StoredValue<V> implements SharedValue<V> {
     return { ...this.#keys, guard };
   }
 
-  #lost(done: string, condition: Condition): Error {
-    return condition.lost(`${this.#where} was not ${done}`, { value: this.name });
+  #lost(done: string, condition: Condition): () => Error {
+    return () => condition.lost(`${this.#where} was not ${done}`, { value: this.name });
   }
 }

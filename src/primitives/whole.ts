@@ -4,7 +4,9 @@ import { invalidArgument, LockstepError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { Engine } from '../engines/engine.ts';
 import * as operations from '../operations/collection.ts';
+import type { BatchOperation, Operation, Reply } from '../operations/tx.ts';
 import type { Session } from '../session/session.ts';
+import { written } from './ambiguous.ts';
 import { type Condition, conditionOf, type WriteOptions } from './guard.ts';
 import { watch, type WatchOptions } from './watch.ts';
 
@@ -73,12 +75,36 @@ export class Whole<V> {
     return values;
   }
 
-  condition(options: WriteOptions | undefined): Condition {
-    return conditionOf(options, this.engine, this.key);
+  /** One step of a write, under its condition. `once`: see `written`, such as `the push`. */
+  async write<Keys extends { guard: string }, Args extends { owner: string }, R extends Reply>(
+    operation: Operation<Keys, Args, R>,
+    keys: Omit<Keys, 'guard'>,
+    ask: Omit<Args, 'owner'>,
+    options: WriteOptions | undefined,
+    once?: string,
+  ): Promise<R> {
+    const condition = conditionOf(options, this.engine, this.key);
+    const { guard, owner } = condition;
+    const step = this.engine.run(operation, { ...keys, guard } as Keys, { ...ask, owner } as Args);
+    return this.#written(step, condition, once);
   }
 
-  lost(condition: Condition): LockstepError {
-    return condition.lost(`${this.where} was not changed`, { name: this.name, key: this.key });
+  /** As `write`. `keys` puts the key of the guard to the others; its owner is the first of the arguments. */
+  async writeMany<R extends Reply>(
+    operation: BatchOperation<R>,
+    keys: (guard: string) => readonly string[],
+    args: readonly string[],
+    options: WriteOptions | undefined,
+    once: string,
+  ): Promise<R> {
+    const condition = conditionOf(options, this.engine, this.key);
+    const step = this.engine.runBatch(operation, keys(condition.guard), [condition.owner, ...args]);
+    return this.#written(step, condition, once);
+  }
+
+  #written<R extends Reply>(step: Promise<R>, condition: Condition, once: string | undefined): Promise<R> {
+    const lost = (): Error => condition.lost(`${this.where} was not changed`, { name: this.name, key: this.key });
+    return written(step, lost, once === undefined ? undefined : `${this.where}: ${once}`);
   }
 
   /** The error for a read of more than `limits.collectionReadMax`. `instead`: what to do. */
@@ -125,10 +151,8 @@ export class Whole<V> {
   }
 
   async #live(ms: number, options: WriteOptions | undefined): Promise<boolean> {
-    const condition = this.condition(options);
-    const keys = { whole: this.key, guard: condition.guard, watchers: this.#watchers };
-    const done = await this.engine.run(operations.expire, keys, { ms, owner: condition.owner });
-    if (done === -1) throw this.lost(condition);
+    const keys = { whole: this.key, watchers: this.#watchers };
+    const done = await this.write(operations.expire, keys, { ms }, options);
     return done === 1;
   }
 }

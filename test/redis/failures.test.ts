@@ -5,7 +5,7 @@ import type { Engine } from '../../src/engines/engine.ts';
 import { clientsAt } from '../../src/engines/redis/clients.ts';
 import { redisEngine } from '../../src/engines/redis/redis.ts';
 import type { Lockstep } from '../../src/lockstep.ts';
-import { connect } from '../../src/open.ts';
+import { connect, open } from '../../src/open.ts';
 import * as counter from '../../src/operations/counter.ts';
 import { by, counterAt } from '../counting.ts';
 import { failure, until } from '../contract/sessions.ts';
@@ -82,6 +82,134 @@ describe.skipIf(!hasRedisServer).each(Object.entries(clients))('a Redis server t
     }
     expect(await failure(n.set(9))).toMatchObject({ code: 'AMBIGUOUS' });
     expect(await n.add()).toBe(10);
+  });
+
+  test('writes that must not be made twice say AMBIGUOUS where the reply was cut off; those that may be, UNAVAILABLE', async () => {
+    const shared = await openSession('writer');
+    const [value, map] = [shared.value<number>('x'), shared.map<number>('x')];
+    const [set, sorted, list] = [shared.set<number>('x'), shared.sortedSet<number>('x'), shared.list<number>('x')];
+    const once: (() => Promise<unknown>)[] = [
+      () => value.getAndSet(2),
+      () => value.compareAndSet(1, 2),
+      () => value.update(() => 2),
+      () => value.delete(),
+      () => map.getAndSet('k', 2),
+      () => map.setIfAbsent('l', 1),
+      () => map.compareAndSet('k', 1, 2),
+      () => map.update('k', () => 2),
+      () => map.delete('k'),
+      () => map.deleteIf('k', 1),
+      () => set.add(4),
+      () => set.deleteAll([1, 2]),
+      () => set.pop(),
+      () => set.unionInto(set, [shared.set<number>('y')]),
+      () => set.intersectionInto(set, []),
+      () => set.differenceInto(set, []),
+      () => sorted.set(1, 2),
+      () => sorted.setAll([[4, 4]]),
+      () => sorted.setIfGreater(1, 9),
+      () => sorted.add(1, 1),
+      () => sorted.delete(1),
+      () => sorted.popMin(),
+      () => sorted.popMax(2),
+      () => list.push(4),
+      () => list.unshiftAll([4, 5]),
+      () => list.pop(),
+      () => list.shift(),
+      () => list.set(0, 9),
+      () => list.trim(1),
+    ];
+    const again: (() => Promise<unknown>)[] = [
+      () => value.set(2),
+      () => value.expire('1h'),
+      () => map.set('k', 2),
+      () => map.setAll([['k', 2]]),
+      () => map.expire('k', '1h'),
+      () => map.clear(),
+      ...[set, sorted, list].flatMap((each) => [() => each.expire('1h'), () => each.persist(), () => each.clear()]),
+    ];
+    let cuts = 0;
+    const prepare = async (): Promise<void> => {
+      await value.set(1);
+      await map.setAll([['k', 1]]);
+      await Promise.all([set.clear(), sorted.clear(), list.clear()]);
+      await Promise.all([set.addAll([1, 2, 3]), list.pushAll([1, 2, 3])]);
+      await sorted.setAll([1, 2, 3].map((n) => [n, n]));
+    };
+    const settled = (what: () => Promise<unknown>): Promise<void> =>
+      until('it is done', async () => (await Promise.allSettled([what()]))[0].status === 'fulfilled');
+    const isWrite = (request: string): boolean => request.includes('EVAL') && /:x\b/.test(request);
+    // An update reads first; its write names the lock by which updates queue.
+    const isUpdate = (request: string): boolean => isWrite(request) && request.includes(':lock:');
+    for (const call of [...once, ...again]) {
+      cuts = 0;
+      await settled(prepare);
+      cuts = 1;
+      const hits = String(call).includes('update') ? isUpdate : isWrite;
+      proxy.cutAfter = (request) => hits(request) && cuts-- > 0;
+      const code = once.includes(call) ? 'AMBIGUOUS' : 'UNAVAILABLE';
+      expect(await failure(call()), String(call)).toMatchObject({ code, details: { applied: 'unknown' } });
+    }
+    await settled(prepare);
+    cuts = 1;
+    await failure(list.shift());
+    await settled(() => list.length());
+    expect(await list.slice()).toEqual([2, 3]); // gone once
+  });
+
+  test('a watch of anything goes on with what is there when its connection is back', async () => {
+    const reader = await openSession('reader');
+    const writer = await open(server.address, { space: 'test', onWarning: () => {} });
+    onTestFinished(() => writer.close());
+    const watches = [
+      reader.value<number>('w').watch(),
+      reader.map<number>('w').watch(),
+      reader.set<number>('w').watch(),
+      reader.sortedSet<number>('w').watch(),
+      reader.list<number>('w').watch(),
+      reader.counter('w').watch(),
+    ] as AsyncIterableIterator<unknown>[];
+    const write = async (n: number): Promise<void> => {
+      await writer.value<number>('w').set(n);
+      await writer.map<number>('w').set('k', n);
+      await writer.set<number>('w').add(n);
+      await writer.sortedSet<number>('w').set(1, n);
+      await writer.list<number>('w').push(n);
+      await writer.counter('w').set(n);
+    };
+    const next = (): Promise<unknown>[] => watches.map(async (watch) => (await watch.next()).value as unknown);
+    await Promise.all(next());
+    await write(1);
+    const first = await Promise.all(next());
+    expect(first).toEqual([1, new Map([['k', 1]]), { added: [1], deleted: [] }, [[1, 1]], [1], 1]);
+    const waiting = next();
+    proxy.refuse = true;
+    proxy.cut();
+    for (const n of [2, 3]) await write(n);
+    proxy.refuse = false;
+    const late = await Promise.all(waiting);
+    expect(late).toEqual([3, new Map([['k', 3]]), { added: [2, 3], deleted: [] }, [[1, 3]], [1, 2, 3], 3]);
+    for (const watch of watches) await watch.return!();
+  });
+
+  test('a watch whose reading is cut off in the middle gives all the same what it had read', async () => {
+    const reader = await openSession('reader');
+    const raw = server.client();
+    const watch = reader.map<number>('w').watch({ recheck: 50 });
+    await watch.next();
+    let pages = 0;
+    proxy.cutAfter = (request) => request.includes('HSCAN') && (pages += 1) === 2;
+    const wanted = Object.fromEntries(Array.from({ length: 900 }, (_each, i) => [`k${i}`, String(i)]));
+    await raw.hset('{test}:map:w', wanted);
+    const seen: Record<string, string> = {};
+    await until('all are there', async () => {
+      const { value } = (await watch.next()) as IteratorYieldResult<ReadonlyMap<string, number>>;
+      for (const [key, n] of value) seen[key] = String(n);
+      return Object.keys(seen).length === 900;
+    });
+    expect(seen).toEqual(wanted);
+    expect(pages).toBeGreaterThan(2);
+    await watch.return!();
   });
 
   test('acknowledgements whose replies were cut off are done once, alone and in a transaction', async () => {
