@@ -1,5 +1,6 @@
 import { Cluster } from 'ioredis';
 import { until } from '../contract/sessions.ts';
+import type { Certificate } from './certificate.ts';
 import { slotCount, slotOf } from '../../src/engines/redis/slots.ts';
 import { type RedisServer, freePort, startRedisServer } from './server.ts';
 
@@ -24,9 +25,9 @@ export interface RedisCluster {
   remove(): Promise<void>;
 }
 
-/** Starts three masters, each with so many replicas. */
-export async function startRedisCluster(replicas = 0): Promise<RedisCluster> {
-  const started = await Promise.allSettled(Array.from({ length: 3 * (1 + replicas) }, startNode));
+/** Starts three masters, each with so many replicas; with a certificate they speak TLS alone, to each other too. */
+export async function startRedisCluster(replicas = 0, certificate?: Certificate): Promise<RedisCluster> {
+  const started = await Promise.allSettled(Array.from({ length: 3 * (1 + replicas) }, () => startNode(certificate)));
   const nodes = started.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
   const clients: Cluster[] = [];
   async function remove(): Promise<void> {
@@ -49,7 +50,7 @@ export async function startRedisCluster(replicas = 0): Promise<RedisCluster> {
     (await masters()).find(([from, to]) => from <= slotOf(key) && slotOf(key) <= to)![3];
 
   return {
-    address: `redis+cluster://127.0.0.1:${nodes[1]!.port},127.0.0.1:${nodes[2]!.port}`,
+    address: `${certificate === undefined ? 'redis' : 'rediss'}+cluster://127.0.0.1:${nodes[1]!.port},127.0.0.1:${nodes[2]!.port}`,
     nodes,
     masterOf,
     client() {
@@ -103,10 +104,12 @@ export async function startRedisCluster(replicas = 0): Promise<RedisCluster> {
   };
 }
 
-async function startNode(): Promise<RedisServer> {
+async function startNode(certificate: Certificate | undefined): Promise<RedisServer> {
   const settings = ['--cluster-enabled', 'yes', '--cluster-node-timeout', '1500', '--repl-diskless-sync-delay', '0'];
   const persistence = ['--appendonly', 'yes', '--databases', '1'];
-  return startRedisServer([...settings, ...persistence, '--cluster-port', String(await freePort())]);
+  const port = ['--cluster-port', String(await freePort())];
+  if (certificate === undefined) return startRedisServer([...settings, ...persistence, ...port]);
+  return startRedisServer([...settings, ...persistence, ...port, '--tls-cluster', 'yes'], { certificate });
 }
 
 /** Makes a cluster of nodes: a third of the slots each, the rest as replicas. */

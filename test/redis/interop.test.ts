@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import type { Lockstep } from '../../src/lockstep.ts';
 import { open } from '../../src/open.ts';
 import { failure, until } from '../contract/sessions.ts';
+import { Redlock5 } from './redlock.ts';
 import { type RedisServer, hasRedisServer, startRedisServer } from './server.ts';
 
 /** A lock of another library on a key: undefined if it is not free. */
@@ -78,20 +79,8 @@ type Redlock4Class = new (
   clients: Redis[],
   options: object,
 ) => { lock(name: string, ttl: number): Promise<Redlock4Lock> };
-interface Redlock5Lock {
-  release(): Promise<unknown>;
-}
-type Redlock5Class = new (
-  clients: Redis[],
-  options: object,
-) => {
-  acquire(names: string[], ttl: number): Promise<Redlock5Lock>;
-  on(event: 'error', listener: () => void): void;
-};
-/** Neither has types that resolve. */
-const require = createRequire(import.meta.url);
-const Redlock4 = require('redlock4') as Redlock4Class;
-const { default: Redlock5 } = require('redlock') as { default: Redlock5Class };
+/** It has no types. */
+const Redlock4 = createRequire(import.meta.url)('redlock4') as Redlock4Class;
 
 const hasRedisPy: boolean = hasRedisServer && havePython();
 

@@ -1,7 +1,3 @@
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { createClient } from 'redis';
 import { Redis } from 'ioredis';
 import { Redis as Redis5 } from 'ioredis5';
@@ -12,10 +8,9 @@ import { operationScripts } from '../../src/engines/redis/scripts.ts';
 import type { Lockstep } from '../../src/lockstep.ts';
 import { open, type OpenOptions } from '../../src/open.ts';
 import { failure } from '../contract/sessions.ts';
+import { hasOpenssl, makeCertificate } from './certificate.ts';
 import { startProxy } from './proxy.ts';
-import { type RedisServer, freePort, hasRedisServer, startRedisServer } from './server.ts';
-
-const hasOpenssl: boolean = spawnSync('openssl', ['version']).status === 0;
+import { type RedisServer, hasRedisServer, startRedisServer } from './server.ts';
 
 describe.skipIf(!hasRedisServer)('open of a Redis server', () => {
   let server: RedisServer;
@@ -57,7 +52,7 @@ describe.skipIf(!hasRedisServer)('open of a Redis server', () => {
   });
 
   test('a password that is wrong is refused at once, and never shown', async () => {
-    const closed = await startRedisServer(['--requirepass', 'right', '--appendonly', 'yes'], 'right');
+    const closed = await startRedisServer(['--requirepass', 'right', '--appendonly', 'yes'], { password: 'right' });
     onTestFinished(() => closed.remove());
     const begin = performance.now();
     for (const password of ['wrong@', '']) {
@@ -94,36 +89,15 @@ describe.skipIf(!hasRedisServer)('open of a Redis server', () => {
   });
 
   test.skipIf(!hasOpenssl)('a server is reached by TLS, and one that can not prove who it is is refused', async () => {
-    const directory = mkdtempSync(join(tmpdir(), 'lockstep-tls-'));
-    onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
-    const [key, cert] = [join(directory, 'key.pem'), join(directory, 'cert.pem')];
-    const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'];
-    const made = [
-      'req',
-      '-x509',
-      '-newkey',
-      'rsa:2048',
-      '-nodes',
-      '-days',
-      '2',
-      '-keyout',
-      key,
-      '-out',
-      cert,
-      ...subject,
-    ];
-    expect(spawnSync('openssl', made).status).toBe(0);
-    const tlsPort = await freePort();
-    const files = ['--tls-cert-file', cert, '--tls-key-file', key, '--tls-ca-cert-file', cert];
-    const settings = ['--tls-port', String(tlsPort), ...files, '--tls-auth-clients', 'no', '--appendonly', 'yes'];
-    const secured = await startRedisServer(settings);
+    const certificate = makeCertificate();
+    const secured = await startRedisServer(['--appendonly', 'yes'], { certificate });
     onTestFinished(() => secured.remove());
-    const client = new Redis({ host: 'localhost', port: tlsPort, tls: { ca: readFileSync(cert, 'utf8') } });
+    const client = new Redis({ host: 'localhost', port: secured.port, tls: { ca: certificate.text } });
     onTestFinished(() => client.disconnect());
     const shared = await opened(client);
     await shared.lock('x').run(() => shared.counter('tls').add());
     expect(await shared.counter('tls').get()).toBe(1);
-    const error = await failure(open(`rediss://localhost:${tlsPort}`));
+    const error = await failure(open(`rediss://localhost:${secured.port}`));
     expect(error).toMatchObject({ code: 'UNAVAILABLE' });
     expect(error.message).toMatch(/self.signed/);
   });

@@ -8,6 +8,7 @@ import type { QuorumLockstep } from '../../src/primitives/quorum.ts';
 import { failure, until } from '../contract/sessions.ts';
 import { chance, sizeOf } from '../faults/chance.ts';
 import { type Proxy, startProxy } from './proxy.ts';
+import { Redlock5 as Redlock } from './redlock.ts';
 import { type RedisServer, hasRedisServer, startRedisServer } from './server.ts';
 
 const ttl = 600;
@@ -305,6 +306,72 @@ describe.skipIf(!hasRedisServer)('locks over three independent servers', () => {
     expect(new Set(await owners()).size).toBe(2);
     await ours.release();
     await theirs.release();
+  });
+
+  test('it shares a lock with redlock 5 on the same three servers, in both directions', async () => {
+    const theirs = new Redlock(
+      servers.map((server) => server.client()),
+      { retryCount: 0 },
+    );
+    theirs.on('error', () => {});
+    const tryTheirs = (): Promise<{ release(): Promise<unknown> } | undefined> =>
+      theirs.acquire(['job'], 1_000).catch(() => undefined);
+    const ours = (await opened()).lock('the job', { key: 'job', ttl });
+    const at = (): Promise<(string | null)[]> => Promise.all(servers.map((server) => server.client().get('job')));
+
+    const lease = await ours.acquire();
+    expect(await tryTheirs()).toBeUndefined();
+    expect(lease.remaining()).toBeGreaterThan(0);
+    await lease.release();
+
+    const lock = (await tryTheirs())!;
+    expect(lock).toBeDefined();
+    expect(await ours.tryAcquire()).toBeUndefined();
+    const late = await failure(ours.acquire({ timeout: 100 }));
+    expect(late).toMatchObject({ code: 'TIMEOUT' });
+    expect(late.message).toContain('another program');
+    const waiting = ours.acquire({ timeout: '5s' });
+    await lock.release();
+    await (await waiting).release();
+    await until('nothing is left behind', async () => (await at()).every((owner) => owner === null));
+
+    // They have one server, which is no majority; we have the others, and give nothing of theirs back.
+    await servers[0]!.client().set('job', 'theirs', 'PX', 60_000);
+    const overThem = await ours.acquire();
+    expect(await tryTheirs()).toBeUndefined();
+    await overThem.release();
+    expect((await at())[0]).toBe('theirs');
+  });
+
+  test('it and redlock 5 are inside one at a time, and both get in', async () => {
+    const theirs = new Redlock(
+      servers.map((server) => server.client()),
+      { retryCount: 0 },
+    );
+    theirs.on('error', () => {});
+    const ours = (await opened()).lock('the job', { key: 'job', ttl });
+    const turns = { ours: 0, theirs: 0 };
+    let inside = 0;
+    const end = performance.now() + 10_000;
+    const enough = (): boolean => Math.min(turns.ours, turns.theirs) >= 5 || performance.now() > end;
+    const work = async (who: keyof typeof turns): Promise<void> => {
+      expect(++inside).toBe(1);
+      turns[who] += 1;
+      await new Promise((next) => setTimeout(next, 2));
+      inside -= 1;
+    };
+    const we = async (): Promise<void> => {
+      while (!enough()) await ours.run(() => work('ours'));
+    };
+    const they = async (): Promise<void> => {
+      while (!enough()) {
+        const lock = await theirs.acquire(['job'], 1_000).catch(() => undefined);
+        if (lock !== undefined) await work('theirs').then(() => lock.release());
+        await new Promise((next) => setTimeout(next, 1));
+      }
+    };
+    await Promise.all([we(), they()]);
+    expect(Math.min(turns.ours, turns.theirs)).toBeGreaterThanOrEqual(5);
   });
 
   test('close ends waits and leases, calls after it are refused, and hanging servers do not hold it up', async () => {

@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
+import type { Certificate } from './certificate.ts';
 
 /** False: what needs a real server is skipped, and says so. `npm test` installs redis-server where it may. */
 export const hasRedisServer: boolean = spawnSync('redis-server', ['--version']).status === 0;
@@ -32,12 +33,22 @@ export interface RedisServer {
   remove(): Promise<void>;
 }
 
+export interface ServerSecrets {
+  readonly password?: string;
+  /** Its port takes TLS alone. */
+  readonly certificate?: Certificate;
+}
+
 /** Starts a server, empty and without a file unless `settings` say otherwise. */
-export async function startRedisServer(settings: readonly string[] = [], password?: string): Promise<RedisServer> {
+export async function startRedisServer(
+  settings: readonly string[] = [],
+  { password, certificate }: ServerSecrets = {},
+): Promise<RedisServer> {
   const directory = mkdtempSync(join(tmpdir(), 'lockstep-redis-'));
   const socket = join(directory, 'redis.sock');
   const port = await freePort();
-  const place = ['--bind', '127.0.0.1', '--port', String(port), '--unixsocket', socket, '--dir', directory];
+  const tcp = certificate === undefined ? ['--port', String(port)] : tlsPort(port, certificate);
+  const place = ['--bind', '127.0.0.1', ...tcp, '--unixsocket', socket, '--dir', directory];
   const plain = ['--save', '', '--appendonly', 'no', '--databases', '100'];
   const clients: Redis[] = [];
   const options = { path: socket, maxRetriesPerRequest: null, ...(password === undefined ? {} : { password }) };
@@ -99,6 +110,11 @@ export async function startRedisServer(settings: readonly string[] = [], passwor
     start,
     remove,
   };
+}
+
+function tlsPort(port: number, { keyFile, file }: Certificate): string[] {
+  const files = ['--tls-cert-file', file, '--tls-key-file', keyFile, '--tls-ca-cert-file', file];
+  return ['--port', '0', '--tls-port', String(port), ...files, '--tls-auth-clients', 'no'];
 }
 
 /** A port that nobody has now. */
