@@ -67,6 +67,9 @@ export interface CommitNames {
 /** Where a queue lives, in the order in which its operations take their keys: see operations/queue.ts. */
 export type QueueNames = readonly string[];
 
+/** Where a topic lives: see operations/topic.ts; the keys of a group stand behind those of its topic. */
+export type TopicNames = readonly string[];
+
 /** The keys of one space: the public layout, as docs/keys.md states it. */
 export interface SpaceKeys {
   readonly fences: string;
@@ -91,6 +94,9 @@ export interface SpaceKeys {
   list(name: string): ListNames;
   stats(name: string): StatsNames;
   queue(name: string): QueueNames;
+  topic(name: string): TopicNames;
+  /** A group of a topic; its name may be any, but has no `:`. */
+  group(topic: string, name: string): QueueNames;
 }
 
 /**
@@ -132,35 +138,37 @@ export function keysOf(space: string): SpaceKeys {
       returned: `${at}list-returned:${name}`,
     }),
     stats: (name) => ({ stats: `${at}stats:${name}`, window: (startMs) => `${at}stats-window:${name}:${startMs}` }),
-    queue: (name) => queueKinds.map((kind) => `${at}${kind}:${name}`),
+    queue: (name) => queueKinds.map((kind) => `${at}queue${kind}:${name}`),
+    topic: (name) => [`${at}topic:${name}`, `${at}topic-log:${name}`, `${at}topic-waiting:${name}`],
+    group: (topic, name) => queueKinds.map((kind) => `${at}group${kind}:${name}:${topic}`),
   };
   return keys;
 }
 
 const queueKinds = [
-  'queue',
-  'queue-messages',
-  'queue-line',
-  'queue-ranked',
-  'queue-delayed',
-  'queue-leases',
-  'queue-dead',
-  'queue-deaths',
-  'queue-groups',
-  'queue-links',
-  'queue-ids',
-  'queue-waiting',
-  'queue-room',
-  'queue-consumers',
+  '',
+  '-messages',
+  '-line',
+  '-ranked',
+  '-delayed',
+  '-leases',
+  '-dead',
+  '-deaths',
+  '-groups',
+  '-links',
+  '-ids',
+  '-waiting',
+  '-room',
+  '-consumers',
 ] as const;
 
 /** The places of two of them in `QueueNames`. */
 export const queueKey = 0;
 export const queueLeasesKey = 5;
 
-/** Whether a key holds the leases of a queue's deliveries. */
+/** Whether a key holds the leases of the deliveries of a queue, or of a topic's group. */
 export function isQueueLeases(key: string): boolean {
-  return /^\{[^{}]+\}:queue-leases:/.test(key);
+  return /^\{[^{}]+\}:(?:queue|group)-leases:/.test(key);
 }
 
 /** The space of a key of the layout. */
@@ -200,7 +208,7 @@ const unfit = /[\p{Cc}\p{Cs}]/u;
 const ownLock = /^\{([^{}]+)\}:lock:(.+)$/s;
 /** What the layout has for something else than an owner. */
 const taken =
-  /^(?:\{[^{}]+\}:(?:lock-queue:|lock-waits:|counter:|value:|map:|map-expiry:|set:|sorted:|list:|list-(?:waiting|taken|grants|returned):|stats:|stats-window:|queue(?:-[a-z]+)?:|watchers:|(?:fence|sessions|commits|commit-lock|commit-queue)$)|lock-(?:queue|waits|fence):)/;
+  /^(?:\{[^{}]+\}:(?:lock-queue:|lock-waits:|counter:|value:|map:|map-expiry:|set:|sorted:|list:|list-(?:waiting|taken|grants|returned):|stats:|stats-window:|(?:queue|topic|group)(?:-[a-z]+)?:|watchers:|(?:fence|sessions|commits|commit-lock|commit-queue)$)|lock-(?:queue|waits|fence):)/;
 
 function verbatim(key: string): LockNames {
   const own = typeof key === 'string' ? ownLock.exec(key) : null;

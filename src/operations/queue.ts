@@ -170,7 +170,7 @@ function roomIn(tx: Tx, queue: QueueKeys, capacity: number): number {
 }
 
 /** A script of Redis that fails midway leaves what it wrote: so a new queue first looks whether its keys are free. */
-function checkKinds(tx: Tx, queue: QueueKeys): void {
+export function checkKinds(tx: Tx, queue: QueueKeys): void {
   tx.hlen(queue.messages);
   tx.llen(queue.line);
   tx.zcard(queue.ranked);
@@ -188,16 +188,17 @@ function checkKinds(tx: Tx, queue: QueueKeys): void {
 
 // Groups
 
-/** Puts a message behind the others of its group; the head of a group stands in the line like any message. */
-function joinGroup(tx: Tx, queue: QueueKeys, group: string, id: string): void {
+/** Puts a message behind the others of its group; the head of a group stands in the line like any message. True for one. */
+export function joinGroup(tx: Tx, queue: QueueKeys, group: string, id: string): boolean {
   const ends = tx.hget(queue.groups, group);
   if (ends === undefined) {
     tx.hset(queue.groups, group, id + ':' + id);
     tx.rpush(queue.line, id);
-  } else {
-    tx.hset(queue.links, tx.part(ends, 1), id);
-    tx.hset(queue.groups, group, tx.part(ends, 0) + ':' + id);
+    return true;
   }
+  tx.hset(queue.links, tx.part(ends, 1), id);
+  tx.hset(queue.groups, group, tx.part(ends, 0) + ':' + id);
+  return false;
 }
 
 /**
@@ -244,30 +245,39 @@ export const claim: BatchOperation<readonly string[]> = {
   name: 'queue.claim',
   batch: true,
   step(tx, keys, args) {
-    const queue = queueAt(keys, 0);
-    const consumer = args[0]!;
-    const limit: Limit = { maxDeliveries: numberAt(tx, args, 4), block: numberAt(tx, args, 5) };
-    tx.zaddNew(queue.consumers, tx.nowUs(), consumer);
-    let taken: string[] = [];
-    let max = numberAt(tx, args, 2);
-    let dueMs = -1;
-    if (tx.hget(queue.queue, 'paused') === undefined) {
-      comeBack(tx, queue, limit);
-      const who = ':' + tx.part(consumer, 0) + ':' + args[1]!;
-      taken = take(tx, queue, who, max, numberAt(tx, args, 3), limit);
-      dueMs = dueInMs(tx, queue);
-    }
-    max = max - Math.floor(taken.length / 2);
-    if (max > 0 && numberAt(tx, args, 6) === 1) tx.zaddNew(queue.waiting, tx.nowUs(), consumer);
-    else {
-      tx.zrem(queue.waiting, consumer);
-      wakeForReady(tx, queue);
-    }
-    taken.push(tx.text(dueMs));
-    taken.push(nextInRing(tx, queue, consumer));
-    return taken;
+    return claimFrom(tx, queueAt(keys, 0), args, false);
   },
 };
+
+/** `claim`, of a queue that may be part of something else. `again`: whoever gets less than it wants is to ask at once. */
+export function claimFrom(tx: Tx, queue: QueueKeys, args: readonly string[], again: boolean): readonly string[] {
+  const consumer = args[0]!;
+  const limit: Limit = { maxDeliveries: numberAt(tx, args, 4), block: numberAt(tx, args, 5) };
+  tx.zaddNew(queue.consumers, tx.nowUs(), consumer);
+  let taken: string[] = [];
+  let max = numberAt(tx, args, 2);
+  let dueMs = -1;
+  if (!isPaused(tx, queue)) {
+    comeBack(tx, queue, limit);
+    const who = ':' + tx.part(consumer, 0) + ':' + args[1]!;
+    taken = take(tx, queue, who, max, numberAt(tx, args, 3), limit);
+    dueMs = again ? 0 : dueInMs(tx, queue);
+  }
+  max = max - Math.floor(taken.length / 2);
+  if (max > 0 && numberAt(tx, args, 6) === 1) tx.zaddNew(queue.waiting, tx.nowUs(), consumer);
+  else {
+    tx.zrem(queue.waiting, consumer);
+    wakeForReady(tx, queue);
+  }
+  taken.push(tx.text(dueMs));
+  taken.push(nextInRing(tx, queue, consumer));
+  return taken;
+}
+
+/** Whether nothing is delivered. */
+export function isPaused(tx: Tx, queue: QueueKeys): boolean {
+  return tx.hget(queue.queue, 'paused') !== undefined;
+}
 
 /** The token and the record of each message that is taken. */
 function take(tx: Tx, queue: QueueKeys, who: string, max: number, leaseMs: number, limit: Limit): string[] {
@@ -475,29 +485,33 @@ export const leave: BatchOperation<readonly number[]> = {
   name: 'queue.leave',
   batch: true,
   step(tx, keys, args) {
-    const queue = queueAt(keys, 0);
-    const consumer = args[0]!;
-    const session = tx.part(consumer, 0);
-    const from = numberAt(tx, args, 1);
-    const limit: Limit = { maxDeliveries: numberAt(tx, args, 2), block: numberAt(tx, args, 3) };
-    tx.zrem(queue.consumers, consumer);
-    tx.zrem(queue.waiting, consumer);
-    let back = 0;
-    let seen = 0;
-    if (numberAt(tx, args, 4) === 1) {
-      for (const token of tx.zrange(queue.leases, from, from + movedMax * 10 - 1)) {
-        seen = seen + 1;
-        if (tx.part(token, 2) === session) {
-          back = back + 1;
-          tx.zrem(queue.leases, token);
-          putBack(tx, queue, token, limit, 'its process died');
-        }
-      }
-    }
-    wakeForReady(tx, queue);
-    return [seen < movedMax * 10 ? -1 : from + seen - back, back];
+    return leaveQueue(tx, queueAt(keys, 0), args);
   },
 };
+
+/** `leave`, of a queue that may be part of something else. */
+export function leaveQueue(tx: Tx, queue: QueueKeys, args: readonly string[]): readonly number[] {
+  const consumer = args[0]!;
+  const session = tx.part(consumer, 0);
+  const from = numberAt(tx, args, 1);
+  const limit: Limit = { maxDeliveries: numberAt(tx, args, 2), block: numberAt(tx, args, 3) };
+  tx.zrem(queue.consumers, consumer);
+  tx.zrem(queue.waiting, consumer);
+  let back = 0;
+  let seen = 0;
+  if (numberAt(tx, args, 4) === 1) {
+    for (const token of tx.zrange(queue.leases, from, from + movedMax * 10 - 1)) {
+      seen = seen + 1;
+      if (tx.part(token, 2) === session) {
+        back = back + 1;
+        tx.zrem(queue.leases, token);
+        putBack(tx, queue, token, limit, 'its process died');
+      }
+    }
+  }
+  wakeForReady(tx, queue);
+  return [seen < movedMax * 10 ? -1 : from + seen - back, back];
+}
 
 // Waking
 
@@ -570,8 +584,7 @@ export const sizes: BatchOperation<readonly number[]> = {
     const leased = tx.zcard(queue.leases);
     const dead = tx.zcard(queue.dead);
     const ready = tx.hlen(queue.messages) - delayed - leased - dead;
-    const paused = tx.hget(queue.queue, 'paused') === undefined ? 0 : 1;
-    return [Math.max(0, ready), delayed, leased, dead, paused];
+    return [Math.max(0, ready), delayed, leased, dead, isPaused(tx, queue) ? 1 : 0];
   },
 };
 

@@ -24,6 +24,7 @@ import type { BatchOperation, Tx } from './tx.ts';
 import { afterSettling, enqueue, isHeld, type QueueKeys, queueAt, settle, wakeWaiting } from './queue.ts';
 import { addMember, removeMember } from './set.ts';
 import { addScore, rangeByRank, rangeByScores, removeScored, setScore } from './sorted.ts';
+import { publishAll, topicAt } from './topic.ts';
 import { readValue, removeValue, writeValue } from './value.ts';
 
 /** How long a transaction may hold the commit lock without another try: ms. */
@@ -129,6 +130,7 @@ function sortedParametersOf(verb: string): number {
 function queueParametersOf(verb: string): number {
   if (verb === 'queue.holds') return 1;
   if (verb === 'queue.ack') return 2;
+  if (verb === 'topic.publish') return 4;
   return verb === 'queue.push' ? 3 : 0;
 }
 
@@ -233,6 +235,10 @@ function write(
   if (verb === 'counter.set') setCounter(tx, counter, args[at + 2]!);
   if (verb === 'counter.add') addWithin(tx, counter, args[at + 2]!, args[at + 3]!, args[at + 4]!);
   if (verb === 'queue.push') pushTo(tx, queueAt(keys, key), args[at + 2]!, args[at + 3]!, args[at + 4]!);
+  if (verb === 'topic.publish') {
+    const keeping = { count: tx.number(args[at + 2]!), ms: tx.number(args[at + 3]!) };
+    publishAll(tx, topicAt(keys, key), keeping, [args[at + 4]!, args[at + 5]!], 0);
+  }
   if (verb === 'queue.ack' && settle(tx, queueAt(keys, key), args[at + 2]!, args[at + 3]!)) {
     afterSettling(tx, queueAt(keys, key), 1);
   }

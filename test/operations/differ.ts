@@ -29,7 +29,7 @@ export async function differ(
       if (step === undefined) await arrange(command, clock, meaning, all);
       else await compare(at, step, first, rest);
       await meaning.learn((owner) => model.runBatch(call, [owner], ['get']), clock.nowUs);
-      if (command.on === 'queue') {
+      if (command.on === 'queue' || command.on === 'topic') {
         await meaning.learnDeliveries((leases) => model.runBatch(call, [leases], ['zrange', '0', '-1']));
       }
     }

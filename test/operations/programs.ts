@@ -16,6 +16,7 @@ import * as stats from '../../src/operations/stats.ts';
 import type { BatchOperation, Operation, Reply } from '../../src/operations/tx.ts';
 import { type CollectionCommand, collectionCommand, collectionKeys, collectionStep } from './collection-programs.ts';
 import { type QueueCommand, queueCommand, queueFields, queueState, queueStepOf } from './queue-programs.ts';
+import { type TopicCommand, topicCommand, topicFields, topicState, topicStepOf } from './topic-programs.ts';
 import * as transaction from '../../src/operations/transaction.ts';
 import { requests, stepOf, type TransactionRequest } from './transactions.ts';
 import { call, state } from './verbs/verbs.ts';
@@ -34,6 +35,7 @@ type Who = 'owner' | 'former' | 'nobody' | 'unguarded';
 export type Command =
   | CollectionCommand
   | QueueCommand
+  | TopicCommand
   | { on: 'world'; do: 'advance'; us: number }
   | { on: 'world'; do: 'connect'; place: number }
   | { on: 'world'; do: 'disconnect'; place: number }
@@ -353,6 +355,14 @@ export const program: fc.Arbitrary<Command[]> = fc.oneof(
       { weight: 5, arbitrary: kind('world', 'advance', { us }) },
     ),
   },
+  {
+    weight: 1,
+    arbitrary: programOf(
+      { weight: 20, arbitrary: topicCommand },
+      { weight: 2, arbitrary: sessionCommand },
+      { weight: 5, arbitrary: kind('world', 'advance', { us }) },
+    ),
+  },
 );
 
 function programOf(...commands: fc.WeightedArbitrary<Command>[]): fc.Arbitrary<Command[]> {
@@ -368,6 +378,7 @@ export class Meaning {
   readonly #owners: string[][] = lockNames.map(() => []);
   /** Of all deliveries that the model made, in order. */
   readonly #deliveries: string[] = [];
+  readonly #groupDeliveries: string[] = [];
   #claims = 0;
 
   constructor(name: string) {
@@ -403,6 +414,9 @@ export class Meaning {
     for (const one of (await read(this.#space.queue('q')[5]!)) as string[]) {
       if (!this.#deliveries.includes(one)) this.#deliveries.push(one);
     }
+    for (const one of (await read(this.#space.group('t', 'g')[5]!)) as string[]) {
+      if (!this.#groupDeliveries.includes(one)) this.#groupDeliveries.push(one);
+    }
   }
 
   /** Undefined for what is not an operation: time passes, a session comes or goes. */
@@ -427,6 +441,11 @@ export class Meaning {
         const keys = this.#space.queue('q');
         return batch(...queueStepOf(command, keys, this.#deliveries, this.#claims, (at) => this.session(at)));
       }
+      case 'topic':
+        this.#claims += 1;
+        return batch(
+          ...topicStepOf(command, this.#space, this.#groupDeliveries, this.#claims, (at) => this.session(at)),
+        );
       case 'transaction':
         return this.#transactionStep(command);
       case 'session':
@@ -666,6 +685,7 @@ export class Meaning {
       [this.#space.map('m').watchers, 'zset'],
       ...collectionKeys(this.#space),
       ...queueState(this.#space.queue('q')),
+      ...topicState(this.#space),
       [this.#space.value('v').value, 'string'],
       [this.#space.value('v').watchers, 'zset'],
     ];
@@ -679,7 +699,7 @@ export class Meaning {
     return batch(
       state,
       kinds.map(([key]) => key),
-      [...kinds.map(([, type]) => type), ...fields, ...statsFields, ...queueFields, ...sessions],
+      [...kinds.map(([, type]) => type), ...fields, ...statsFields, ...queueFields, ...topicFields, ...sessions],
     );
   }
 

@@ -96,6 +96,7 @@ const write: fc.Arbitrary<Write> = fc.oneof(
   writing('list.pop', sides),
   writing('list.set', small, texts),
   writing('queue.push', fc.constantFrom('0', '50'), fc.constantFrom('', '0:0:a:', '1:0::', '0:50::', '0:0::g'), texts),
+  writing('topic.publish', fc.constantFrom('1', '9'), fc.constantFrom('0', '50'), fc.constantFrom('', 'g'), texts),
   writing('queue.ack', delivery, fc.constantFrom('', 'g')),
   writing('counter.set', small),
   fc.tuple(small, bounds).map(([by, [from, to]]) => ({ verb: 'counter.add', parameters: [by, from!, to!] })),
@@ -152,6 +153,8 @@ export function stepOf(
   enter('guard', [space.lock('a').owner, 'string']);
   const { keys: queueKeys, kinds: queueKinds } = queuePlace('q', space.queue('q'));
   enter('queue', ...queueKeys.map((key, i): [string, string] => [key, queueKinds[i]!]));
+  const [topic, log, topicWaiting] = space.topic('t');
+  enter('topic', [topic!, 'hash'], [log!, '+list'], [topicWaiting!, '+zset']);
   const known = (parameter: string): string => {
     const [, back] = /^delivery (\d)$/.exec(parameter) ?? [];
     return back === undefined ? parameter : (tokens.at(-1 - Number(back)) ?? '1:1:nobody:1');

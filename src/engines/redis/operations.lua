@@ -1603,6 +1603,7 @@ function queue_roomIn(tx, queue, capacity)
     )
 end
 
+--- A script of Redis that fails midway leaves what it wrote: so a new queue first looks whether its keys are free.
 function queue_checkKinds(tx, queue)
     redis.call('HLEN', queue.messages)
     redis.call('LLEN', queue.line)
@@ -1619,15 +1620,17 @@ function queue_checkKinds(tx, queue)
     redis.call('ZCARD', queue.consumers)
 end
 
+--- Puts a message behind the others of its group; the head of a group stands in the line like any message. True for one.
 function queue_joinGroup(tx, queue, group, id)
     local ends = (redis.call('HGET', queue.groups, group) or nil)
     if ends == nil then
         redis.call('HSET', queue.groups, group, (id .. ":") .. id)
         redis.call('RPUSH', queue.line, id)
-    else
-        redis.call('HSET', queue.links, tx:part(ends, 1), id)
-        redis.call('HSET', queue.groups, group, (tx:part(ends, 0) .. ":") .. id)
+        return true
     end
+    redis.call('HSET', queue.links, tx:part(ends, 1), id)
+    redis.call('HSET', queue.groups, group, (tx:part(ends, 0) .. ":") .. id)
+    return false
 end
 
 function queue_advance(tx, queue, group)
@@ -1649,6 +1652,47 @@ end
 
 function queue_groupOf(tx, queue, id)
     return tx:part((redis.call('HGET', queue.messages, id) or nil) or "", 2)
+end
+
+--- `claim`, of a queue that may be part of something else. `again`: whoever gets less than it wants is to ask at once.
+function queue_claimFrom(tx, queue, args, again)
+    local consumer = args[1]
+    local limit = {
+        maxDeliveries = queue_numberAt(tx, args, 4),
+        block = queue_numberAt(tx, args, 5)
+    }
+    redis.call('ZADD', queue.consumers, 'NX', string.format('%.17g', (tx:nowUs()) + 0), consumer)
+    local taken = {}
+    local max = queue_numberAt(tx, args, 2)
+    local dueMs = -1
+    if not queue_isPaused(tx, queue) then
+        queue_comeBack(tx, queue, limit)
+        local who = ((":" .. tx:part(consumer, 0)) .. ":") .. args[2]
+        taken = queue_take(
+            tx,
+            queue,
+            who,
+            max,
+            queue_numberAt(tx, args, 3),
+            limit
+        )
+        dueMs = again and 0 or queue_dueInMs(tx, queue)
+    end
+    max = max - math.floor(#taken / 2)
+    if max > 0 and queue_numberAt(tx, args, 6) == 1 then
+        redis.call('ZADD', queue.waiting, 'NX', string.format('%.17g', (tx:nowUs()) + 0), consumer)
+    else
+        redis.call('ZREM', queue.waiting, consumer)
+        queue_wakeForReady(tx, queue)
+    end
+    taken[#taken + 1] = string.format('%.0f', dueMs)
+    taken[#taken + 1] = queue_nextInRing(tx, queue, consumer)
+    return taken
+end
+
+--- Whether nothing is delivered.
+function queue_isPaused(tx, queue)
+    return (redis.call('HGET', queue.queue, "paused") or nil) ~= nil
 end
 
 function queue_take(tx, queue, who, max, leaseMs, limit)
@@ -1813,6 +1857,39 @@ function queue_giveBack(tx, queue, token, back, limit)
         queue_wakeWaiting(tx, queue, 1)
     end
     return 1
+end
+
+--- `leave`, of a queue that may be part of something else.
+function queue_leaveQueue(tx, queue, args)
+    local consumer = args[1]
+    local session = tx:part(consumer, 0)
+    local from = queue_numberAt(tx, args, 1)
+    local limit = {
+        maxDeliveries = queue_numberAt(tx, args, 2),
+        block = queue_numberAt(tx, args, 3)
+    }
+    redis.call('ZREM', queue.consumers, consumer)
+    redis.call('ZREM', queue.waiting, consumer)
+    local back = 0
+    local seen = 0
+    if queue_numberAt(tx, args, 4) == 1 then
+        for ____, token in ipairs(redis.call('ZRANGE', queue.leases, from, from + queue_movedMax * 10 - 1)) do
+            seen = seen + 1
+            if tx:part(token, 2) == session then
+                back = back + 1
+                redis.call('ZREM', queue.leases, token)
+                queue_putBack(
+                    tx,
+                    queue,
+                    token,
+                    limit,
+                    "its process died"
+                )
+            end
+        end
+    end
+    queue_wakeForReady(tx, queue)
+    return {seen < queue_movedMax * 10 and -1 or from + seen - back, back}
 end
 
 --- Wakes as many of those who wait as messages came; the dead are skipped, up to 100 in a step.
@@ -2069,39 +2146,12 @@ end
 -- args: consumer, the number of the claim, max, lease in ms, maxDeliveries, block, wait (1 or 0). The token and the record
 -- of each message; then in how many ms something will be due (-1: nothing), and the next consumer in the ring ('': none).
 function queue_claim(tx, keys, args)
-    local queue = queue_queueAt(keys, 0)
-    local consumer = args[1]
-    local limit = {
-        maxDeliveries = queue_numberAt(tx, args, 4),
-        block = queue_numberAt(tx, args, 5)
-    }
-    redis.call('ZADD', queue.consumers, 'NX', string.format('%.17g', (tx:nowUs()) + 0), consumer)
-    local taken = {}
-    local max = queue_numberAt(tx, args, 2)
-    local dueMs = -1
-    if (redis.call('HGET', queue.queue, "paused") or nil) == nil then
-        queue_comeBack(tx, queue, limit)
-        local who = ((":" .. tx:part(consumer, 0)) .. ":") .. args[2]
-        taken = queue_take(
-            tx,
-            queue,
-            who,
-            max,
-            queue_numberAt(tx, args, 3),
-            limit
-        )
-        dueMs = queue_dueInMs(tx, queue)
-    end
-    max = max - math.floor(#taken / 2)
-    if max > 0 and queue_numberAt(tx, args, 6) == 1 then
-        redis.call('ZADD', queue.waiting, 'NX', string.format('%.17g', (tx:nowUs()) + 0), consumer)
-    else
-        redis.call('ZREM', queue.waiting, consumer)
-        queue_wakeForReady(tx, queue)
-    end
-    taken[#taken + 1] = string.format('%.0f', dueMs)
-    taken[#taken + 1] = queue_nextInRing(tx, queue, consumer)
-    return taken
+    return queue_claimFrom(
+        tx,
+        queue_queueAt(keys, 0),
+        args,
+        false
+    )
 end
 
 --- Whether a delivery is still its holder's.
@@ -2198,36 +2248,11 @@ end
 -- args: consumer, how many leases to pass by, maxDeliveries, block, whether it is dead (1 or 0). How many to pass by in
 -- the next step, -1 at the end; then how many came back.
 function queue_leave(tx, keys, args)
-    local queue = queue_queueAt(keys, 0)
-    local consumer = args[1]
-    local session = tx:part(consumer, 0)
-    local from = queue_numberAt(tx, args, 1)
-    local limit = {
-        maxDeliveries = queue_numberAt(tx, args, 2),
-        block = queue_numberAt(tx, args, 3)
-    }
-    redis.call('ZREM', queue.consumers, consumer)
-    redis.call('ZREM', queue.waiting, consumer)
-    local back = 0
-    local seen = 0
-    if queue_numberAt(tx, args, 4) == 1 then
-        for ____, token in ipairs(redis.call('ZRANGE', queue.leases, from, from + queue_movedMax * 10 - 1)) do
-            seen = seen + 1
-            if tx:part(token, 2) == session then
-                back = back + 1
-                redis.call('ZREM', queue.leases, token)
-                queue_putBack(
-                    tx,
-                    queue,
-                    token,
-                    limit,
-                    "its process died"
-                )
-            end
-        end
-    end
-    queue_wakeForReady(tx, queue)
-    return {seen < queue_movedMax * 10 and -1 or from + seen - back, back}
+    return queue_leaveQueue(
+        tx,
+        queue_queueAt(keys, 0),
+        args
+    )
 end
 
 --- A wake-up that was lost with its session goes to the next one. args: `ready` or `room`.
@@ -2262,13 +2287,12 @@ function queue_sizes(tx, keys)
     local leased = redis.call('ZCARD', queue.leases)
     local dead = redis.call('ZCARD', queue.dead)
     local ready = redis.call('HLEN', queue.messages) - delayed - leased - dead
-    local paused = (redis.call('HGET', queue.queue, "paused") or nil) == nil and 0 or 1
     return {
         math.max(0, ready),
         delayed,
         leased,
         dead,
-        paused
+        queue_isPaused(tx, queue) and 1 or 0
     }
 end
 
@@ -3382,6 +3406,400 @@ return stats_look(tx, keys, ask)
 
 return stats_read(tx, KEYS, ARGV)
 
+--==[ topic ]==
+
+--- `messages`: key and payload of each, from `at` on. The number of the last one.
+function topic_publishAll(tx, topic, keeping, messages, at)
+    local stored = (redis.call('HGET', topic.topic, "seq") or nil)
+    if stored == nil then
+        topic_checkTopic(tx, topic)
+    end
+    local stamp = string.format('%.0f', math.floor(tx:nowUs() / 1000))
+    local count = math.floor((#messages - at) / 2)
+    local length = 0
+    do
+        local i = at
+        while i + 1 < #messages do
+            length = redis.call('RPUSH', topic.log, (((stamp .. ":") .. messages[i + 1]) .. ":") .. messages[i + 1 + 1])
+            i = i + 2
+        end
+    end
+    local seq = (tx:integer(stored or "0") or 0) + count
+    redis.call('HSET', topic.topic, "seq", string.format('%.0f', seq))
+    topic_cut(
+        tx,
+        topic,
+        keeping,
+        length,
+        count + topic_cutMax
+    )
+    topic_wakeReaders(tx, topic, count)
+    return seq
+end
+
+function topic_checkTopic(tx, topic)
+    redis.call('LLEN', topic.log)
+    redis.call('ZCARD', topic.waiting)
+end
+
+function topic_cut(tx, topic, keeping, length, most)
+    local left = most
+    local over = math.min(length - keeping.count, left)
+    if over > 0 then
+        redis.call('LTRIM', topic.log, over, '-1')
+        left = left - over
+    end
+    if keeping.ms == 0 then
+        redis.call('PERSIST', topic.log)
+        return
+    end
+    redis.call('PEXPIRE', topic.log, lifetime(keeping.ms))
+    local since = math.floor(tx:nowUs() / 1000) - keeping.ms
+    do
+        local i = 0
+        while i < left do
+            local first = redis.call('LRANGE', topic.log, '0', '0')[1]
+            if first == nil or (tx:integer(tx:part(first, 0)) or 0) > since then
+                return
+            end
+            tx:lpop(topic.log)
+            i = i + 1
+        end
+    end
+end
+
+function topic_wakeReaders(tx, topic, messages)
+    local readers = redis.call('ZRANGE', topic.waiting, '0', topic_wokenMax - 1)
+    local heard = {}
+    for ____, reader in ipairs(readers) do
+        local mail = tx:rest(reader, 2)
+        if mail == topic.topic or messages >= #readers or topic_countOf(heard, mail) < messages then
+            redis.call('ZREM', topic.waiting, reader)
+            local session = tx:part(reader, 0)
+            if (redis.call('PUBLISH', 'lockstep:' .. session, (((("ready " .. session) .. ":") .. tx:part(reader, 1)) .. " 0 ") .. mail) > 0) then
+                heard[#heard + 1] = mail
+            end
+        end
+    end
+end
+
+function topic_countOf(texts, wanted)
+    local count = 0
+    for ____, text in ipairs(texts) do
+        if text == wanted then
+            count = count + 1
+        end
+    end
+    return count
+end
+
+function topic_startOf(tx, topic, from)
+    if from == "latest" then
+        return topic_seqOf(tx, topic) + 1
+    end
+    if from == "earliest" then
+        return topic_firstOf(tx, topic)
+    end
+    return math.min(
+        tx:integer(from) or 0,
+        topic_seqOf(tx, topic)
+    ) + 1
+end
+
+function topic_startAt(tx, topic, next, first)
+    return (next < first or next > topic_seqOf(tx, topic) + 1) and first or next
+end
+
+function topic_seqOf(tx, topic)
+    return tx:integer((redis.call('HGET', topic.topic, "seq") or nil) or "0") or 0
+end
+
+function topic_firstOf(tx, topic)
+    return topic_seqOf(tx, topic) - redis.call('LLEN', topic.log) + 1
+end
+
+function topic_beginGroup(tx, topic, group, field, from)
+    local stored = (redis.call('HGET', topic.topic, field) or nil)
+    if stored ~= nil then
+        return tx:integer(stored) or 0
+    end
+    topic_checkTopic(tx, topic)
+    queue_checkKinds(tx, group)
+    local last = topic_startOf(tx, topic, from) - 1
+    redis.call('HSET', topic.topic, field, string.format('%.0f', last))
+    return last
+end
+
+function topic_takeIn(tx, topic, group, last, max)
+    local first = topic_firstOf(tx, topic)
+    local next = topic_startAt(tx, topic, last + 1, first)
+    local missed = math.max(0, next - last - 1)
+    local wanted = max - redis.call('LLEN', group.line) - redis.call('ZCARD', group.ranked)
+    local room = topic_aheadMax - redis.call('HLEN', group.messages) + redis.call('ZCARD', group.dead)
+    do
+        local turn = 0
+        while turn < topic_turnsMax do
+            local most = math.min(wanted, room)
+            if most <= 0 then
+                break
+            end
+            local messages = redis.call('LRANGE', topic.log, next - first, next - first + most - 1)
+            for ____, message in ipairs(messages) do
+                if topic_addToGroup(
+                    tx,
+                    group,
+                    string.format('%.0f', next),
+                    missed,
+                    message
+                ) then
+                    wanted = wanted - 1
+                end
+                next = next + 1
+                missed = 0
+            end
+            if #messages < most then
+                break
+            end
+            room = room - #messages
+            turn = turn + 1
+        end
+    end
+    return missed > 0 and last or next - 1
+end
+
+function topic_addToGroup(tx, group, id, missed, message)
+    local cutOff = missed == 0 and "" or string.format('%.0f', missed)
+    redis.call('HSET', group.messages, id, (((tx:part(message, 0) .. ":") .. cutOff) .. ":") .. tx:rest(message, 1))
+    local key = tx:part(message, 1)
+    if key ~= "" then
+        return queue_joinGroup(tx, group, key, id)
+    end
+    redis.call('RPUSH', group.line, id)
+    return true
+end
+
+function topic_passOn(tx, topic, group, field)
+    local last = tx:integer((redis.call('HGET', topic.topic, field) or nil) or "")
+    if last ~= nil and topic_behindOf(tx, topic, last) > 0 and not queue_isPaused(tx, group) then
+        queue_wakeWaiting(tx, group, 1)
+    end
+end
+
+function topic_behindOf(tx, topic, last)
+    return math.max(
+        0,
+        math.min(
+            topic_seqOf(tx, topic) - last,
+            redis.call('LLEN', topic.log)
+        )
+    )
+end
+
+function topic_numberAt(tx, args, i)
+    return tx:integer(args[i + 1] or "") or 0
+end
+
+local topic_cutMax = 100
+
+local topic_wokenMax = 1000
+
+local topic_aheadMax = 10000
+
+local topic_turnsMax = 4
+
+--- The keys of a topic in the order in which they are passed, from `first` on; those of a group stand behind them.
+function topic_topicAt(keys, first)
+    return {topic = keys[first + 1], log = keys[first + 1 + 1], waiting = keys[first + 2 + 1]}
+end
+
+--- Adds messages, in order. The number of the last one. args: how many are kept, for how many ms (0: no matter), then key
+-- ('': none, no `:`) and payload of each.
+function topic_publish(tx, keys, args)
+    local keeping = {
+        count = topic_numberAt(tx, args, 0),
+        ms = topic_numberAt(tx, args, 1)
+    }
+    return topic_publishAll(
+        tx,
+        topic_topicAt(keys, 0),
+        keeping,
+        args,
+        2
+    )
+end
+
+--- Where a reader begins: the number of its first message. args: `latest`, `earliest`, or the number of the message behind
+-- which it begins; then the field of its group ('': it reads alone). A group that has begun goes on where it was.
+function topic_begin(tx, keys, args)
+    local topic = topic_topicAt(keys, 0)
+    if args[2] == "" then
+        return topic_startOf(tx, topic, args[1])
+    end
+    return topic_beginGroup(
+        tx,
+        topic,
+        queue_queueAt(keys, 3),
+        args[2],
+        args[1]
+    ) + 1
+end
+
+--- Messages from a number on. args: the number, how many at most, and the reader that waits where there are none
+-- (`session:number`). How many were cut off before the first one, its number, and the messages.
+function topic_read(tx, keys, args)
+    local topic = topic_topicAt(keys, 0)
+    local max = topic_numberAt(tx, args, 1)
+    local next = topic_numberAt(tx, args, 0)
+    local first = topic_firstOf(tx, topic)
+    local from = topic_startAt(tx, topic, next, first)
+    local found = {
+        math.max(0, from - next),
+        from
+    }
+    for ____, message in ipairs(redis.call('LRANGE', topic.log, from - first, from - first + max - 1)) do
+        found[#found + 1] = message
+    end
+    local reader = (args[3] .. ":") .. topic.topic
+    if #found == 2 then
+        redis.call('ZADD', topic.waiting, 'NX', string.format('%.17g', (tx:nowUs()) + 0), reader)
+    else
+        redis.call('ZREM', topic.waiting, reader)
+    end
+    return found
+end
+
+--- A reader waits no more. args: the reader. 1 if it did.
+function topic_stop(tx, keys, args)
+    local topic = topic_topicAt(keys, 0)
+    return redis.call('ZREM', topic.waiting, (args[1] .. ":") .. topic.topic)
+end
+
+--- Takes up to `max` messages for a member of a group. args: as of `queue.claim`, then the field of the group, and where
+-- it begins if it is new. As `queue.claim`; where there is more, somebody else of the group that waits is woken.
+function topic_claim(tx, keys, args)
+    local topic = topic_topicAt(keys, 0)
+    local group = queue_queueAt(keys, 3)
+    local last = topic_beginGroup(
+        tx,
+        topic,
+        group,
+        args[8],
+        args[9]
+    )
+    local taken = last
+    if not queue_isPaused(tx, group) then
+        taken = topic_takeIn(
+            tx,
+            topic,
+            group,
+            last,
+            topic_numberAt(tx, args, 2)
+        )
+    end
+    if taken ~= last then
+        redis.call('HSET', topic.topic, args[8], string.format('%.0f', taken))
+    end
+    local behind = topic_behindOf(tx, topic, taken)
+    local found = queue_claimFrom(tx, group, args, taken ~= last and behind > 0)
+    local reader = (args[1] .. ":") .. group.queue
+    if tx:zscore(group.waiting, args[1]) == nil then
+        redis.call('ZREM', topic.waiting, reader)
+        queue_wakeWaiting(
+            tx,
+            group,
+            math.min(behind, topic_wokenMax)
+        )
+    else
+        redis.call('ZADD', topic.waiting, 'NX', string.format('%.17g', (tx:nowUs()) + 0), reader)
+    end
+    return found
+end
+
+--- A member takes no more, or its session is dead: as `queue.leave`. args: as there, then the field of the group. Somebody
+-- else hears of what it may have been woken for.
+function topic_leave(tx, keys, args)
+    local topic = topic_topicAt(keys, 0)
+    local group = queue_queueAt(keys, 3)
+    redis.call('ZREM', topic.waiting, (args[1] .. ":") .. group.queue)
+    local left = queue_leaveQueue(tx, group, args)
+    topic_passOn(tx, topic, group, args[6])
+    return left
+end
+
+--- A wake-up that was lost with its session goes to the next member. args: the field of the group.
+function topic_pass(tx, keys, args)
+    topic_passOn(
+        tx,
+        topic_topicAt(keys, 0),
+        queue_queueAt(keys, 3),
+        args[1]
+    )
+    return 1
+end
+
+--- Forgets a group with all that it has taken in. args: its field. 1 if it was there.
+function topic_drop(tx, keys, args)
+    do
+        local i = 3
+        while i < #keys do
+            redis.call('DEL', keys[i + 1])
+            i = i + 1
+        end
+    end
+    return redis.call('HDEL', topic_topicAt(keys, 0).topic, args[1])
+end
+
+--- How many messages are kept, and the number of the last one; then of each group how many of them it has not taken in, or
+-- -1 where there is no such group. args: the fields of groups.
+function topic_sizes(tx, keys, args)
+    local topic = topic_topicAt(keys, 0)
+    local found = {
+        redis.call('LLEN', topic.log),
+        topic_seqOf(tx, topic)
+    }
+    for ____, field in ipairs(args) do
+        local last = tx:integer((redis.call('HGET', topic.topic, field) or nil) or "")
+        found[#found + 1] = last == nil and -1 or topic_behindOf(tx, topic, last)
+    end
+    return found
+end
+
+--==[ topic.publish ]==
+
+return topic_publish(tx, KEYS, ARGV)
+
+--==[ topic.begin ]==
+
+return topic_begin(tx, KEYS, ARGV)
+
+--==[ topic.read ]==
+
+return topic_read(tx, KEYS, ARGV)
+
+--==[ topic.stop ]==
+
+return topic_stop(tx, KEYS, ARGV)
+
+--==[ topic.claim ]==
+
+return topic_claim(tx, KEYS, ARGV)
+
+--==[ topic.leave ]==
+
+return topic_leave(tx, KEYS, ARGV)
+
+--==[ topic.pass ]==
+
+return topic_pass(tx, KEYS, ARGV)
+
+--==[ topic.drop ]==
+
+return topic_drop(tx, KEYS, ARGV)
+
+--==[ topic.sizes ]==
+
+return topic_sizes(tx, KEYS, ARGV)
+
 --==[ transaction ]==
 
 function transaction_parametersOf(verb)
@@ -3432,6 +3850,9 @@ function transaction_queueParametersOf(verb)
     end
     if verb == "queue.ack" then
         return 2
+    end
+    if verb == "topic.publish" then
+        return 4
     end
     return verb == "queue.push" and 3 or 0
 end
@@ -3618,6 +4039,19 @@ function transaction_write(tx, keys, args, at, key, state)
             args[at + 2 + 1],
             args[at + 3 + 1],
             args[at + 4 + 1]
+        )
+    end
+    if verb == "topic.publish" then
+        local keeping = {
+            count = tonumber(args[at + 2 + 1]),
+            ms = tonumber(args[at + 3 + 1])
+        }
+        topic_publishAll(
+            tx,
+            topic_topicAt(keys, key),
+            keeping,
+            {args[at + 4 + 1], args[at + 5 + 1]},
+            0
         )
     end
     if verb == "queue.ack" and queue_settle(
