@@ -43,4 +43,16 @@ export type { ConsumeOptions, WorkOptions } from './primitives/queue-work.ts';
 export type { RepeatOptions } from './primitives/queue-repeat.ts';
 export type { Job, NackOptions } from './primitives/job.ts';
 export type { Message, MessageKind } from './primitives/queue-messages.ts';
+export type {
+  PublishOptions,
+  SubscribeOptions,
+  Topic,
+  TopicGroupState,
+  TopicOptions,
+  TopicSize,
+} from './primitives/topic.ts';
+export type { GroupOptions, GroupSize, TopicGroup, TopicJob } from './primitives/topic-group.ts';
+export type { TopicFrom } from './primitives/topic-line.ts';
+export type { TopicMessage } from './primitives/topic-subscription.ts';
+export type { TransactionTopic } from './primitives/transaction/topic.ts';
 export type { SessionInfo } from './session/session.ts';

@@ -18,6 +18,7 @@ import { handleMailOfTakers } from './primitives/takers.ts';
 import { Transactions, type TransactionBody, type TransactionOptions } from './primitives/transaction.ts';
 import type { Batch } from './primitives/transaction/batch.ts';
 import { createQueue, type Queue, type QueueOptions } from './primitives/queue.ts';
+import { createTopic, type Topic, type TopicOptions } from './primitives/topic.ts';
 import { infoOf, isGone, type Session, type SessionInfo } from './session/session.ts';
 
 /**
@@ -66,6 +67,8 @@ export interface Lockstep extends AsyncDisposable {
   batch(fill: (batch: Batch) => void, options?: TransactionOptions): Promise<void>;
   /** Messages, each delivered at least once, typed by a schema if one is given. */
   queue<T = unknown>(name: string, options?: QueueOptions<T>): Queue<T>;
+  /** Messages in one order, for everybody who subscribes, kept for those who come later; typed by a schema if one is given. */
+  topic<T = unknown>(name: string, options?: TopicOptions<T>): Topic<T>;
   /** The locks that are held now, page by page, in no order. */
   locks(): AsyncIterable<LockInspection>;
   /** The sessions of this space, the oldest first. */
@@ -141,6 +144,7 @@ export function createLockstep(session: Session): Lockstep {
       checkName('queue name', name);
       return createQueue(session, name, options);
     },
+    topic: (name, options = {}) => createTopic(session, name, options),
     locks: () => heldLocks(session, keys),
     sessions: () => allSessions(session, keys),
     close: () => session.close(),

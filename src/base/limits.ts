@@ -114,6 +114,14 @@ export const limits = {
   /** Messages shown by one `peek`. */
   queuePeekMax: 1_000,
 
+  /** Longest name of a topic, and of a group as it stands in keys: UTF-8 bytes. */
+  topicNameBytesMax: 100,
+  /** Messages of a topic that are kept, where nothing is said, and at most. */
+  topicKeepDefault: 10_000,
+  topicKeepMax: 1_000_000_000,
+  /** Messages that a subscriber reads at once. */
+  topicReadBatch: 100,
+
   /** The longest timeout: ms (24.8 days, the longest timer of Node). */
   waitMsMax: 2_147_483_647,
 

@@ -528,7 +528,7 @@ export function wakeWaiting(tx: Tx, queue: QueueKeys, messages: number): void {
 }
 
 /** Passes on a wake-up where somebody waits although something is ready. */
-function wakeForReady(tx: Tx, queue: QueueKeys): void {
+export function wakeForReady(tx: Tx, queue: QueueKeys): void {
   if (tx.zcard(queue.waiting) === 0) return;
   const ready = tx.llen(queue.line) + tx.zcard(queue.ranked);
   if (ready > 0) wakeWaiting(tx, queue, ready);

@@ -22,6 +22,7 @@ import {
   leaveQueue,
   type QueueKeys,
   queueAt,
+  wakeForReady,
   wakeWaiting,
 } from './queue.ts';
 import type { BatchOperation, Tx } from './tx.ts';
@@ -300,7 +301,9 @@ export const pass: BatchOperation<number> = {
   name: 'topic.pass',
   batch: true,
   step(tx, keys, args) {
-    passOn(tx, topicAt(keys, 0), queueAt(keys, 3), args[0]!);
+    const group = queueAt(keys, 3);
+    passOn(tx, topicAt(keys, 0), group, args[0]!);
+    wakeForReady(tx, group);
     return 1;
   },
 };

@@ -43,6 +43,8 @@ export interface Delivery {
   readonly engine: unknown;
   readonly space: string;
   readonly queue: string;
+  /** For messages: `queue "mails"`. */
+  readonly what: string;
   /** As operations/queue.ts takes them. */
   readonly keys: readonly string[];
   readonly token: string;
@@ -68,6 +70,8 @@ export class HeldJob<T> implements Job<T> {
   readonly deliveries: number;
   readonly group: string | undefined;
   readonly pushedAt: number;
+  /** See `TopicJob`. */
+  readonly missed: number;
   readonly token: string;
   hold: Hold | undefined;
   /** When it was ended by its holder: until when its lease was valid then. */
@@ -88,6 +92,7 @@ export class HeldJob<T> implements Job<T> {
     this.deliveries = deliveries;
     this.group = record.group === '' ? undefined : record.group;
     this.pushedAt = record.pushedAt;
+    this.missed = record.missed;
     this.data = data;
   }
 
@@ -172,10 +177,10 @@ export class HeldJob<T> implements Job<T> {
   }
 
   lossOf(what: string, cause: string): LockstepError {
-    const { queue } = this.#consumer.place;
+    const { queue, what: whose } = this.#consumer.place;
     return new LockstepError(
       'LEASE_LOST',
-      `message ${JSON.stringify(this.id)} of queue ${JSON.stringify(queue)}, delivery ${this.deliveries}: ${what}; stop working on it, it is delivered again`,
+      `message ${JSON.stringify(this.id)} of ${whose}, delivery ${this.deliveries}: ${what}; stop working on it, it is delivered again`,
       { details: { queue, id: this.id, deliveries: this.deliveries, cause } },
     );
   }

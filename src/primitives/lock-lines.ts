@@ -5,6 +5,7 @@ import { leaveLine } from './lock-ask.ts';
 import { LockLine } from './lock-line.ts';
 import { tokenOf } from './owner.ts';
 import { handleQueueMail } from './queue-line.ts';
+import { handleTopicMail } from './topic-line.ts';
 
 /** A lock's name and where it lies in the store. */
 export interface LockName {
@@ -34,7 +35,7 @@ export function lineOf(session: Session, where: LockName): LockLine {
  */
 export function handleUnexpectedMail(session: Session): void {
   session.unexpected = (verb, subject, key, dead) => {
-    if (handleQueueMail(session, verb, key, dead)) return;
+    if (handleQueueMail(session, verb, key, dead) || handleTopicMail(session, verb, key, dead)) return;
     const token = tokenOf(subject);
     if (token === undefined || !(dead || verb === 'granted')) return;
     session.inBackground(leaveLine(session, session.keys.lockAt(key), token.text));

@@ -8,7 +8,6 @@ import type { Loss } from '../session/leases.ts';
 import { Batch } from './batch.ts';
 import { type Delivery, HeldJob, type JobSource } from './job.ts';
 import { type QueueLine, type QueueWaiter, retryMs } from './queue-line.ts';
-import { parseRecord } from './queue-record.ts';
 
 /** On what terms a consumer takes messages. */
 export interface ConsumerTerms {
@@ -73,8 +72,8 @@ export class Consumer<T> implements QueueWaiter, JobSource {
   }
 
   get place(): Omit<Delivery, 'token' | 'group'> {
-    const { session, name, keys } = this.#line;
-    return { engine: session.engine, space: session.space, queue: name, keys };
+    const { session, name, what, keys } = this.#line;
+    return { engine: session.engine, space: session.space, queue: name, what, keys };
   }
 
   /** Asks for messages at the end of this turn. */
@@ -149,7 +148,7 @@ export class Consumer<T> implements QueueWaiter, JobSource {
     const { leaseMs } = this.terms;
     const args = [this.#id, this.#line.claimNumber(), String(max), String(leaseMs), ...this.#limit, '1'];
     this.#claiming = this.#line
-      .run(operations.claim, args)
+      .claim(args)
       .then((reply) => this.#claimed(reply, max, sentAt))
       .catch((error: unknown) => this.#failed(error as Error))
       .finally(() => {
@@ -189,7 +188,7 @@ export class Consumer<T> implements QueueWaiter, JobSource {
   }
 
   #take(token: string, stored: string, sentAt: Instant): void {
-    const record = parseRecord(stored);
+    const record = this.#line.record(stored);
     let data: T | Promise<T>;
     try {
       data = this.#outcome.decode(record.ownId, record.payload);
@@ -220,7 +219,7 @@ export class Consumer<T> implements QueueWaiter, JobSource {
   }
 
   #unreadable(token: string, stored: string, sentAt: Instant, error: Error): void {
-    const job = new HeldJob<undefined>(this, token, parseRecord(stored), undefined);
+    const job = new HeldJob<undefined>(this, token, this.#line.record(stored), undefined);
     this.#held.add(job);
     this.#keep(job, this.terms.leaseMs, validFor(sentAt, this.terms.leaseMs));
     this.#outcome.unreadable(job, error);
@@ -281,8 +280,7 @@ export class Consumer<T> implements QueueWaiter, JobSource {
   /** What a dead session held comes back; then another one is next in the ring. */
   async #bury(consumer: string, session: string): Promise<void> {
     let from = 0;
-    while (from >= 0)
-      [from = -1] = await this.#line.run(operations.leave, [consumer, String(from), ...this.#limit, '1']);
+    while (from >= 0) [from = -1] = await this.#line.leave([consumer, String(from), ...this.#limit, '1']);
     this.#line.session.forget(session);
     this.wake();
   }
@@ -292,7 +290,7 @@ export class Consumer<T> implements QueueWaiter, JobSource {
     this.#unwatch?.();
     await Promise.resolve(); // `stopping` is set
     if (error === undefined) await this.#claiming;
-    await this.#line.run(operations.leave, [this.#id, '0', ...this.#limit, '0']).catch(() => {}); // its place in the line is only a hint
+    await this.#line.leave([this.#id, '0', ...this.#limit, '0']).catch(() => {}); // its place in the line is only a hint
     this.#line.removeConsumer(this.#id);
     this.#line.session.exit();
     this.#outcome.ended(error);

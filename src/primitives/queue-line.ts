@@ -7,6 +7,7 @@ import * as operations from '../operations/queue.ts';
 import type { BatchOperation, Reply } from '../operations/tx.ts';
 import type { Receiver, Session } from '../session/session.ts';
 import { Batch } from './batch.ts';
+import { type MessageRecord, parseRecord } from './queue-record.ts';
 
 /** What waits for mail about a queue. */
 export interface QueueWaiter {
@@ -19,6 +20,8 @@ export interface QueueWaiter {
 export class QueueLine implements Receiver {
   readonly session: Session;
   readonly name: string;
+  /** For messages: `queue "mails"`. */
+  readonly what: string;
   readonly keys: QueueNames;
   readonly #consumers: Map<string, QueueWaiter> = new Map();
   readonly #pushers: Set<QueueWaiter> = new Set();
@@ -26,9 +29,10 @@ export class QueueLine implements Receiver {
   #lastConsumer = 0;
   #lastClaim = 0;
 
-  constructor(session: Session, name: string, keys: QueueNames) {
+  constructor(session: Session, name: string, keys: QueueNames, what: string = `queue ${JSON.stringify(name)}`) {
     this.session = session;
     this.name = name;
+    this.what = what;
     this.keys = keys;
     this.#acks = new Batch({
       itemsMax: limits.queueSettleBatch,
@@ -38,6 +42,20 @@ export class QueueLine implements Receiver {
 
   run<R extends Reply>(operation: BatchOperation<R>, args: readonly string[]): Promise<R> {
     return this.session.engine.runBatch(operation, this.keys, args);
+  }
+
+  /** args: see `operations.claim`. */
+  claim(args: readonly string[]): Promise<readonly string[]> {
+    return this.run(operations.claim, args);
+  }
+
+  /** args: see `operations.leave`. */
+  leave(args: readonly string[]): Promise<readonly number[]> {
+    return this.run(operations.leave, args);
+  }
+
+  record(stored: string): MessageRecord {
+    return parseRecord(stored);
   }
 
   /** The name of a consumer in the store: `session:number`. */

@@ -1,7 +1,7 @@
 import { isLockstepError } from '../base/errors.ts';
 import * as operations from '../operations/queue.ts';
 import type { QueueLine } from './queue-line.ts';
-import { parseDelivered, parseRecord } from './queue-record.ts';
+import { parseDelivered } from './queue-record.ts';
 
 /** Where a message stands: due, not due yet, with a consumer, or given up. */
 export type MessageKind = 'ready' | 'delayed' | 'leased' | 'dead';
@@ -40,7 +40,7 @@ export async function messagesOf<T>(
   for (let i = 0; i + 3 < found.length; i += 4) {
     const [entry, us, stored, death] = found.slice(i, i + 4) as [string, number, string, string];
     if (stored === '') continue;
-    const record = parseRecord(stored);
+    const record = line.record(stored);
     const { place, deliveries, session } = parseDelivered(entry);
     const id = record.ownId === '' ? place : record.ownId;
     const last = parseDeath(death);

@@ -10,6 +10,8 @@ export interface MessageRecord {
   readonly ownId: string;
   /** Its group, or ''. */
   readonly group: string;
+  /** How many messages of a topic were cut off before this one; 0 in queues. */
+  readonly missed: number;
   readonly payload: string;
 }
 
@@ -22,8 +24,15 @@ export function parseRecord(record: string): MessageRecord {
     pushedAt: Number(record.slice(0, first)),
     ownId: second === first + 1 ? '' : fromPart(record.slice(first + 1, second)),
     group: third === second + 1 ? '' : fromPart(record.slice(second + 1, third)),
+    missed: 0,
     payload: record.slice(third + 1),
   };
+}
+
+/** What a group of a topic took in: `publishedMs:missed:key:payload`. */
+export function parseTakenIn(record: string): MessageRecord {
+  const parsed = parseRecord(record);
+  return { ...parsed, ownId: '', missed: Number(parsed.ownId) };
 }
 
 /** An id or a group as a part of a text whose parts are divided by colons. */
@@ -31,7 +40,7 @@ export function toPart(text: string): string {
   return text.replaceAll('%', '%25').replaceAll(':', '%3A');
 }
 
-function fromPart(part: string): string {
+export function fromPart(part: string): string {
   return part.includes('%') ? part.replaceAll('%3A', ':').replaceAll('%25', '%') : part;
 }
 

@@ -120,7 +120,20 @@ export interface Queue<T> {
 /** The handle of a queue; made without I/O. Throws `INVALID_ARGUMENT`. */
 export function createQueue<T>(session: Session, name: string, options: QueueOptions<T> = {}): Queue<T> {
   checkOptions('the options of queue', options, queueOptions);
-  return new StoredQueue(session, name, options);
+  const what = `queue ${JSON.stringify(name)}`;
+  return new StoredQueue(session, { name, what, line: () => queueLineOf(session, name) }, options);
+}
+
+/** A group of a topic as a queue, to which nobody pushes. Throws `INVALID_ARGUMENT`. */
+export function queueOn<T>(session: Session, where: QueuePlace, options: QueueOptions<T>): Queue<T> {
+  return new StoredQueue(session, where, options);
+}
+
+/** Which queue it is, and the session's part in it. */
+interface QueuePlace {
+  readonly name: string;
+  readonly what: string;
+  line(): QueueLine;
 }
 
 const queueOptions: ReadonlySet<string> = new Set([
@@ -143,16 +156,18 @@ const noOptions: PushOptions = {};
 class StoredQueue<T> implements Queue<T> {
   readonly name: string;
   readonly #session: Session;
+  readonly #place: QueuePlace;
   readonly #codec: ValueCodec<T>;
   readonly #terms: Source<T>['terms'];
   readonly #backOff: BackOff;
   readonly #rules: { capacity: number; windowMs: number };
   #pushing: Pushes | undefined;
 
-  constructor(session: Session, name: string, options: QueueOptions<T>) {
+  constructor(session: Session, place: QueuePlace, options: QueueOptions<T>) {
     const { lease = limits.leaseMsDefault, backoff, capacity = 0, deduplicate = limits.queueDuplicatesMs } = options;
     const { maxDeliveries = limits.queueDeliveriesDefault, onPoison = 'park' } = options;
-    this.name = name;
+    this.name = place.name;
+    this.#place = place;
     this.#session = session;
     this.#codec = valueCodec(options);
     if (onPoison !== 'park' && onPoison !== 'block') throw invalidArgument('onPoison', onPoison, "'park' or 'block'");
@@ -270,7 +285,7 @@ class StoredQueue<T> implements Queue<T> {
 
   get #line(): QueueLine {
     this.#session.assertOpen();
-    return queueLineOf(this.#session, this.name);
+    return this.#place.line();
   }
 
   get #pushes(): Pushes {
@@ -284,8 +299,8 @@ class StoredQueue<T> implements Queue<T> {
   }
 
   #where(id: string | undefined): string {
-    const queue = `queue ${JSON.stringify(this.name)}`;
-    return id === undefined || id === '' ? queue : `${queue}, message ${JSON.stringify(id)}`;
+    const { what } = this.#place;
+    return id === undefined || id === '' ? what : `${what}, message ${JSON.stringify(id)}`;
   }
 }
 

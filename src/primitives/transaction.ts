@@ -23,6 +23,8 @@ import {
   type TransactionQueue,
   type TransactionQueueOptions,
 } from './transaction/queue.ts';
+import type { TopicOptions } from './topic.ts';
+import { topicIn, type TransactionTopic } from './transaction/topic.ts';
 import { placesOf } from './transaction/places.ts';
 import { setIn, type TransactionSet } from './transaction/set.ts';
 import { sortedSetIn, type TransactionSortedSet } from './transaction/sorted-set.ts';
@@ -54,6 +56,7 @@ export interface Transaction {
   counter(name: string, options: CounterOptions<bigint> & { bigint: true }): TransactionCounter<bigint>;
   counter(name: string, options?: CounterOptions): TransactionCounter;
   queue<T = unknown>(name: string, options?: TransactionQueueOptions<T>): TransactionQueue<T>;
+  topic<T = unknown>(name: string, options?: TopicOptions<T>): TransactionTopic<T>;
   /**
    * Acknowledges a job of the same store and space with the commit: both are done, or neither. Rejects with `LEASE_LOST`
    * where its lease is lost, as does the transaction where that is found at the commit; nothing is written then.
@@ -380,8 +383,9 @@ function transactionOf({ keys, engine, space }: Session, attempt: Attempt): Tran
     },
     queue(name, options = {}) {
       checkName('queue name', name);
-      return queueIn(attempt, name, queuePlace(name, keys.queue(name)), options);
+      return queueIn(attempt, name, queuePlace(`queue ${JSON.stringify(name)}`, keys.queue(name)), options);
     },
+    topic: (name, options = {}) => topicIn(attempt, name, keys.topic(name), options),
     ack: (job) => acknowledgeIn(attempt, job, engine, space),
   };
 }

@@ -151,7 +151,7 @@ export function stepOf(
   const { counter, watchers: counterWatchers } = space.counter('n');
   enter('counter', [counter, 'string'], [counterWatchers, '+zset']);
   enter('guard', [space.lock('a').owner, 'string']);
-  const { keys: queueKeys, kinds: queueKinds } = queuePlace('q', space.queue('q'));
+  const { keys: queueKeys, kinds: queueKinds } = queuePlace('queue "q"', space.queue('q'));
   enter('queue', ...queueKeys.map((key, i): [string, string] => [key, queueKinds[i]!]));
   const [topic, log, topicWaiting] = space.topic('t');
   enter('topic', [topic!, 'hash'], [log!, '+list'], [topicWaiting!, '+zset']);

@@ -1914,6 +1914,7 @@ function queue_wakeWaiting(tx, queue, messages)
     end
 end
 
+--- Passes on a wake-up where somebody waits although something is ready.
 function queue_wakeForReady(tx, queue)
     if redis.call('ZCARD', queue.waiting) == 0 then
         return
@@ -3728,12 +3729,14 @@ end
 
 --- A wake-up that was lost with its session goes to the next member. args: the field of the group.
 function topic_pass(tx, keys, args)
+    local group = queue_queueAt(keys, 3)
     topic_passOn(
         tx,
         topic_topicAt(keys, 0),
-        queue_queueAt(keys, 3),
+        group,
         args[1]
     )
+    queue_wakeForReady(tx, group)
     return 1
 end
 

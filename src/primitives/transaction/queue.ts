@@ -51,13 +51,13 @@ export function acknowledgeIn(attempt: Attempt, job: Job<unknown>, engine: Engin
       const where = `${engine.name}, space ${space}`;
       throw invalidArgument('job', job.id, `a job of the same store and space as the transaction (${where})`);
     }
-    trafficOf(attempt, queuePlace(delivery.queue, delivery.keys)).ack(job, delivery);
+    trafficOf(attempt, queuePlace(delivery.what, delivery.keys)).ack(job, delivery);
   });
 }
 
-/** Where a queue is. */
-export function queuePlace(name: string, keys: QueueNames): Place {
-  return { what: `queue ${JSON.stringify(name)}`, keys, kinds };
+/** Where a queue is, or a group of a topic. */
+export function queuePlace(what: string, keys: QueueNames): Place {
+  return { what, keys, kinds };
 }
 
 /** In the order of `queueAt` in operations/queue.ts. */
