@@ -51,7 +51,7 @@ export function topicGroup<T>(
   session: Session,
   { topic, name, from }: GroupPlace,
   values: ValueOptions<T>,
-  { from: _, ...options }: GroupOptions,
+  options: Omit<GroupOptions, 'from'>,
 ): TopicGroup<T> {
   checkOptions('the options of group', options, groupOptions);
   const line = (): GroupLine => {

@@ -150,8 +150,8 @@ class StoredTopic<T> implements Topic<T> {
 
   group(name: string, options: GroupOptions = {}): TopicGroup<T> {
     checkGroup(name);
-    const from = checkedFrom(options.from ?? 'latest');
-    return topicGroup(this.#session, { topic: this.name, name, from }, this.#values, options);
+    const { from = 'latest', ...rest } = options;
+    return topicGroup(this.#session, { topic: this.name, name, from: checkedFrom(from) }, this.#values, rest);
   }
 
   async groups(): Promise<TopicGroupState[]> {
@@ -212,6 +212,6 @@ export function keyOf(options: PublishOptions): string {
 
 function checkedFrom(from: unknown): string {
   const isCursor = typeof from === 'string' && /^\d{1,16}$/.test(from) && Number.isSafeInteger(Number(from));
-  if (from === 'latest' || from === 'earliest' || isCursor) return from as string;
+  if (from === 'latest' || from === 'earliest' || isCursor) return from;
   throw invalidArgument('from', from, "'latest', 'earliest', or the cursor of a message");
 }
