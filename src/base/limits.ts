@@ -248,6 +248,8 @@ export const limits = {
   redisTopologyMs: 1_000,
   /** A session that waits or holds looks this often whether the masters it listens to still are masters: ms. */
   redisLookMs: 1_000,
+  /** A slot of a Redis Cluster that a session did not use for this long to 1.5 times this long is left: ms. */
+  redisSlotIdleMs: 300_000,
   /** Renewals at one node of a Redis Cluster wait for those at the others for so long: ms. */
   redisOtherNodesMs: 250,
   /** How long a grant waits for its replicas: ms. */

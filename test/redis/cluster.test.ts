@@ -1,9 +1,11 @@
 import { createCluster } from 'redis';
 import { Cluster } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { clientsAt } from '../../src/engines/redis/clients.ts';
+import { redisEngine } from '../../src/engines/redis/redis.ts';
 import { slotOf } from '../../src/engines/redis/slots.ts';
 import type { Lockstep } from '../../src/lockstep.ts';
-import { open, type OpenOptions } from '../../src/open.ts';
+import { connect, open, type OpenOptions } from '../../src/open.ts';
 import { failure, until } from '../contract/sessions.ts';
 import { type RedisCluster, startRedisCluster } from './cluster.ts';
 import { hasRedisServer, startRedisServer } from './server.ts';
@@ -134,6 +136,42 @@ describe.skipIf(!hasRedisServer)('a Redis Cluster of three masters with a replic
     expect(leases.filter((lease) => lease.signal.aborted)).toEqual([]);
     await Promise.all(leases.map((lease) => lease.release()));
   });
+
+  test.each(['ioredis', 'node-redis'])(
+    'slots that are not used any more are left, but for those where something is held, and entered again, by %s',
+    async (library) => {
+      const { port } = cluster.nodes[0]!;
+      const client = createCluster({ rootNodes: [{ url: `redis://127.0.0.1:${port}` }] });
+      const clients = await clientsAt(library === 'ioredis' ? cluster.address : client);
+      const engine = await redisEngine({ clients, slotIdleMs: 500 });
+      const shared = await connect(engine, { space: 'test', label: 'a', maxStallMs: 0 });
+      onTestFinished(() => shared.close());
+      const masters = await Promise.all(['a', 'b', 'c'].map((space) => cluster.masterOf(`{${space}}`)));
+      const admins = masters.map((master) => master.client());
+      const channels = async (): Promise<number> => {
+        const all = await Promise.all(admins.map((admin) => admin.call('PUBSUB', 'SHARDCHANNELS', '*')));
+        return (all.flat() as string[]).filter((channel) => channel.includes(shared.session.id)).length;
+      };
+      const kept = await shared.lock('kept', { ttl: '60s', keep: '60s' }).acquire();
+      await kept.release();
+      const work = (): Promise<unknown> =>
+        Promise.all(Array.from({ length: 30 }, (_, i) => shared.lock('job', { key: `job:${i}` }).run(() => {})));
+      await work();
+      await until('all but the one that is kept are left', async () => (await channels()) === 1);
+      await Promise.all([work(), until('they are entered again', async () => (await channels()) > 10)]);
+
+      const other = await opened({ space: 'test' });
+      const begin = performance.now();
+      await (await other.lock('kept').acquire()).release();
+      expect(performance.now() - begin).toBeLessThan(5_000);
+      const theirs = await other.lock('job', { key: 'job:1', ttl: '2s' }).acquire();
+      const waiting = shared.lock('job', { key: 'job:1' }).acquire();
+      await until('it waits', async () => (await other.lock('job', { key: 'job:1' }).inspect()).waiters.length === 1);
+      await theirs.release();
+      await (await waiting).release();
+      await until('all are left', async () => (await channels()) === 0);
+    },
+  );
 
   test('a slot that moves while a lock is held and waited for and a counter counts loses nothing', async () => {
     const sessions = [await opened(), await opened()];

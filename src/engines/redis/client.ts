@@ -26,6 +26,8 @@ export interface RedisConnection {
    * slot moves away.
    */
   subscribe(channel: string, message: (text: string) => void, sharded?: boolean): Promise<void>;
+  /** Leaves a channel of a slot. */
+  unsubscribe(channel: string): Promise<void>;
   /** What to do about a refusal: absent or undefined where it is final, 'elsewhere' where another connection may do. */
   refused?(error: Error): 'elsewhere' | undefined;
   /** Ends it at once; what is under way is rejected. */

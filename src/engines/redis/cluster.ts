@@ -167,6 +167,18 @@ class SlotConnection implements RedisConnection {
     }
   }
 
+  /** Where others use the connection too: else it ends. */
+  async unsubscribe(channel: string): Promise<void> {
+    const node = this.#node;
+    if (node === undefined || node.users.size === 1) return;
+    this.#unanswered += 1;
+    try {
+      await node.connection.unsubscribe(`${channel}:${await node.id()}`);
+    } finally {
+      this.#unanswered -= 1;
+    }
+  }
+
   /** MOVED: nothing was done, and it is to be tried at another node. */
   refused(error: Error): 'elsewhere' | undefined {
     if (!(error instanceof ReplyError)) return undefined;

@@ -1,6 +1,7 @@
 import { limits } from '../../base/limits.ts';
 import type { Doorbell, Inbox } from '../engine.ts';
-import type { RedisClients } from './client.ts';
+import type { RedisClients, RedisConnection } from './client.ts';
+import { inTime } from './in-time.ts';
 import { Link } from './link.ts';
 
 /** A doorbell on a connection of its own. */
@@ -11,7 +12,7 @@ export interface LinkedDoorbell extends Doorbell {
 
 /** Subscribes to the channel of a session. Rejects with `UNAVAILABLE`. */
 export async function openInbox(clients: RedisClients, session: string, inbox: Inbox): Promise<LinkedDoorbell> {
-  const link = await listenAt(clients, channelOf(session), inbox); // as `wake` in tx.lua has it
+  const { link } = await listenAt(clients, channelOf(session), inbox); // as `wake` in tx.lua has it
   // A connection whose other side is gone without a word is found by asking it, but only while mail is wanted.
   const ask = (): void => void link.command(['PING']).catch(() => {});
   const timer = setInterval(ask, limits.redisPingMs);
@@ -32,14 +33,25 @@ export function channelOf(session: string, tag?: string): string {
   return tag === undefined ? `lockstep:${session}` : `lockstep:{${tag}}:${session}`;
 }
 
+/** A connection that is subscribed to a channel. */
+export interface Listening {
+  readonly link: Link;
+  /** Leaves the channel, and then closes the link. Never rejects. */
+  leave(): Promise<void>;
+}
+
 /**
- * A connection that is subscribed to a channel. Messages of the time when it is away are lost, so that `resync` follows
- * each new one. Rejects with `UNAVAILABLE`.
+ * Listens at a channel. Messages of the time when the connection is away are lost, so that `resync` follows each new one.
+ * Rejects with `UNAVAILABLE`.
  */
-export async function listenAt(clients: RedisClients, channel: string, inbox: Inbox): Promise<Link> {
+export async function listenAt(clients: RedisClients, channel: string, inbox: Inbox): Promise<Listening> {
+  let last: RedisConnection | undefined;
   const link = new Link(clients, {
     commandMs: limits.redisCommandMs,
-    prepare: (connection) => connection.subscribe(channel, (text) => inbox.message(text)),
+    prepare(connection) {
+      last = connection;
+      return connection.subscribe(channel, (text) => inbox.message(text));
+    },
     up: (again) => {
       if (again) inbox.resync();
     },
@@ -50,5 +62,12 @@ export async function listenAt(clients: RedisClients, channel: string, inbox: In
     await link.close();
     throw error;
   }
-  return link;
+  return {
+    link,
+    async leave() {
+      const left = last?.unsubscribe(channel).catch(() => {}); // its connection is over, and the channel with it
+      await inTime(left ?? Promise.resolve(), limits.redisCommandMs);
+      await link.close();
+    },
+  };
 }

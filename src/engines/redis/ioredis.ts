@@ -131,6 +131,10 @@ function connection(client: Redis, ended: (reason: Error) => void): RedisConnect
         throw isReply(error) ? new ReplyError(error) : error;
       }
     },
+    async unsubscribe(channel) {
+      channels.delete(channel);
+      await client.sunsubscribe(channel);
+    },
     close() {
       client.disconnect();
       client.stream?.destroy(); // else it would wait for the other side

@@ -139,6 +139,7 @@ function connection(client: RedisClientType, ended: (reason: Error) => void): Re
         throw isReply(error) ? new ReplyError(error) : error;
       }
     },
+    unsubscribe: (channel) => client.sUnsubscribe(channel),
     close() {
       client.destroy();
     },

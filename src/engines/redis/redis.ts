@@ -21,6 +21,8 @@ export interface RedisOptions {
   readonly commandMs?: number;
   /** Called once for each setting of the server that should be changed. Without it nobody looks. */
   readonly onWarning?: (warning: Error) => void;
+  /** A slot of a cluster that was not used for this long is left: ms. */
+  readonly slotIdleMs?: number;
   /** How many replicas must have a grant before it counts. Default: none. */
   readonly replicas?: number;
 }
@@ -36,7 +38,7 @@ export interface RedisOptions {
  */
 export async function redisEngine(options: RedisOptions): Promise<Engine> {
   const { clients, commandMs = limits.redisCommandMs, onWarning, replicas = 0 } = options;
-  const servers = serversOf(clients, commandMs);
+  const servers = serversOf(clients, commandMs, options.slotIdleMs);
   try {
     await asked(servers.name, servers.any.command(['PING']));
     if (onWarning !== undefined) for (const warning of await checkServer(servers)) onWarning(warning);
@@ -46,7 +48,7 @@ export async function redisEngine(options: RedisOptions): Promise<Engine> {
   }
   const { run, runBatch } = scriptedAt(servers);
   const renewal = renewingAt(servers);
-  const keepers = redisKeepers(clients.recipe, renewal);
+  const keepers = redisKeepers(clients.recipe, renewal, servers.hold);
   const bells = new Set<Doorbell>();
   let closing: Promise<void> | undefined;
 

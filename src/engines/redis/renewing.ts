@@ -2,6 +2,7 @@ import { limits } from '../../base/limits.ts';
 import { renewBy } from '../keeper/renew.ts';
 import type { Renew } from '../keeper/renewals.ts';
 import { ReplyError } from './client.ts';
+import { inTime } from './in-time.ts';
 import type { Link } from './link.ts';
 import type { Servers } from './servers.ts';
 
@@ -50,10 +51,4 @@ function renewingBy(servers: Servers, operation: string): Renew {
     await inTime(Promise.allSettled(parts), limits.redisOtherNodesMs);
     return [...replies];
   };
-}
-
-async function inTime(all: Promise<unknown>, ms: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  await Promise.race([all, new Promise((late) => (timer = setTimeout(late, ms)))]);
-  clearTimeout(timer);
 }

@@ -1,3 +1,4 @@
+import { limits } from '../../base/limits.ts';
 import type { Doorbell, Inbox } from '../engine.ts';
 import type { RedisClients } from './client.ts';
 import { Cluster } from './cluster.ts';
@@ -6,6 +7,7 @@ import { type LinkedDoorbell, openInbox } from './inbox.ts';
 import { Link } from './link.ts';
 import { clusterScripts, operationScripts, type Scripts } from './scripts.ts';
 import { SlotInboxes } from './slot-inboxes.ts';
+import { SlotUses } from './slot-uses.ts';
 import { slotOf, tagIn } from './slots.ts';
 
 /** One server, or a cluster of them: which connection is for which key. */
@@ -17,6 +19,8 @@ export interface Servers {
   readonly any: Link;
   /** The connection for steps at a key. Steps of one key take effect in the order in which they were asked for. */
   at(key: string): Link;
+  /** Until the returned function is called something is held at a key, and mail about it comes. Absent where it always does. */
+  hold?(key: string): () => void;
   /** Another connection for a key, on which WAIT may wait. */
   confirming(key: string): Link;
   /** What a script is given beside keys and arguments. */
@@ -27,8 +31,13 @@ export interface Servers {
   close(): Promise<void>;
 }
 
-export function serversOf(clients: RedisClients | ClusterClients, commandMs: number): Servers {
-  return 'seeds' in clients ? cluster(clients, commandMs) : oneServer(clients, commandMs);
+/** `slotIdleMs`: a slot of a cluster that was not used for this long is left. */
+export function serversOf(
+  clients: RedisClients | ClusterClients,
+  commandMs: number,
+  slotIdleMs: number = limits.redisSlotIdleMs,
+): Servers {
+  return 'seeds' in clients ? cluster(clients, commandMs, slotIdleMs) : oneServer(clients, commandMs);
 }
 
 /** A connection on which operations run. */
@@ -65,32 +74,55 @@ function oneServer(clients: RedisClients, commandMs: number): Servers {
 
 const none: readonly string[] = [];
 
-function cluster(clients: ClusterClients, commandMs: number): Servers {
+function cluster(clients: ClusterClients, commandMs: number, slotIdleMs: number): Servers {
   const nodes = new Cluster(clients);
   const links: Record<Exclude<Purpose, 'mail'>, Map<number, Link>> = { steps: new Map(), confirmations: new Map() };
   const inboxes = new Set<SlotInboxes>();
+  const uses = new SlotUses();
+  const timer = setInterval(leaveIdle, slotIdleMs / 2).unref();
+
+  function leaveIdle(): void {
+    for (const slot of uses.takeIdle(slotIdleMs)) {
+      for (const one of inboxes) one.leave(slot);
+      for (const of of Object.values(links)) {
+        of.get(slot)
+          ?.close()
+          .catch(() => {}); // it does not reject
+        of.delete(slot);
+      }
+    }
+  }
 
   function linkOf(slot: number, purpose: keyof typeof links): Link {
     const known = links[purpose].get(slot);
     if (known !== undefined) return known;
+    leaveIdle(); // the event loop of a thread that renews stands still between renewals
     const made = openLink(nodes.inSlot(slot, purpose), commandMs);
     links[purpose].set(slot, made);
     return made;
   }
 
-  const at = (key: string): Link => linkOf(slotOf(key), 'steps');
+  function used(slot: number, purpose: keyof typeof links): Link {
+    uses.use(slot);
+    return linkOf(slot, purpose);
+  }
+
+  const at = (key: string): Link => used(slotOf(key), 'steps');
   return {
     name: clients.name,
     kind: 'cluster',
     scripts: clusterScripts(),
     get any() {
-      return linkOf(0, 'steps');
+      return used(0, 'steps');
     },
     at,
-    confirming: (key) => linkOf(slotOf(key), 'confirmations'),
+    hold: (key) => uses.hold(slotOf(key)),
+    confirming: (key) => used(slotOf(key), 'confirmations'),
     extra: (key, needsTag) => (needsTag ? [tagIn(slotOf(key))] : none),
     async listen(session, inbox) {
-      const made = new SlotInboxes(nodes, session, inbox, (key) => at(key).command(['EXISTS', key]));
+      const made = new SlotInboxes(nodes, session, inbox, (key) =>
+        linkOf(slotOf(key), 'steps').command(['EXISTS', key]),
+      );
       inboxes.add(made);
       return {
         ref: () => made.ref(),
@@ -110,6 +142,7 @@ function cluster(clients: ClusterClients, commandMs: number): Servers {
       return opening.length === 0 ? undefined : Promise.all(opening);
     },
     async close() {
+      clearInterval(timer);
       const all = [...links.steps.values(), ...links.confirmations.values()];
       await Promise.all(all.map((link) => link.close()));
       nodes.close();

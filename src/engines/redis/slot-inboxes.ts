@@ -1,15 +1,14 @@
 import { limits } from '../../base/limits.ts';
 import type { Doorbell, Inbox } from '../engine.ts';
 import type { Cluster } from './cluster.ts';
-import { channelOf, listenAt } from './inbox.ts';
-import type { Link } from './link.ts';
+import { channelOf, listenAt, type Listening } from './inbox.ts';
 import { slotOf, tagIn } from './slots.ts';
 
 /** A slot that the session has worked in. */
 interface SlotInbox {
   /** A key of it. */
   readonly key: string;
-  link: Link | undefined;
+  listening: Listening | undefined;
   /** Until mail comes from there; undefined from then on. */
   opening: Promise<void> | undefined;
 }
@@ -24,6 +23,8 @@ export class SlotInboxes implements Doorbell {
   readonly #inbox: Inbox;
   readonly #look: (key: string) => Promise<unknown>;
   readonly #slots: Map<number, SlotInbox> = new Map();
+  /** Slots that are being left: only then may they be entered again. */
+  readonly #leaving: Map<number, Promise<void>> = new Map();
   readonly #timer: NodeJS.Timeout;
 
   /** `look` does a step at a key, which finds out whether its slot is still where it was. */
@@ -40,10 +41,19 @@ export class SlotInboxes implements Doorbell {
     const slot = slotOf(key);
     const known = this.#slots.get(slot);
     if (known !== undefined) return known.opening;
-    const one: SlotInbox = { key, link: undefined, opening: undefined };
+    const one: SlotInbox = { key, listening: undefined, opening: undefined };
     this.#slots.set(slot, one);
     one.opening = this.#open(slot, one);
     return one.opening;
+  }
+
+  /** Mail from a slot is not wanted any more. */
+  leave(slot: number): void {
+    const one = this.#slots.get(slot);
+    if (one?.listening === undefined || one.opening !== undefined) return;
+    this.#slots.delete(slot);
+    const left = one.listening.leave().finally(() => this.#leaving.delete(slot));
+    this.#leaving.set(slot, left);
   }
 
   ref(): void {
@@ -56,13 +66,14 @@ export class SlotInboxes implements Doorbell {
 
   async close(): Promise<void> {
     clearInterval(this.#timer);
-    await Promise.all([...this.#slots.values()].map(closed));
+    await Promise.all([...this.#leaving.values(), ...[...this.#slots.values()].map(closed)]);
   }
 
   async #open(slot: number, one: SlotInbox): Promise<void> {
     try {
+      await this.#leaving.get(slot);
       const channel = channelOf(this.#session, tagIn(slot));
-      one.link = await listenAt(this.#cluster.inSlot(slot, 'mail'), channel, this.#inbox);
+      one.listening = await listenAt(this.#cluster.inSlot(slot, 'mail'), channel, this.#inbox);
       setImmediate(() => (one.opening = undefined)); // after those who waited for it: steps keep their order
     } catch (error) {
       this.#slots.delete(slot);
@@ -76,16 +87,16 @@ export class SlotInboxes implements Doorbell {
    */
   #lookAtNodes(): void {
     const nodes = new Set<string>();
-    for (const [slot, { key, link }] of this.#slots) {
+    for (const [slot, { key, listening }] of this.#slots) {
       const node = this.#cluster.knownMaster(slot);
-      if (link === undefined || nodes.has(node)) continue;
+      if (listening === undefined || nodes.has(node)) continue;
       nodes.add(node);
-      for (const found of [link.command(['PING']), this.#look(key)]) found.catch(() => {});
+      for (const found of [listening.link.command(['PING']), this.#look(key)]) found.catch(() => {});
     }
   }
 }
 
 async function closed(one: SlotInbox): Promise<void> {
   await one.opening?.catch(() => {}); // it told who waited for it
-  await one.link?.close();
+  await one.listening?.link.close();
 }
