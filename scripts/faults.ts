@@ -1,6 +1,6 @@
 /**
  * `node scripts/faults.ts [file …]`: the tests of `test/faults` in their long form, one file at a time.
- * `KILLS`, `TERMINATIONS`, `OPENERS`, `LOCKS`, `QUEUE_KILLS`, `TRANSFERS` set other sizes, `SEED` replays a run.
+ * `KILLS`, `TERMINATIONS`, `OPENERS`, `LOCKS`, `QUEUE_KILLS`, `TRANSFERS`, `DATA_KILLS`, `RESTARTS` set other sizes, `SEED` replays a run.
  */
 import { run } from './run.ts';
 
@@ -11,6 +11,8 @@ const long = {
   LOCKS: '100000',
   QUEUE_KILLS: '100',
   TRANSFERS: '10000',
+  DATA_KILLS: '60',
+  RESTARTS: '20',
 };
 
 const files = process.argv.slice(2);
