@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { invalidArgument } from '../base/errors.ts';
 import { startWait } from '../base/waiting.ts';
 import { limits } from '../base/limits.ts';
@@ -46,10 +47,12 @@ export function work<T>(
 ): Promise<void> {
   checkCount('concurrency', concurrency, 1);
   if (signal?.aborted === true) return Promise.resolve();
+  // A message may be fetched by a step that began in a transaction's body, or under a lock: its handler is no part of that.
+  const inOwnContext = AsyncLocalStorage.snapshot();
   return new Promise((resolve, reject) => {
     let running = 0;
     let over: { error: Error | undefined } | undefined;
-    const tell = (error: unknown, job?: Job<unknown>): void => queueMicrotask(() => onError(error, job));
+    const tell = (error: unknown, job?: Job<unknown>): void => queueMicrotask(() => inOwnContext(onError, error, job));
     const finish = (): void => {
       if (over === undefined || running > 0) return;
       wait?.end();
@@ -73,7 +76,7 @@ export function work<T>(
     const consumer = new Consumer<T>(source.line, source.terms, {
       room: () => concurrency - running,
       decode: source.decode,
-      job: (job) => void run(job, () => handler(job)),
+      job: (job) => void run(job, () => inOwnContext(handler, job)),
       unreadable: (job, error) => void run(job, () => Promise.reject(error)),
       trouble: tell,
       ended: (error) => {

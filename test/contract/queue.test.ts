@@ -46,6 +46,31 @@ eachEngine((_engine, openStore) => {
     return openSession(await openStore(), label);
   }
 
+  test('a handler is no part of the transaction whose body pushed its message', async () => {
+    const shared = await openSession(await openStore(), 'a');
+    const queue = shared.queue<string>('q');
+    const [handled, errors] = [gate(), [] as unknown[]];
+    const stop = new AbortController();
+    const handler = async ({ data }: Job<string>): Promise<void> => {
+      await shared.lock('inner').run(() => shared.transaction((tx) => tx.map('handled').set('data', data)));
+    };
+    const worked = queue.work(
+      (job) =>
+        handler(job)
+          .catch((error: unknown) => errors.push(error))
+          .finally(handled.open),
+      { signal: stop.signal },
+    );
+    await shared.transaction(async () => {
+      await shared.lock('inner').run(() => queue.push('x'));
+      await handled.opened;
+    });
+    stop.abort();
+    await worked;
+    expect(errors).toEqual([]);
+    expect(await shared.map('handled').get('data')).toBe('x');
+  });
+
   test('messages come in the order in which they were pushed, higher priorities first', async () => {
     const queue = (await open()).queue<string>('q');
     await queue.push('a');
