@@ -6,6 +6,7 @@ import { type Lockstep, open } from '../../src/index.ts';
 import { failure, until } from '../contract/sessions.ts';
 import { look } from './onlooker.ts';
 import { leaveNobodyBehind, temporaryDirectory } from './processes.ts';
+import { fillDisk } from './small-disk.ts';
 
 leaveNobodyBehind();
 
@@ -20,7 +21,7 @@ test.skipIf(disk === undefined)(
     const shared = await look(join(directory, 'shared'));
     const counter = shared.counter('c');
     await counter.add();
-    const ballast = fill(directory);
+    const ballast = fillDisk(directory);
     await exhaust(shared);
 
     const error = await failure(counter.add());
@@ -48,7 +49,7 @@ test.skipIf(disk === undefined)(
     const shared = await look(join(directory, 'shared'));
     const lease = await shared.lock('x', { ttl: 1_500 }).acquire();
     const { signal } = lease;
-    const ballast = fill(directory);
+    const ballast = fillDisk(directory);
     await exhaust(shared);
     await until('the lease is lost', () => signal.aborted);
     expect(lease.remaining()).toBe(0);
@@ -105,21 +106,6 @@ function overwrite(file: string): void {
   const descriptor = openSync(file, 'r+');
   writeSync(descriptor, Buffer.alloc(statSync(file).size - 1_024, 0xa5), 0, undefined, 1_024);
   closeSync(descriptor);
-}
-
-/** Makes a file of all the room that there is. */
-function fill(directory: string): string {
-  const path = join(directory, 'ballast');
-  const file = openSync(path, 'w');
-  for (let bytes = 65_536; bytes >= 1; bytes = Math.floor(bytes / 4)) {
-    try {
-      for (;;) writeSync(file, Buffer.alloc(bytes));
-    } catch (error) {
-      expect(error).toMatchObject({ code: 'ENOSPC' });
-    }
-  }
-  closeSync(file);
-  return path;
 }
 
 /** The log of the database has some room of its own: writes less and less until that is used up too. */

@@ -2,7 +2,7 @@ import { Cluster } from 'ioredis';
 import { until } from '../contract/sessions.ts';
 import type { Certificate } from './certificate.ts';
 import { slotCount, slotOf } from '../../src/engines/redis/slots.ts';
-import { type RedisServer, freePort, startRedisServer } from './server.ts';
+import { type RedisServer, ask, freePort, startRedisServer } from './server.ts';
 
 /** A Redis Cluster of a test's own. */
 export interface RedisCluster {
@@ -142,13 +142,4 @@ async function join(nodes: readonly RedisServer[]): Promise<void> {
 
 function running(nodes: readonly RedisServer[]): RedisServer[] {
   return nodes.filter((node) => node.isUp);
-}
-
-async function ask(node: RedisServer, command: string, ...args: string[]): Promise<unknown> {
-  const client = node.client();
-  try {
-    return await client.call(command, ...args);
-  } finally {
-    client.disconnect();
-  }
 }

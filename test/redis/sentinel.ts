@@ -15,8 +15,8 @@ export interface Group {
   remove(): Promise<void>;
 }
 
-export async function startSentinelGroup(): Promise<Group> {
-  const settings = ['--appendonly', 'yes', '--repl-diskless-sync-delay', '0'];
+export async function startSentinelGroup(more: readonly string[] = []): Promise<Group> {
+  const settings = ['--appendonly', 'yes', '--repl-diskless-sync-delay', '0', ...more];
   const master = await startRedisServer(settings);
   const replica = await startRedisServer([...settings, '--replicaof', '127.0.0.1', String(master.port)]);
   const directory = mkdtempSync(join(tmpdir(), 'lockstep-sentinel-'));

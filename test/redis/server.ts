@@ -117,6 +117,16 @@ function tlsPort(port: number, { keyFile, file }: Certificate): string[] {
   return ['--port', '0', '--tls-port', String(port), ...files, '--tls-auth-clients', 'no'];
 }
 
+/** One command on a connection of its own. */
+export async function ask(server: RedisServer, command: string, ...args: string[]): Promise<unknown> {
+  const client = server.client();
+  try {
+    return await client.call(command, ...args);
+  } finally {
+    client.disconnect();
+  }
+}
+
 /** A port that nobody has now. */
 export async function freePort(): Promise<number> {
   const probe = createServer().listen(0, '127.0.0.1');
