@@ -29,7 +29,7 @@ interface Count {
 
 const house = 'test/house';
 /** Tests of many real processes, and of what happens to them. */
-const processes = ['test/faults', 'test/race'];
+const processes = ['test/faults', 'test/race', 'test/campaign'];
 
 const steps: readonly Step[] = [
   { name: 'format', about: 'every file is formatted', command: ['oxfmt', '--check'] },
