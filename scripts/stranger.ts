@@ -66,7 +66,7 @@ async function prepare(): Promise<void> {
 /** Installs the package, and compiles the program, with all of the package's declarations checked. */
 async function settle(): Promise<void> {
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'stranger', private: true, type: 'module' }));
-  await must('npm', ['install', '--offline', '--no-audit', '--no-fund', await packTarball()], { cwd: folder });
+  await must('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', await packTarball()], { cwd: folder });
   for (const part of ['@types/node', 'undici-types']) {
     cpSync(`node_modules/${part}`, join(folder, 'node_modules', part), { recursive: true });
   }

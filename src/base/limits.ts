@@ -109,6 +109,8 @@ export const limits = {
   queueEveryMsMin: 100,
   /** A tick that is later than this, and than a tenth of its pause, was missed: ms. */
   queueTickLateMs: 1_000,
+  /** Who repeats a message looks at the clock so often at least, as it may be set, or the machine may sleep: ms. */
+  queueTickLookMs: 3_600_000,
   /** Missed ticks that are made up for. */
   queueTicksMax: 1_000,
   /** Messages shown by one `peek`. */

@@ -723,10 +723,11 @@ function popAny(tx: Tx, queue: QueueKeys): string {
 // Recurring messages
 
 /**
- * Pushes the ticks of a recurring message, once for all who try. args: its id, the last tick that the caller knows of ('':
- * none yet), the last one now, then own id and payload of each message. The last tick as it is stored after that.
+ * Pushes the ticks of a recurring message, once for all who try, and not before their time. args: its id, the last tick that
+ * the caller knows of ('': none yet), the last one now, then own id and payload of each message. The last tick as it is
+ * stored after that, and the time: ms.
  */
-export const tick: BatchOperation<string> = {
+export const tick: BatchOperation<readonly string[]> = {
   name: 'queue.tick',
   batch: true,
   step(tx, keys, args) {
@@ -734,11 +735,13 @@ export const tick: BatchOperation<string> = {
     const field = 'tick:' + args[0]!;
     const last = tx.hget(queue.queue, field) ?? '';
     const next = args[2]!;
-    if (last !== args[1] || next === last) return last;
+    const nowMs = Math.floor(tx.nowUs() / 1_000);
+    const now = tx.text(nowMs);
+    if (last !== args[1] || next === last || (tx.integer(next) ?? 0) > nowMs) return [last, now];
     const stored = tx.hget(queue.queue, 'seq');
     if (stored === undefined) checkKinds(tx, queue);
     let seq = tx.integer(stored ?? '0') ?? 0;
-    const way: PushWay = { stamp: tx.text(Math.floor(tx.nowUs() / 1_000)), windowMs: 0 };
+    const way: PushWay = { stamp: now, windowMs: 0 };
     const first = seq;
     for (let i = 3; i + 1 < args.length; i += 2) {
       seq = seq + 1;
@@ -747,7 +750,7 @@ export const tick: BatchOperation<string> = {
     tx.hset(queue.queue, field, next);
     if (seq > first) tx.hset(queue.queue, 'seq', tx.text(seq));
     wakeWaiting(tx, queue, seq - first);
-    return next;
+    return [next, now];
   },
 };
 

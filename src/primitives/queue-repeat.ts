@@ -1,16 +1,14 @@
 import type { Timer } from '../base/clock.ts';
-import { type Duration, toMs } from '../base/duration.ts';
 import { invalidArgument, LockstepError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { startWait } from '../base/waiting.ts';
 import * as operations from '../operations/queue.ts';
 import { type QueueLine, type QueueWaiter, retryMs } from './queue-line.ts';
 import { toPart } from './queue-record.ts';
+import { type TickOptions, type Ticks, ticksOf } from './ticks.ts';
 
 /** When a message recurs, and what becomes of ticks that nobody was there for. */
-export interface RepeatOptions {
-  /** A message at each multiple of this, counted from 1970: `'1h'` is on the hour. At least 100 ms. */
-  every: Duration;
+export interface RepeatOptions extends TickOptions {
   /**
    * What becomes of ticks that came while nobody repeated: none of them is pushed (`skip`, default), the last one, or all,
    * up to the last 1,000.
@@ -24,8 +22,8 @@ export interface RepeatOptions {
  * Pushes a message at each tick. Several may do so with one id: the store remembers the last tick, and takes each once.
  */
 export function repeat(line: QueueLine, id: string, payload: string, options: RepeatOptions): Promise<void> {
-  const { every, missed = 'skip', signal } = options;
-  const everyMs = toMs('every', every, limits.queueEveryMsMin, limits.timerMsMax);
+  const { missed = 'skip', signal } = options;
+  const ticks = ticksOf(options);
   if (missed !== 'skip' && missed !== 'last' && missed !== 'all') {
     throw invalidArgument('missed', missed, "'skip', 'last' or 'all'");
   }
@@ -37,14 +35,14 @@ export function repeat(line: QueueLine, id: string, payload: string, options: Re
       else reject(error);
     };
     const wait = startWait('repeat', { signal }, line.session.clock, () => recurrence.stop());
-    const recurrence = new Recurrence(line, { id, payload, everyMs, missed }, ended);
+    const recurrence = new Recurrence(line, { id, payload, ticks, missed }, ended);
   });
 }
 
 interface RecurrenceTerms {
   readonly id: string;
   readonly payload: string;
-  readonly everyMs: number;
+  readonly ticks: Ticks;
   readonly missed: 'skip' | 'last' | 'all';
 }
 
@@ -53,8 +51,10 @@ class Recurrence implements QueueWaiter {
   readonly #terms: RecurrenceTerms;
   readonly #ended: (error?: Error) => void;
   readonly #waiter: string;
-  /** The last tick that the store had: ms since 1970; '' where it is not known. */
-  #last = '';
+  /** The last tick that the store had: ms since 1970; '' for none. Not known at first. */
+  #last: string | undefined;
+  /** How far the clock here is ahead of the store's: ms. */
+  #aheadMs = 0;
   #failures = 0;
   #timer: Timer | undefined;
   #over = false;
@@ -83,36 +83,49 @@ class Recurrence implements QueueWaiter {
     this.#ended(error);
   }
 
+  /** First only asks what the store has, and what time it is there. */
   #turn(): void {
-    const { id, payload, everyMs } = this.#terms;
-    const nowMs = Math.floor(this.#line.session.clock.wallUs() / 1_000);
-    const latest = nowMs - (nowMs % everyMs);
-    const due = this.#last === '' ? [] : this.#due(Number(this.#last), latest, nowMs);
-    const messages = due.flatMap((tick) => [toPart(`${id}@${tick}`), payload]);
+    const { id, payload, ticks } = this.#terms;
+    const last = this.#last;
+    const nowMs = this.#nowMs() - this.#aheadMs;
     // A clock that was set back does not repeat what was.
-    const next = String(Math.max(latest, Number(this.#last)));
-    this.#line.run(operations.tick, [id, this.#last, next, ...messages]).then(
-      (stored) => {
+    const next = Math.max(ticks.latest(nowMs) ?? 0, Number(last ?? ''));
+    const due = last === undefined || last === '' ? [] : this.#due(Number(last), next, nowMs);
+    const messages = due.flatMap((tick) => [toPart(`${id}@${tick}`), payload]);
+    const wanted = last === undefined ? '' : String(next);
+    this.#line.run(operations.tick, [id, last ?? '', wanted, ...messages]).then(
+      ([stored = '', storeMs]) => {
         this.#failures = 0;
-        const isNews = stored !== this.#last && stored !== next;
+        this.#aheadMs = this.#nowMs() - Number(storeMs);
+        const isNews = stored === '' || (stored !== last && stored !== wanted);
         this.#last = stored;
         // Somebody else was here, or before: what that left is looked at once more.
-        this.#in(isNews ? 0 : Number(stored) + everyMs - nowMs);
+        this.#in(isNews ? 0 : (ticks.after(Number(stored)) ?? Infinity) - Number(storeMs));
       },
       (error: unknown) => this.#failed(error as Error),
     );
   }
 
+  #nowMs(): number {
+    return Math.floor(this.#line.session.clock.wallUs() / 1_000);
+  }
+
   /** The ticks behind `last` up to `latest` that are to be pushed. */
   #due(last: number, latest: number, nowMs: number): number[] {
-    const { everyMs, missed } = this.#terms;
+    const { ticks, missed } = this.#terms;
     if (latest <= last) return [];
     if (missed === 'last') return [latest];
-    if (missed === 'skip') return nowMs - latest <= Math.max(limits.queueTickLateMs, everyMs / 10) ? [latest] : [];
-    const ticks: number[] = [];
-    const first = Math.max(last - (last % everyMs) + everyMs, latest - everyMs * (limits.queueTicksMax - 1));
-    for (let tick = first; tick <= latest; tick += everyMs) ticks.push(tick);
-    return ticks;
+    if (missed === 'skip') {
+      const pauseMs = (ticks.after(latest) ?? latest) - latest;
+      return nowMs - latest <= Math.max(limits.queueTickLateMs, pauseMs / 10) ? [latest] : [];
+    }
+    const found: number[] = [];
+    let tick: number | undefined = latest;
+    while (tick !== undefined && tick > last && found.length < limits.queueTicksMax) {
+      found.push(tick);
+      tick = ticks.latest(tick - 1);
+    }
+    return found.toReversed();
   }
 
   #failed(error: Error): void {
@@ -123,6 +136,7 @@ class Recurrence implements QueueWaiter {
 
   #in(ms: number): void {
     if (this.#over) return;
-    this.#timer = this.#line.session.clock.timer(Math.max(0, ms), () => this.#turn());
+    const soonMs = Math.min(Math.max(0, ms), limits.queueTickLookMs);
+    this.#timer = this.#line.session.clock.timer(soonMs, () => this.#turn());
   }
 }

@@ -96,7 +96,7 @@ export interface Queue<T> {
    */
   consume(options?: ConsumeOptions): AsyncIterableIterator<Job<T>>;
   /**
-   * Pushes `item` at each tick of `every`, with the id `ID@ms`, until `signal` aborts. Whoever else repeats this id, anywhere,
+   * Pushes `item` at each tick of `every` or `cron`, with the id `ID@ms`, until `signal` aborts. Whoever else repeats this id, anywhere,
    * shares it: each tick is pushed once.
    */
   repeat(id: string, item: T, options: RepeatOptions): Promise<void>;
@@ -149,7 +149,7 @@ const queueOptions: ReadonlySet<string> = new Set([
 const pushOptions: ReadonlySet<string> = new Set(['delay', 'priority', 'id', 'group', 'timeout', 'signal']);
 const workOptions: ReadonlySet<string> = new Set(['concurrency', 'signal', 'onError']);
 const consumeOptions: ReadonlySet<string> = new Set(['prefetch', 'signal']);
-const repeatOptions: ReadonlySet<string> = new Set(['every', 'missed', 'signal']);
+const repeatOptions: ReadonlySet<string> = new Set(['every', 'cron', 'timeZone', 'missed', 'signal']);
 const deadOptions: ReadonlySet<string> = new Set(['ids', 'limit']);
 const noOptions: PushOptions = {};
 

@@ -231,12 +231,23 @@ eachEngine((_engine, openStore) => {
     const stop = new AbortController();
     const repeating = queue.repeat('r', 'tick', { every, missed, signal: stop.signal });
     const stored = ['r', 'nobody knows', '0'];
-    const last = (): Promise<string> => engine.runBatch(tick, keysOf('test').queue('q'), stored);
+    const last = async (): Promise<unknown> => (await engine.runBatch(tick, keysOf('test').queue('q'), stored))[0];
     await until('it was seen to', async () => (await last()) === String(latest));
     stop.abort();
     await repeating;
     const wasLate = now - latest > every / 10;
     expect((await queue.size()).ready).toBe(missed === 'skip' && !wasLate ? 1 : count);
+  });
+
+  test("no tick is pushed before its time by the store's clock", async () => {
+    const store = await openStore();
+    const engine = await store.engine();
+    const keys = keysOf('test').queue('q');
+    const soon = String(Date.now() + 3_600_000);
+    const [last, now] = await engine.runBatch(tick, keys, ['r', '', soon, `r@${soon}`, '"x"']);
+    expect(last).toBe('');
+    expect(Math.abs(Number(now) - Date.now())).toBeLessThan(60_000);
+    expect(await (await openSession(store, 'one')).queue('q').size()).toEqual(size);
   });
 
   test('a push to a full queue waits for room, or gives up', async () => {

@@ -5,7 +5,10 @@ import { textOf } from './sources.ts';
 
 const root: string = join(import.meta.dirname, '../..');
 type Table = Record<string, string>;
-const { scripts, devDependencies, peerDependencies } = JSON.parse(textOf('package.json')) as Record<string, Table>;
+const { scripts, dependencies, devDependencies, peerDependencies } = JSON.parse(textOf('package.json')) as Record<
+  string,
+  Table
+>;
 const pages = ['README.md', 'CONTRIBUTING.md', ...globSync('docs/**/*.md', { cwd: root })].filter((page) =>
   existsSync(join(root, page)),
 );
@@ -33,7 +36,7 @@ test('every script runs a file that is there', () => {
 test('docs/dependencies.md has a reason for every dependency, and for no other', () => {
   const rows = [...textOf('docs/dependencies.md').matchAll(/^\| (`.*?) \|/gm)].map(([, names]) => names!);
   const named = rows.flatMap((row) => [...row.matchAll(/`([^`]+)`/g)].map(([, name]) => name!));
-  const declared = Object.keys({ ...devDependencies, ...peerDependencies });
+  const declared = Object.keys({ ...dependencies, ...devDependencies, ...peerDependencies });
   expect([...new Set(named)].toSorted()).toEqual(declared.toSorted());
 });
 

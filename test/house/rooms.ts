@@ -29,6 +29,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 const homeOf: Readonly<Record<string, string>> = {
   'node:sqlite': 'src/engines/embedded/',
   'better-sqlite3': 'src/engines/embedded/',
+  croner: 'src/primitives/ticks.ts',
   ioredis: 'src/engines/redis/',
   iovalkey: 'src/engines/redis/',
   redis: 'src/engines/redis/',

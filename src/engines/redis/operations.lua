@@ -2397,25 +2397,25 @@ function queue_drain(tx, keys, args)
     return done
 end
 
---- Pushes the ticks of a recurring message, once for all who try. args: its id, the last tick that the caller knows of ('':
--- none yet), the last one now, then own id and payload of each message. The last tick as it is stored after that.
+--- Pushes the ticks of a recurring message, once for all who try, and not before their time. args: its id, the last tick that
+-- the caller knows of ('': none yet), the last one now, then own id and payload of each message. The last tick as it is
+-- stored after that, and the time: ms.
 function queue_tick(tx, keys, args)
     local queue = queue_queueAt(keys, 0)
     local field = "tick:" .. args[1]
     local last = (redis.call('HGET', queue.queue, field) or nil) or ""
     local next = args[3]
-    if last ~= args[2] or next == last then
-        return last
+    local nowMs = math.floor(tx:nowUs() / 1000)
+    local now = string.format('%.0f', nowMs)
+    if last ~= args[2] or next == last or (tx:integer(next) or 0) > nowMs then
+        return {last, now}
     end
     local stored = (redis.call('HGET', queue.queue, "seq") or nil)
     if stored == nil then
         queue_checkKinds(tx, queue)
     end
     local seq = tx:integer(stored or "0") or 0
-    local way = {
-        stamp = string.format('%.0f', math.floor(tx:nowUs() / 1000)),
-        windowMs = 0
-    }
+    local way = {stamp = now, windowMs = 0}
     local first = seq
     do
         local i = 3
@@ -2437,7 +2437,7 @@ function queue_tick(tx, keys, args)
         redis.call('HSET', queue.queue, "seq", string.format('%.0f', seq))
     end
     queue_wakeWaiting(tx, queue, seq - first)
-    return next
+    return {next, now}
 end
 
 --==[ queue.push ]==
