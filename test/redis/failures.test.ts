@@ -458,6 +458,27 @@ describe.skipIf(!hasRedisServer).each(Object.entries(clients))('a Redis server t
     await (await a.lock('x').acquire({ timeout: '5s' })).release();
   });
 
+  test('a holder that is cut off from the server for longer than its lease can not write when it is back', async () => {
+    const cutOff = await openSession('cut off');
+    const engine = await redisEngine({ clients: await clientsAt(server.address), commandMs });
+    const near = await connect(engine, { space: 'test', label: 'near', maxStallMs: 0 });
+    onTestFinished(() => near.close());
+    const lease = await cutOff.lock('x', { ttl: 500 }).acquire();
+    proxy.hold = true; // nothing is lost, and nothing arrives
+    const late = failure(cutOff.map('m').set('by', 'cut off', { guard: lease }));
+    const next = await near.lock('x').acquire({ timeout: '5s' });
+    expect(lease.signal.aborted).toBe(true);
+    expect(lease.remaining()).toBe(0);
+    await near.map('m').set('by', 'near', { guard: next });
+    proxy.hold = false;
+    expect(await late).toMatchObject({ code: expect.stringMatching(/LEASE_LOST|UNAVAILABLE|AMBIGUOUS/) as string });
+    expect(await near.map('m').get('by')).toBe('near');
+    await lease.release();
+    expect((await near.lock('x').inspect()).holder?.fence).toBe(next.fence);
+    await next.release();
+    await (await cutOff.lock('x').acquire({ timeout: '5s' })).release();
+  });
+
   test('a lease is lost on time when the server hangs without closing the connection', async () => {
     const a = await openSession('a');
     const lease = await a.lock('x', { ttl: 500 }).acquire();

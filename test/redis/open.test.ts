@@ -1,9 +1,10 @@
-import { createClient } from 'redis';
-import { Redis } from 'ioredis';
+import { createClient, createCluster } from 'redis';
+import { Cluster, Redis } from 'ioredis';
 import { Redis as Redis5 } from 'ioredis5';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { parseAddress } from '../../src/engines/redis/address.ts';
 import { ReplyError } from '../../src/engines/redis/client.ts';
+import { clientsAt } from '../../src/engines/redis/clients.ts';
 import { operationScripts } from '../../src/engines/redis/scripts.ts';
 import type { Lockstep } from '../../src/lockstep.ts';
 import { open, type OpenOptions } from '../../src/open.ts';
@@ -37,6 +38,17 @@ describe.skipIf(!hasRedisServer)('open of a Redis server', () => {
     const counts: number[] = [];
     for (const where of all) counts.push(await (await opened(where)).counter('opened').add());
     expect(counts).toEqual([1, 2, 3, 4, 5]);
+  });
+
+  test('a thread can renew what is held by a client of any of these: it can make the same connections', async () => {
+    const [v6, v5] = [new Redis({ path: server.socket }), new Redis5({ path: server.socket })];
+    onTestFinished(() => {
+      v6.disconnect();
+      v5.disconnect();
+    });
+    const node = createClient({ socket: { path: server.socket, tls: false } });
+    const all = [v6, v5, node, new Cluster([server.port], { lazyConnect: true }), createCluster({ rootNodes: [{}] })];
+    for (const client of all) expect((await clientsAt(client)).recipe).toBeDefined();
   });
 
   test('a client that was given is left as it is', async () => {

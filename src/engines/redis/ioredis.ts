@@ -76,6 +76,7 @@ const ours = {
   retryStrategy: () => null,
   reconnectOnError: null,
   sentinelRetryStrategy: () => null,
+  sentinelReconnectStrategy: () => null,
   maxRetriesPerRequest: 0,
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
