@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -11,6 +11,7 @@ import type { Lockstep } from '../../src/lockstep.ts';
 import { open } from '../../src/open.ts';
 import { failure, until } from '../contract/sessions.ts';
 import { Redlock5 } from './redlock.ts';
+import { hasRedisPy, python } from './python.ts';
 import { type RedisServer, hasRedisServer, startRedisServer } from './server.ts';
 
 /** A lock of another library on a key: undefined if it is not free. */
@@ -69,9 +70,6 @@ const libraries: Record<
   'redis-py': { key: (name) => name, lock: pythonLock },
 };
 
-/** Debian's, which has Debian's redis-py. */
-const python = '/usr/bin/python3';
-
 interface Redlock4Lock {
   unlock(): Promise<void>;
 }
@@ -81,8 +79,6 @@ type Redlock4Class = new (
 ) => { lock(name: string, ttl: number): Promise<Redlock4Lock> };
 /** It has no types. */
 const Redlock4 = createRequire(import.meta.url)('redlock4') as Redlock4Class;
-
-const hasRedisPy: boolean = hasRedisServer && havePython();
 
 const there = Object.keys(libraries).filter((name) => name !== 'redis-py' || hasRedisPy);
 
@@ -209,18 +205,6 @@ function trying(acquire: () => Promise<() => Promise<unknown>>): ForeignLock {
 }
 
 // redis-py
-
-/** Whether Python has redis-py: Debian's, installed where that may be done. */
-function havePython(): boolean {
-  const has = (): boolean => spawnSync(python, ['-c', 'import redis']).status === 0;
-  if (has()) return true;
-  if (process.getuid?.() === 0) {
-    spawnSync('apt-get', ['install', '-y', '--no-install-recommends', 'python3-redis'], { stdio: 'ignore' });
-  }
-  if (has()) return true;
-  console.warn('SKIPPED: redis-py is not there, so that locks are not shared with it: apt-get install python3-redis');
-  return false;
-}
 
 function pythonLock(server: RedisServer, name: string): ForeignLock {
   const program = join(import.meta.dirname, 'programs/redis_py.py');
