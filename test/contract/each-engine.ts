@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createClient } from 'redis';
+import { createClient, createCluster } from 'redis';
 import { afterAll, describe, onTestFinished } from 'vitest';
 import { embeddedEngine } from '../../src/engines/embedded/embedded.ts';
 import type { Engine } from '../../src/engines/engine.ts';
@@ -10,6 +10,7 @@ import type { Operation } from '../../src/operations/tx.ts';
 import { clientsAt } from '../../src/engines/redis/clients.ts';
 import { redisEngine } from '../../src/engines/redis/redis.ts';
 import { type RedisCluster, startRedisCluster } from '../redis/cluster.ts';
+import { type Group, startSentinelGroup } from '../redis/sentinel.ts';
 import { type RedisServer, hasRedisServer, startRedisServer } from '../redis/server.ts';
 
 /** A new, empty store, gone when the test is finished. */
@@ -33,7 +34,27 @@ export function eachEngine(suite: (name: string, openStore: () => Promise<Store>
   describe.skipIf(!hasRedisServer)('a Redis Cluster', () => {
     let cluster: Promise<RedisCluster> | undefined;
     afterAll(async () => (await cluster)?.remove());
-    suite('cluster', async () => clusterStore(await (cluster ??= startRedisCluster())));
+    suite('cluster', async () => clusterStore(await (cluster ??= startRedisCluster()), ({ address }) => address));
+  });
+  if (hasRedisServer && process.env['REDIS_EVERYWHERE'] !== undefined) eachOtherRedis(suite);
+}
+
+/** What differs from the above only in how the servers are reached: once in a while, by `REDIS_EVERYWHERE=1`. */
+function eachOtherRedis(suite: (name: string, openStore: () => Promise<Store>) => void): void {
+  describe('Redis under Sentinel', () => {
+    let group: Promise<Group> | undefined;
+    afterAll(async () => (await group)?.remove());
+    suite('sentinel', async () => {
+      const { master, address } = await (group ??= startSentinelGroup());
+      return redisStore(master, (_, db) => `${address}/${db}`);
+    });
+  });
+  describe('a Redis Cluster by node-redis', () => {
+    let cluster: Promise<RedisCluster> | undefined;
+    afterAll(async () => (await cluster)?.remove());
+    const clientOf = ({ nodes }: RedisCluster): object =>
+      createCluster({ rootNodes: [{ url: `redis://127.0.0.1:${nodes[0]!.port}` }] });
+    suite('cluster by node-redis', async () => clusterStore(await (cluster ??= startRedisCluster()), clientOf));
   });
 }
 
@@ -90,7 +111,10 @@ function redisStore(server: RedisServer, clientOf: (server: RedisServer, db: num
 }
 
 /** All of a cluster: it has one database. */
-async function clusterStore(cluster: RedisCluster): Promise<Store> {
+async function clusterStore(
+  cluster: RedisCluster,
+  clientOf: (cluster: RedisCluster) => string | object,
+): Promise<Store> {
   await cluster.empty();
   const engines: Engine[] = [];
   onTestFinished(async () => {
@@ -98,7 +122,7 @@ async function clusterStore(cluster: RedisCluster): Promise<Store> {
   });
   return {
     async engine() {
-      const engine = await redisEngine({ clients: await clientsAt(cluster.address) });
+      const engine = await redisEngine({ clients: await clientsAt(clientOf(cluster)) });
       engines.push(engine);
       return engine;
     },
