@@ -16,14 +16,14 @@ import { isExact, type Way } from './scenario.ts';
 import { transfer } from './scenarios/transfer.ts';
 import { liveTable, noTable, plainTable, tableColumns, type Row, type Table } from './table.ts';
 
-const { directory, json, legMs } = commandLine();
-const where = directory ?? mkdtempSync(join(tmpdir(), 'lockstep-race-'));
+const { place, json, legMs } = commandLine();
+const where = place ?? mkdtempSync(join(tmpdir(), 'lockstep-race-'));
 const crew = new Crew(where);
 
 // However the race ends, nothing of it stays behind.
 process.on('exit', () => {
   crew.kill();
-  if (directory === undefined) rmSync(where, { recursive: true, force: true, maxRetries: 5 });
+  if (place === undefined) rmSync(where, { recursive: true, force: true, maxRetries: 5 });
 });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => process.exit(128 + constants.signals[signal]));

@@ -1,7 +1,10 @@
 import type { Scenario } from './scenario.ts';
 import { counter } from './scenarios/counter.ts';
+import { map } from './scenarios/map.ts';
 import { seats } from './scenarios/seats.ts';
+import { stats } from './scenarios/stats.ts';
 import { transfer } from './scenarios/transfer.ts';
+import { value } from './scenarios/value.ts';
 
 export const processes = 4;
 /** In each process. */
@@ -12,4 +15,4 @@ export const tasks = 8;
 /** All that the race writes is in this space. */
 export const space = 'race';
 
-export const scenarios: readonly Scenario[] = [counter, transfer, seats];
+export const scenarios: readonly Scenario[] = [counter, value, map, stats, seats, transfer];

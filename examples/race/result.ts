@@ -15,6 +15,7 @@ export function inAdvance(pids: readonly number[], where: string): string {
   return (
     `${processes} processes (${pids.join(', ')}) × ${threads} threads × ${tasks} tasks in ${where}\n` +
     'Each is done twice: read and then write, which is meant to go wrong (red), and with lockstep, which must not.\n' +
+    'Lost updates below 0 were counted twice.\n' +
     `Transfers under locks are the worst case on purpose: ${processes * threads * tasks} tasks want two of ten accounts each.`
   );
 }
