@@ -1,19 +1,24 @@
-// Works on a queue, and writes down what it begins and what it has done, until it is told to stop or is killed.
+// Works on a queue, or in a group of a topic, and writes down what it begins and what it has done, until it is told to stop or is killed.
 import { appendFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { open } from '../../../src/index.ts';
 import { hear, say, task } from './voice.ts';
 
 export interface QueueWork {
-  readonly directory: string;
+  readonly where: string;
   readonly log: string;
+  readonly leaseMs: number;
+  readonly topic: boolean;
 }
 
-const { directory, log } = task<QueueWork>();
-const shared = await open(directory, { label: 'queue-worker' });
-const queue = shared.queue<string>('work', { maxDeliveries: Infinity, lease: '60s' });
+const { where, log, leaseMs, topic } = task<QueueWork>();
+const shared = await open(where, { label: 'queue-worker' });
+const options = { maxDeliveries: Infinity, lease: leaseMs };
+const work = topic
+  ? shared.topic<string>('work').group('workers', { ...options, from: 'earliest' })
+  : shared.queue<string>('work', options);
 const stop = new AbortController();
-const working = queue.work(
+const working = work.work(
   async ({ data, deliveries }) => {
     appendFileSync(log, `begin ${data} ${deliveries}\n`); // one write of one line: nobody else's comes between
     await sleep(1);
