@@ -77,8 +77,9 @@ type Redlock4Class = new (
   clients: Redis[],
   options: object,
 ) => { lock(name: string, ttl: number): Promise<Redlock4Lock> };
+const require = createRequire(import.meta.url);
 /** It has no types. */
-const Redlock4 = createRequire(import.meta.url)('redlock4') as Redlock4Class;
+const Redlock4 = require('redlock4') as Redlock4Class;
 
 const there = Object.keys(libraries).filter((name) => name !== 'redis-py' || hasRedisPy);
 

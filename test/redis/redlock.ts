@@ -13,6 +13,7 @@ type Redlock5Class = new (
   on(event: 'error', listener: () => void): void;
 };
 
+const require = createRequire(import.meta.url);
+
 /** redlock 5, whose types do not resolve. */
-export const Redlock5: Redlock5Class = (createRequire(import.meta.url)('redlock') as { default: Redlock5Class })
-  .default;
+export const Redlock5: Redlock5Class = (require('redlock') as { default: Redlock5Class }).default;
