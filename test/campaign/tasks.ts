@@ -32,7 +32,7 @@ export interface Station {
   readonly draining: () => boolean;
 }
 
-export type Kind = 'lock' | 'counter' | 'register' | 'transact' | 'push' | 'work' | 'list' | 'hold';
+export type Kind = 'lock' | 'counter' | 'register' | 'transact' | 'push' | 'work' | 'list' | 'hold' | 'count';
 
 /** One round of each kind of task: whether it went well. */
 export const rounds: Readonly<Record<Kind, (at: Station) => Promise<boolean>>> = {
@@ -44,6 +44,7 @@ export const rounds: Readonly<Record<Kind, (at: Station) => Promise<boolean>>> =
   work,
   list,
   hold,
+  count,
 };
 
 /** Locks over several servers have no data. */
@@ -155,12 +156,17 @@ async function countUp(at: Station, lease: Lease): Promise<void> {
 
 async function counter(at: Station): Promise<boolean> {
   const name = `c.${windowNow()}`;
-  const count = at.shared.counter(name);
+  const shared = at.shared.counter(name);
   if (at.dice.isLucky(0.2)) {
-    return (await called(at, `counter:${name}`, { do: 'get' }, () => count.get())) !== undefined;
+    return (await called(at, `counter:${name}`, { do: 'get' }, () => shared.get())) !== undefined;
   }
   const by = at.dice.pick([1, 1, 2, -1]);
-  return (await called(at, `counter:${name}`, { do: 'add', by }, () => count.add(by))) !== undefined;
+  return (await called(at, `counter:${name}`, { do: 'add', by }, () => shared.add(by))) !== undefined;
+}
+
+/** One counter for all the time. */
+async function count(at: Station): Promise<boolean> {
+  return (await called(at, 'counter:all', { do: 'add', by: 1 }, () => at.shared.counter('all').add())) !== undefined;
 }
 
 async function register(at: Station): Promise<boolean> {
