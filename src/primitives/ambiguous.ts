@@ -12,7 +12,7 @@ export async function orAmbiguous<R>(reply: Promise<R>, what: string): Promise<R
     if (!isLockstepError(cause, 'UNAVAILABLE') || cause.details['applied'] !== 'unknown') throw cause;
     throw new LockstepError(
       'AMBIGUOUS',
-      `${what} may have happened or not, as the connection was lost before the reply: read the value before you do it again (${cause.message})`,
+      `${what} may have happened or not, as the connection was lost before the reply: read what is there before you do it again (${cause.message})`,
       { cause, details: cause.details },
     );
   }

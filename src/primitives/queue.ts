@@ -7,6 +7,7 @@ import { checkOptions } from '../base/options.ts';
 import type { WaitOptions } from '../base/waiting.ts';
 import * as operations from '../operations/queue.ts';
 import type { Session } from '../session/session.ts';
+import { orAmbiguous } from './ambiguous.ts';
 import { type Job, leaseMsOf } from './job.ts';
 import { type QueueLine, queueLineOf } from './queue-line.ts';
 import { type Message, type MessageKind, messagesOf } from './queue-messages.ts';
@@ -79,8 +80,8 @@ export interface Queue<T> {
   readonly name: string;
   /**
    * Rejects with `TIMEOUT` where a bounded queue has no room within `timeout` (0: at once), and with `INVALID_VALUE`. Pushes
-   * of one turn of the event loop are one step. After `UNAVAILABLE` it may have been pushed: only an `id` makes it safe to
-   * push again.
+   * of one turn of the event loop are one step. Where the connection was lost before the reply it may have been pushed: with
+   * an `id` it rejects with `UNAVAILABLE`, and may be pushed again; without one with `AMBIGUOUS`.
    */
   push(item: T, options?: PushOptions): Promise<Pushed>;
   /** Pushes several in their order: all in one step, unless they are many (500) or the queue is full. */
@@ -184,7 +185,8 @@ class StoredQueue<T> implements Queue<T> {
     const payload = this.#codec.encode(this.#where(options.id), item);
     // No await where there is nothing to wait for: messages go out in the order of their calls.
     const message = { head, payload: typeof payload === 'string' ? payload : await payload };
-    return pushed(await this.#pushes.push(message, options), options.id);
+    const push = this.#pushes.push(message, options);
+    return pushed(await (options.id === undefined ? this.#once(push) : push), options.id);
   }
 
   async pushAll(items: readonly T[], options: Omit<PushOptions, 'id'> = noOptions): Promise<Pushed[]> {
@@ -197,8 +199,13 @@ class StoredQueue<T> implements Queue<T> {
       messages.push({ head, payload: typeof payload === 'string' ? payload : await payload });
     }
     const pushes = this.#pushes;
-    const ids = await Promise.all(messages.map((message) => pushes.push(message, options)));
+    const ids = await Promise.all(messages.map((message) => this.#once(pushes.push(message, options))));
     return ids.map((id) => pushed(id, undefined));
+  }
+
+  /** A message without an id of its own would be another one if it were pushed again. */
+  #once(push: Promise<string>): Promise<string> {
+    return orAmbiguous(push, `queue ${JSON.stringify(this.name)}: the push, which has no id of its own,`);
   }
 
   async work(handler: (job: Job<T>) => unknown, options: WorkOptions = {}): Promise<void> {

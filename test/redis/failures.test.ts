@@ -118,8 +118,10 @@ describe.skipIf(!hasRedisServer).each(Object.entries(clients))('a Redis server t
       () => list.shift(),
       () => list.set(0, 9),
       () => list.trim(1),
+      () => shared.queue<number>('x').push(1),
     ];
     const again: (() => Promise<unknown>)[] = [
+      () => shared.queue<number>('x').push(1, { id: 'one' }),
       () => value.set(2),
       () => value.expire('1h'),
       () => map.set('k', 2),
@@ -204,7 +206,7 @@ describe.skipIf(!hasRedisServer).each(Object.entries(clients))('a Redis server t
     const seen: Record<string, string> = {};
     await until('all are there', async () => {
       const { value } = (await watch.next()) as IteratorYieldResult<ReadonlyMap<string, number>>;
-      for (const [key, n] of value) seen[key] = String(n);
+      for (const [name, n] of value) seen[name] = String(n);
       return Object.keys(seen).length === 900;
     });
     expect(seen).toEqual(wanted);

@@ -1,8 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import type { Lockstep, Transaction } from '../../src/index.ts';
-import { open } from '../../src/index.ts';
+import { type Lockstep, open, type Transaction } from '../../src/index.ts';
 import { failure } from '../contract/sessions.ts';
 import { hasRedisPy, python } from './python.ts';
 import { type RedisServer, hasRedisServer, startRedisServer } from './server.ts';
@@ -83,14 +82,6 @@ describe.skipIf(!hasRedisServer).each(there)('data shared with %s', (name) => {
     expect(await failure(shared.map('stock').get('apple'))).toMatchObject({ code: 'INVALID_VALUE' });
     they('DEL', '{shop}:map:stock');
     expect(await shared.map('stock').size()).toBe(0);
-    expect(
-      await failure(
-        shared
-          .list('x')
-          .push(1)
-          .then(() => they('HSET', '{shop}:list:x', 'a', '1')),
-      ),
-    ).toBeDefined();
     they('SET', '{shop}:map:stock', '1');
     expect(await failure(shared.map('stock').get('apple'))).toMatchObject({ code: 'WRONG_KIND' });
   });
