@@ -111,7 +111,7 @@ async function serverOfTest(): Promise<string> {
 }
 
 /** Message `i`, and the group that it belongs to: half of them have none. */
-function message(i: number): [text: string, group: string | undefined] {
+function itemOf(i: number): [text: string, group: string | undefined] {
   const group = i % (2 * groups);
   return [`${group}-${i}`, group < groups ? String(group) : undefined];
 }
@@ -119,7 +119,7 @@ function message(i: number): [text: string, group: string | undefined] {
 async function push(shared: Lockstep): Promise<Left> {
   const queue = shared.queue<string>('work');
   for (let i = 0; i < messages; i++) {
-    const [text, group] = message(i);
+    const [text, group] = itemOf(i);
     await queue.push(text, group === undefined ? {} : { group });
   }
   return async () => {
@@ -131,7 +131,7 @@ async function push(shared: Lockstep): Promise<Left> {
 async function publish(shared: Lockstep): Promise<Left> {
   const topic = shared.topic<string>('work', { keep: messages });
   for (let i = 0; i < messages; i++) {
-    const [text, key] = message(i);
+    const [text, key] = itemOf(i);
     await topic.publish(text, key === undefined ? {} : { key });
   }
   return async () => {
@@ -145,7 +145,7 @@ async function publish(shared: Lockstep): Promise<Left> {
 async function readAll(shared: Lockstep): Promise<void> {
   let next = 0;
   for await (const { data, missed } of shared.topic<string>('work').subscribe()) {
-    expect([data, missed]).toEqual([message(next)[0], 0]);
+    expect([data, missed]).toEqual([itemOf(next)[0], 0]);
     next += 1;
     if (next === messages) return;
   }

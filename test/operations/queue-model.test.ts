@@ -94,7 +94,7 @@ async function step(one: Command, store: Store, model: Model, clock: HandClock, 
     const [priority, delayMs] = isTopic ? [0, 0] : [one.priority, one.delayMs];
     model.push(await store.push(priority, delayMs, one.group), delayMs, one.group);
   }
-  if (one.do === 'claim') model.claimed(await store.claim(one.max, one.ms), one.max, one.ms);
+  if (one.do === 'claim') await claim(store, model, one.max, one.ms);
   if (one.do === 'pass') clock.nowUs += one.ms * 1_000;
   // In a group of a topic it depends on what the group has taken in behind which of its key a dead message comes again.
   if (one.do === 'redrive' && !isTopic) expect(await store.redrive()).toBe(model.redrive());
@@ -126,12 +126,30 @@ async function settle(
   }
 }
 
+/** Among those without a group the lowest place goes first: the higher priority, then the earlier one. */
+async function claim(store: Store, model: Model, max: number, ms: number): Promise<readonly Delivery[]> {
+  const taken = await store.claim(max, ms);
+  model.comeBack();
+  const able = model.able();
+  const alone = able.filter(({ group }) => group === '').sort((a, b) => Number(a.id) - Number(b.id));
+  const takenAlone = taken.filter(({ group }) => group === '').map(({ id }) => id);
+  expect(takenAlone).toEqual(alone.slice(0, takenAlone.length).map(({ id }) => id));
+  for (const { id } of taken) expect(able.map((message) => message.id)).toContain(id);
+  expect(new Set(taken.map(({ id }) => id)).size).toBe(taken.length);
+  expect(taken.length).toBe(Math.min(max, able.length));
+  for (const { id, token } of taken) {
+    const before = able.find((message) => message.id === id)!.deliveries;
+    expect(token.split(':')[1]).toBe(String(before + 1));
+  }
+  model.took(taken, ms);
+  return taken;
+}
+
 /** In the end all that is not dead, or behind what is dead, can be taken and done. */
 async function drained(store: Store, model: Model, clock: HandClock): Promise<void> {
   clock.nowUs += 10_000_000;
   for (let i = 0; i < 1_000; i++) {
-    const taken = await store.claim(5, 1_000);
-    model.claimed(taken, 5, 1_000);
+    const taken = await claim(store, model, 5, 1_000);
     if (taken.length === 0) break;
     for (const { token, group } of taken) {
       expect(await store.ack(token, group)).toBe(1);
@@ -177,8 +195,8 @@ class Store {
 
   async claim(max: number, ms: number): Promise<Delivery[]> {
     this.#clock.nowUs += 1;
-    const claim = String(++this.#claims);
-    const args = [`s${claim}:1`, claim, String(max), String(ms), ...this.#limit, '0'];
+    const number = String(++this.#claims);
+    const args = [`s${number}:1`, number, String(max), String(ms), ...this.#limit, '0'];
     const reply = this.#isTopic
       ? await this.#subject.runBatch(topic.claim, [...this.#topic, ...this.#keys], [...args, 'group:g', 'earliest'])
       : await this.#subject.runBatch(queue.claim, this.#keys, args);
@@ -243,23 +261,14 @@ class Model {
     if (group !== '') this.#groups.set(group, [...(this.#groups.get(group) ?? []), id]);
   }
 
-  /** Checks a claim. Among those without a group the lowest place goes first: the higher priority, then the earlier one. */
-  claimed(taken: readonly Delivery[], max: number, ms: number): void {
-    this.#comeBack();
-    const able = this.able();
-    const alone = able.filter(({ group }) => group === '').sort((a, b) => Number(a.id) - Number(b.id));
-    const takenAlone = taken.filter(({ group }) => group === '').map(({ id }) => id);
-    expect(takenAlone).toEqual(alone.slice(0, takenAlone.length).map(({ id }) => id));
-    for (const { id } of taken) expect(able.map((message) => message.id)).toContain(id);
-    expect(new Set(taken.map(({ id }) => id)).size).toBe(taken.length);
-    expect(taken.length).toBe(Math.min(max, able.length));
+  /** What a claim took. */
+  took(taken: readonly Delivery[], ms: number): void {
     for (const delivery of taken) {
       const message = this.#messages.get(delivery.id)!;
       message.deliveries += 1;
       message.state = 'leased';
       message.token = delivery.token;
       message.untilUs = this.#clock.nowUs + ms * 1_000;
-      expect(delivery.token.split(':')[1]).toBe(String(message.deliveries));
       this.#deliveries.push(delivery);
     }
   }
@@ -314,7 +323,7 @@ class Model {
     return this.in('ready').filter(({ id, group }) => group === '' || this.#groups.get(group)![0] === id);
   }
 
-  #comeBack(): void {
+  comeBack(): void {
     for (const message of this.#messages.values()) {
       const over = message.untilUs <= this.#clock.nowUs;
       if (message.state === 'leased' && over && !this.#ended(message)) message.state = 'ready';

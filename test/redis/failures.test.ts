@@ -194,6 +194,34 @@ describe.skipIf(!hasRedisServer).each(Object.entries(clients))('a Redis server t
     for (const watch of watches) await watch.return!();
   });
 
+  test('who reads a topic, alone or in a group, gets all that came while its connection was away', async () => {
+    const reader = await openSession('reader');
+    const publisher = await open(server.address, { space: 'test', onWarning: () => {} });
+    onTestFinished(() => publisher.close());
+    const topic = publisher.topic<number>('t');
+    const messages = reader.topic<number>('t').subscribe();
+    const seen: number[] = [];
+    const stop = new AbortController();
+    const group = reader.topic<number>('t').group('g', { lease: 2_000 });
+    const working = group.work(({ data }) => void seen.push(data), { signal: stop.signal });
+    const first = messages.next();
+    await until('the group is there', async () => (await topic.groups()).length === 1);
+    await topic.publish(1);
+    expect((await first).value).toMatchObject({ data: 1, missed: 0 });
+    const waiting = messages.next();
+    proxy.refuse = true;
+    proxy.cut();
+    await topic.publishAll([2, 3]);
+    proxy.refuse = false;
+    expect((await waiting).value).toMatchObject({ data: 2, missed: 0 });
+    expect((await messages.next()).value).toMatchObject({ data: 3, missed: 0 });
+    // Once or more: what was delivered when the connection was lost comes again.
+    await until('the group has all', () => new Set(seen).size === 3, 9_000);
+    stop.abort();
+    await working;
+    await messages.return!();
+  });
+
   test('a watch whose reading is cut off in the middle gives all the same what it had read', async () => {
     const reader = await openSession('reader');
     const raw = server.client();

@@ -1,5 +1,5 @@
 // Takes one job of a queue, or of a group of a topic, holds it, and acknowledges it when it is told to.
-import { isLockstepError, open } from '../../../src/index.ts';
+import { isLockstepError, type Job, open } from '../../../src/index.ts';
 import { hear, say, task } from './voice.ts';
 
 export interface QueueHolding {
@@ -10,13 +10,14 @@ export interface QueueHolding {
 
 const { where, leaseMs, topic } = task<QueueHolding>();
 const shared = await open(where, { label: 'queue-holder' });
-const jobs = topic
+const jobs: AsyncIterableIterator<Job<string>> = topic
   ? shared.topic<string>('held').group('holders', { lease: leaseMs }).consume()
   : shared.queue<string>('held', { lease: leaseMs }).consume();
 const next = jobs.next();
 say('waits', {});
-const { value: job } = await next;
-if (job === undefined) throw new Error('there is no job');
+const taken = await next;
+if (taken.done === true) throw new Error('there is no job');
+const job = taken.value;
 say('holds', { data: job.data, deliveries: job.deliveries });
 await hear('ack');
 const code = await job.ack().then(
