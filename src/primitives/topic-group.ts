@@ -36,7 +36,10 @@ export interface TopicGroup<T> extends Pick<Queue<T>, 'name' | 'peek' | 'redrive
   /** See `Queue.consume`. The group begins with this call, if it is new. */
   consume(options?: ConsumeOptions): AsyncIterableIterator<TopicJob<T>>;
   size(): Promise<GroupSize>;
-  /** Forgets the group: where it was, and what it had begun to deliver. False if there was none. */
+  /**
+   * Forgets the group: where it was, and what it had begun to deliver. False if there was none. Members that still work make
+   * it anew, from where they say: stop them first.
+   */
   remove(): Promise<boolean>;
 }
 
