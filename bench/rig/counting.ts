@@ -1,11 +1,12 @@
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
+import { Redis } from 'ioredis';
+import { createClient } from 'redis';
 import { open } from '../../src/index.ts';
 import { nowMs } from './clock.ts';
 
-export const counters = ['lockstep', 'sqlite'] as const;
-export type CounterName = (typeof counters)[number];
+export type CounterName = 'lockstep' | 'sqlite' | 'lockstep on Redis' | 'ioredis' | 'node-redis';
 
 export interface CountPlan {
   /** Each adds 1, again and again. */
@@ -21,6 +22,8 @@ export interface Counted {
   /** All adds, and the sum of the values that they gave. */
   readonly allAdds: number;
   readonly sumOfValues: number;
+  /** Of this process, for all adds. */
+  readonly cpuUs: number;
 }
 
 /** One process's way to a counter. */
@@ -30,8 +33,13 @@ export interface Adder {
   close(): Promise<void>;
 }
 
+/** What is on Redis is on the server whose socket is in `directory`. */
 export async function openCounter(name: CounterName, directory: string, counter: string): Promise<Adder> {
-  return name === 'lockstep' ? openLockstep(directory, counter) : openSqlite(directory, counter);
+  const socket = join(directory, 'redis.sock');
+  if (name === 'sqlite') return openSqlite(directory, counter);
+  if (name === 'lockstep') return openLockstep(join(directory, 'lockstep'), counter);
+  if (name === 'lockstep on Redis') return openLockstep(`redis+unix:${socket}`, counter);
+  return name === 'ioredis' ? openIoredis(socket, counter) : openNodeRedis(socket, counter);
 }
 
 /** Counts until the plan is over: one process's part. */
@@ -52,14 +60,28 @@ export async function count({ add }: Adder, plan: CountPlan): Promise<Counted> {
   }
 
   await sleep(Math.max(0, plan.startMs - nowMs()));
+  const before = process.cpuUsage();
   await Promise.all(Array.from({ length: plan.callers }, call));
-  return { adds, allAdds, sumOfValues };
+  const { user, system } = process.cpuUsage(before);
+  return { adds, allAdds, sumOfValues, cpuUs: user + system };
 }
 
-async function openLockstep(directory: string, counter: string): Promise<Adder> {
-  const shared = await open(join(directory, 'lockstep'));
+async function openLockstep(where: string, counter: string): Promise<Adder> {
+  const shared = await open(where, { onWarning() {} });
   const handle = shared.counter(counter);
   return { add: () => handle.add(), close: () => shared.close() };
+}
+
+async function openIoredis(socket: string, counter: string): Promise<Adder> {
+  const client = new Redis(socket, { lazyConnect: true });
+  await client.connect();
+  return { add: () => client.incrby(`ioredis:${counter}`, 1), close: async () => client.disconnect() };
+}
+
+async function openNodeRedis(socket: string, counter: string): Promise<Adder> {
+  const client = createClient({ socket: { path: socket } });
+  await client.connect();
+  return { add: () => client.incrBy(`node-redis:${counter}`, 1), close: async () => client.destroy() };
 }
 
 /**
