@@ -79,7 +79,7 @@ async function openIoredis(socket: string, counter: string): Promise<Adder> {
 }
 
 async function openNodeRedis(socket: string, counter: string): Promise<Adder> {
-  const client = createClient({ socket: { path: socket } });
+  const client = createClient({ socket: { path: socket, tls: false } });
   await client.connect();
   return { add: () => client.incrBy(`node-redis:${counter}`, 1), close: async () => client.destroy() };
 }

@@ -13,6 +13,16 @@ import {
   type TransferPlan,
   type TransferrerName,
 } from './transferring.ts';
+import {
+  openQueue,
+  pushAll,
+  startWorking,
+  type Pushed,
+  type QueueEnd,
+  type QueueName,
+  type QueuePlace,
+  type Worked,
+} from './queueing.ts';
 import { openLocker, type Locker, type LockerName, type Places, type Section } from './lockers.ts';
 
 export interface Jobs {
@@ -25,6 +35,14 @@ export interface Jobs {
   openBank(name: TransferrerName, place: BankPlace): Promise<void>;
   /** With the bank that was opened last, which it closes. */
   transfer(plan: TransferPlan): Promise<Transferred>;
+  openQueue(name: QueueName, place: QueuePlace): Promise<void>;
+  /** To the queue that was opened last: so many messages, so many calls at once. */
+  pushAll(count: number, atOnce: number): Promise<Pushed>;
+  /** From the queue that was opened last, until it is closed. */
+  startWorking(concurrency: number): Promise<void>;
+  /** What came of that so far. */
+  worked(): Promise<Worked>;
+  closeQueue(): Promise<void>;
   /** Enters a section; resolves to when it was in. */
   enter(name: LockerName, places: Places, lock: string): Promise<number>;
   leave(lock: string): Promise<void>;
@@ -56,6 +74,19 @@ const jobs: Jobs = {
     await bank!.close();
     return transferred;
   },
+  async openQueue(name, place) {
+    queue = await openQueue(name, place);
+  },
+  pushAll: (count, atOnce) => pushAll(queue!, count, atOnce),
+  async startWorking(concurrency) {
+    worked = startWorking(queue!, concurrency);
+  },
+  async worked() {
+    return worked!();
+  },
+  async closeQueue() {
+    await queue!.close();
+  },
   async enter(name, places, lock) {
     const section = (await locker(name, places)).section(lock);
     await section.enter();
@@ -73,6 +104,8 @@ const jobs: Jobs = {
 };
 
 let bank: Bank | undefined;
+let queue: QueueEnd | undefined;
+let worked: (() => Worked) | undefined;
 let adder: Adder | undefined;
 const entered = new Map<string, Section>();
 const open = new Map<LockerName, Promise<Locker>>();

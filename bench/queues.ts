@@ -1,0 +1,196 @@
+/**
+ * Queues on Redis: lockstep beside BullMQ and bee-queue. One process pushes, two work, 50 messages at once, of 90 bytes
+ * each; then what a message takes of the server's memory, and what it costs where very many wait.
+ *
+ * `--only race,memory,depth`.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Redis } from 'ioredis';
+import { startCrew, type Worker } from './rig/crew.ts';
+import { queues, type QueueName, type Worked } from './rig/queueing.ts';
+import { startRedis } from './rig/redis.ts';
+import { bench, type Stage } from './rig/report.ts';
+import { atLeast, atMost } from './rig/rounds.ts';
+import { spread, type Spread } from './rig/statistics.ts';
+import { cell, digits } from './rig/table.ts';
+
+const concurrency = 50;
+const payloadBytes = 90;
+/** Messages before those that are measured. */
+const warmUp = 500;
+/** Messages of a round: each takes about half a second. */
+const messages: Record<QueueName, number> = { lockstep: 30_000, BullMQ: 4_000, 'bee-queue': 10_000 };
+
+await bench('queues', 300_000, async (stage) => {
+  const redis = await startRedis(stage.directory);
+  stage.atEnd(() => redis.stop());
+  stage.setUp['redis-server'] = `${redis.version}, a unix socket, nothing on disk`;
+  const server = new Redis(redis.path);
+  stage.atEnd(() => server.quit());
+  const crew = startCrew(3);
+  stage.atEnd(() => Promise.all(crew.map((worker) => worker.stop())));
+  const place: Place = { crew, server, redisPath: redis.path };
+  if (stage.wants('race')) await race(stage, place);
+  if (stage.wants('memory')) await memory(stage, place);
+  if (stage.wants('depth')) await depth(stage, place);
+});
+
+interface Place {
+  readonly crew: readonly Worker[];
+  readonly server: Redis;
+  readonly redisPath: string;
+}
+
+/** A figure a round. */
+interface Figures {
+  readonly perSecond: number[];
+  readonly clientUs: number[];
+  readonly serverUs: number[];
+}
+
+async function race(stage: Stage, place: Place): Promise<void> {
+  const found = new Map<QueueName, Figures>(
+    queues.map((name) => [name, { perSecond: [], clientUs: [], serverUs: [] }]),
+  );
+  for (let round = 0; round < 5; round++) {
+    for (const [name, figures] of found) await oneRound(place, name, `race-${round}`, messages[name], figures);
+  }
+  const ours = found.get('lockstep')!;
+  const times = (name: QueueName): Spread =>
+    spread(ours.perSecond.map((value, i) => value / found.get(name)!.perSecond[i]!));
+  stage.show({
+    title: `1 process pushes, 2 work, ${concurrency} messages of ${payloadBytes} bytes at once`,
+    head: ['', 'messages/s', 'client CPU µs a message', 'server CPU µs a message', 'lockstep is'],
+    lines: [...found].map(([name, { perSecond, clientUs, serverUs }]) => [
+      name,
+      cell(spread(perSecond)),
+      cell(spread(clientUs)),
+      cell(spread(serverUs)),
+      name === 'lockstep' ? '' : `${cell(times(name))} ×`,
+    ]),
+    findings: [
+      atLeast('messages/s, times BullMQ', times('BullMQ').median, 8),
+      atLeast('messages/s, times bee-queue', times('bee-queue').median, 3),
+    ],
+    figures: [...found],
+  });
+}
+
+/** All messages are pushed and handled once, or it throws. Before that some, which nobody measures: connections, threads and compilers start. */
+async function oneRound(place: Place, name: QueueName, queue: string, count: number, figures: Figures): Promise<void> {
+  const { crew, server, redisPath } = place;
+  const [producer, ...consumers] = crew as [Worker, ...Worker[]];
+  await Promise.all(crew.map((worker) => worker.ask('openQueue', name, { redisPath, name: queue })));
+  await Promise.all(consumers.map((consumer) => consumer.ask('startWorking', concurrency)));
+  await producer.ask('pushAll', warmUp, concurrency);
+  await untilHandled(consumers, warmUp);
+  await sleep(500);
+  const before = total(await untilHandled(consumers, warmUp));
+  const serverBefore = await cpuUsOf(server);
+  const pushed = await producer.ask('pushAll', count, concurrency);
+  const all = await untilHandled(consumers, warmUp + count);
+  const serverUs = (await cpuUsOf(server)) - serverBefore;
+  await Promise.all(crew.map((worker) => worker.ask('closeQueue')));
+  const after = total(all);
+  const [handled, sum] = [after.handled - before.handled, after.sum - before.sum];
+  if (handled !== count || sum !== (count * (count + 1)) / 2) {
+    throw new Error(`${name} handled ${handled} of ${count} messages, which sum to ${sum}`);
+  }
+  figures.perSecond.push(count / ((Math.max(...all.map(({ lastMs }) => lastMs)) - pushed.startMs) / 1_000));
+  figures.clientUs.push((pushed.cpuUs + after.cpuUs - before.cpuUs) / count);
+  figures.serverUs.push(serverUs / count);
+}
+
+/** What the consumers have done when they have handled so many, or after a minute. */
+async function untilHandled(consumers: readonly Worker[], count: number): Promise<readonly Worked[]> {
+  const deadlineMs = performance.now() + 60_000;
+  for (;;) {
+    const all = await Promise.all(consumers.map((consumer) => consumer.ask('worked')));
+    if (total(all).handled >= count || performance.now() > deadlineMs) return all;
+    await sleep(10);
+  }
+}
+
+function total(all: readonly Worked[]): Omit<Worked, 'lastMs'> {
+  const of = (what: keyof Worked): number => all.reduce((sum, one) => sum + one[what], 0);
+  return { handled: of('handled'), sum: of('sum'), cpuUs: of('cpuUs') };
+}
+
+/** What the server has more when 20,000 messages wait. */
+async function memory(stage: Stage, { crew, server, redisPath }: Place): Promise<void> {
+  const count = 20_000;
+  const beyond = new Map<QueueName, number>();
+  for (const name of queues) {
+    await crew[0]!.ask('openQueue', name, { redisPath, name: 'memory' });
+    await crew[0]!.ask('pushAll', 100, concurrency); // scripts are loaded, hashes are hashes
+    const before = await infoOf(server, 'memory', 'used_memory_dataset');
+    await crew[0]!.ask('pushAll', count, concurrency);
+    beyond.set(name, ((await infoOf(server, 'memory', 'used_memory_dataset')) - before) / count - payloadBytes);
+    await crew[0]!.ask('closeQueue');
+    await server.flushall();
+  }
+  stage.show({
+    title: `${count} messages of ${payloadBytes} bytes wait`,
+    head: ['', 'bytes of the server beyond the payload, a message'],
+    lines: [...beyond].map(([name, bytes]) => [name, digits(bytes)]),
+    findings: [atMost('bytes a message beyond its payload', beyond.get('lockstep')!, 250)],
+    figures: [...beyond],
+  });
+}
+
+/** The same messages where few and where very many wait before them. */
+async function depth(stage: Stage, place: Place): Promise<void> {
+  const { crew, server, redisPath } = place;
+  const found = new Map<number, Figures>();
+  for (const waiting of [1_000, 1_000_000]) {
+    const figures: Figures = { perSecond: [], clientUs: [], serverUs: [] };
+    found.set(waiting, figures);
+    await crew[0]!.ask('openQueue', 'lockstep', { redisPath, name: 'depth' });
+    await crew[0]!.ask('pushAll', waiting, 2_000);
+    await crew[0]!.ask('closeQueue');
+    for (let round = 0; round < 3; round++) await throughput(place, 20_000, figures);
+    await server.flushall();
+  }
+  const [few, many] = [found.get(1_000)!, found.get(1_000_000)!];
+  const ratio = spread(many.serverUs).median / spread(few.serverUs).median;
+  stage.show({
+    title: 'lockstep where so many messages wait',
+    head: ['waiting', 'messages/s', 'client CPU µs a message', 'server CPU µs a message'],
+    lines: [...found].map(([waiting, { perSecond, clientUs, serverUs }]) => [
+      digits(waiting),
+      cell(spread(perSecond)),
+      cell(spread(clientUs)),
+      cell(spread(serverUs)),
+    ]),
+    findings: [atMost('server CPU a message, 1,000,000 waiting, times that with 1,000', ratio, 1.2)],
+    figures: [...found],
+  });
+}
+
+/** Pushes so many, while so many of those that wait are handled. */
+async function throughput({ crew, server, redisPath }: Place, count: number, figures: Figures): Promise<void> {
+  const [producer, consumer] = crew as [Worker, Worker];
+  for (const worker of [producer, consumer]) await worker.ask('openQueue', 'lockstep', { redisPath, name: 'depth' });
+  const before = await cpuUsOf(server);
+  const startMs = performance.now();
+  const pushing = producer.ask('pushAll', count, concurrency);
+  await consumer.ask('startWorking', concurrency);
+  const pushed = await pushing;
+  const worked = await consumer.ask('worked');
+  const seconds = (performance.now() - startMs) / 1_000;
+  const serverUs = (await cpuUsOf(server)) - before;
+  // A message is pushed by one and handled by the other: half of each.
+  const each = (count + worked.handled) / 2;
+  figures.perSecond.push(each / seconds);
+  figures.clientUs.push((pushed.cpuUs + worked.cpuUs) / each);
+  figures.serverUs.push(serverUs / each);
+  for (const worker of [producer, consumer]) await worker.ask('closeQueue');
+}
+
+async function cpuUsOf(server: Redis): Promise<number> {
+  return ((await infoOf(server, 'cpu', 'used_cpu_sys')) + (await infoOf(server, 'cpu', 'used_cpu_user'))) * 1e6;
+}
+
+async function infoOf(server: Redis, section: string, field: string): Promise<number> {
+  return Number(new RegExp(`^${field}:(.*)$`, 'm').exec(await server.info(section))![1]);
+}
