@@ -1,5 +1,5 @@
 import { nowMs } from './clock.ts';
-import { type Counted, type CounterName, type CountPlan } from './counting.ts';
+import type { Counted, CounterName, CountPlan } from './counting.ts';
 import type { Worker } from './crew.ts';
 import { jain } from './statistics.ts';
 

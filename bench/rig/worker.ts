@@ -77,7 +77,7 @@ const jobs: Jobs = {
   async openQueue(name, place) {
     queue = await openQueue(name, place);
   },
-  pushAll: (count, atOnce) => pushAll(queue!, count, atOnce),
+  pushAll: (messages, atOnce) => pushAll(queue!, messages, atOnce),
   async startWorking(concurrency) {
     worked = startWorking(queue!, concurrency);
   },
