@@ -6,6 +6,7 @@ import { checkName } from '../base/names.ts';
 import { checkOptions } from '../base/options.ts';
 import * as operations from '../operations/topic.ts';
 import type { Session } from '../session/session.ts';
+import { orAmbiguous } from './ambiguous.ts';
 import { Batch } from './batch.ts';
 import { fromPart, toPart } from './queue-record.ts';
 import { type GroupOptions, type TopicGroup, type TopicJob, topicGroup } from './topic-group.ts';
@@ -59,8 +60,8 @@ export interface TopicGroupState {
 export interface Topic<T> {
   readonly name: string;
   /**
-   * Resolves with the cursor of the message. Messages of one turn of the event loop are one step. After `UNAVAILABLE` it may
-   * have been published. Rejects with `INVALID_VALUE`.
+   * Resolves with the cursor of the message. Messages of one turn of the event loop are one step. Rejects with
+   * `INVALID_VALUE`, and with `AMBIGUOUS` where the connection was lost before the reply: it may have been published.
    */
   publish(item: T, options?: PublishOptions): Promise<string>;
   /** Publishes several in their order, all or none in one step, unless they are many (500). */
@@ -179,7 +180,7 @@ class StoredTopic<T> implements Topic<T> {
 
   async #send(key: string, payload: string): Promise<string> {
     this.#session.assertOpen();
-    return String(await this.#batch.add([key, payload]));
+    return String(await orAmbiguous(this.#batch.add([key, payload]), `${this.#where()}: the publishing`));
   }
 
   get #line(): TopicLine {

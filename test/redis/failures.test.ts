@@ -194,6 +194,18 @@ describe.skipIf(!hasRedisServer).each(Object.entries(clients))('a Redis server t
     for (const watch of watches) await watch.return!();
   });
 
+  test('a message whose reply is cut off is published once, and its publisher is told that nobody knows', async () => {
+    const topic = (await openSession('publisher')).topic<number>('t');
+    const messages = topic.subscribe();
+    await topic.publish(1);
+    let cuts = 1;
+    proxy.cutAfter = (request) => request.includes('topic-log') && cuts-- > 0;
+    expect(await failure(topic.publish(2))).toMatchObject({ code: 'AMBIGUOUS' });
+    await topic.publish(3);
+    for (const data of [1, 2, 3]) expect((await messages.next()).value).toMatchObject({ data, cursor: String(data) });
+    await messages.return!();
+  });
+
   test('who reads a topic, alone or in a group, gets all that came while its connection was away', async () => {
     const reader = await openSession('reader');
     const publisher = await open(server.address, { space: 'test', onWarning: () => {} });
