@@ -215,6 +215,8 @@ export const limits = {
   /** For so long a session asks what came of a commit whose reply was lost: ms. */
   commitLearnMs: 30_000,
 
+  /** A session in which nothing waits or is held any more keeps the process alive for this long: ms. */
+  lingerMs: 10,
   /** Longest id of a session, which names its socket: bytes. */
   sessionBytesMax: 24,
   /** Messages for one session that wait for its socket; what is more is dropped, as messages are hints: UTF-16 code units. */

@@ -29,6 +29,8 @@ export type Held = readonly ['held', owner: string, leftMs: number, ahead: strin
 
 export interface Ask {
   token: string;
+  /** As the token has it. */
+  ttlMs: number;
   /** 1: join the queue if the lock is held. */
   wait: number;
   fences: number;
@@ -38,11 +40,13 @@ export interface Ask {
 export const acquire: Operation<LockKeys, Ask, Granted | Held> = {
   name: 'lock.acquire',
   keys: ['owner', 'queue', 'fences'],
-  args: { token: 'text', wait: 'integer', fences: 'integer', queueMs: 'integer' },
+  args: { token: 'text', ttlMs: 'integer', wait: 'integer', fences: 'integer', queueMs: 'integer' },
   step(tx, lock, ask) {
     let owner = tx.get(lock.owner);
-    if (owner === undefined) owner = handOn(tx, lock, ask.fences, ask.token); // the last lease ran out
-    if (owner === undefined) return ['granted', grant(tx, lock, ask.fences, ask.token), ttlOf(tx, ask.token), -1]; // free
+    if (owner === undefined && tx.zcard(lock.queue) === 0)
+      return ['granted', grant(tx, lock, ask.fences, ask.token, ask.ttlMs), ask.ttlMs, -1]; // free
+    owner ??= handOn(tx, lock, ask.fences, ask.token); // the last lease ran out
+    owner ??= grant(tx, lock, ask.fences, ask.token, ask.ttlMs);
     if (isOwner(tx, owner, ask.token)) return granted(tx, lock, owner);
     const ahead = ask.wait === 1 ? enqueue(tx, lock, ask, owner) : owner;
     return ['held', owner, tx.pttl(lock.owner), ahead];
@@ -63,6 +67,7 @@ export const release: Operation<LockKeys, Release, number> = {
   args: { owner: 'text', fences: 'integer', openEveryMs: 'integer' },
   step(tx, lock, ask) {
     if (tx.get(lock.owner) !== ask.owner) return 0;
+    if (tx.zcard(lock.queue) === 0) return tx.del(lock.owner);
     if (ask.openEveryMs > 0 && isTimeToOpen(tx, ask.owner, ask.openEveryMs * 1000)) leaveOpen(tx, lock, ask.fences);
     else free(tx, lock, ask.fences);
     return 1;
@@ -116,10 +121,10 @@ function granted(tx: Tx, lock: LockKeys, owner: string): Granted {
 }
 
 /** Makes `token` the owner of the free lock. */
-function grant(tx: Tx, lock: LockKeys, fences: number, token: string): string {
+function grant(tx: Tx, lock: LockKeys, fences: number, token: string, ttlMs: number): string {
   const fence = raiseFence(tx, lock, fences);
   const owner = token + ':' + tx.text(fence) + ':' + tx.text(tx.nowUs());
-  tx.setPx(lock.owner, owner, ttlOf(tx, token));
+  tx.setPx(lock.owner, owner, ttlMs);
   return owner;
 }
 
@@ -128,15 +133,15 @@ function ttlOf(tx: Tx, token: string): number {
 }
 
 function raiseFence(tx: Tx, lock: LockKeys, by: number): number {
-  const last = tx.integer(tx.get(lock.fences) ?? '0') ?? 0;
-  const first = Math.max(last + 1, tx.nowUs());
-  tx.set(lock.fences, tx.text(first + by - 1));
-  return first;
+  const now = tx.nowUs();
+  const last = tx.integer(tx.getset(lock.fences, tx.text(now + by - 1)) ?? '0') ?? 0;
+  if (last < now) return now;
+  tx.set(lock.fences, tx.text(last + by)); // the store's clock was set back, or grants come faster than it ticks
+  return last + 1;
 }
 
 function free(tx: Tx, lock: LockKeys, fences: number): void {
-  tx.del(lock.owner);
-  handOn(tx, lock, fences, '');
+  if (handOn(tx, lock, fences, '') === undefined) tx.del(lock.owner);
 }
 
 /** At the first release in each span of the store's clock: no chain of owners is longer, and nothing is remembered. */
@@ -152,16 +157,18 @@ function leaveOpen(tx: Tx, lock: LockKeys, fences: number): void {
 }
 
 /**
- * Gives the free lock to the first live waiter and wakes it, unless it is `asker`, who is awake. The new owner.
- * Passes by at most 100 dead ones in a step: the next one goes on from there.
+ * Gives the lock, which is free or its holder's to give, to the first live waiter and wakes it, unless it is `asker`, who
+ * is awake. The new owner; where nobody waits, nothing was changed. Passes by at most 100 dead ones in a step: the next
+ * one goes on from there.
  */
 function handOn(tx: Tx, lock: LockKeys, fences: number, asker: string): string | undefined {
   for (let i = 0; i < 100; i++) {
-    const token = tx.zrange(lock.queue, 0, 0)[0];
+    const line = tx.zrangeWithScores(lock.queue, 0, 1);
+    const token = line[0];
     if (token === undefined) return undefined;
     tx.zrem(lock.queue, token);
-    const owner = grant(tx, lock, fences, token);
-    if (token === asker || tell(tx, lock, 'granted', owner)) return owner;
+    const owner = grant(tx, lock, fences, token, ttlOf(tx, token));
+    if (token === asker || say(tx, lock, 'granted', owner, msSince(tx, line[3]))) return owner;
     tx.del(lock.owner); // its session is dead
   }
   return undefined;
@@ -169,16 +176,18 @@ function handOn(tx: Tx, lock: LockKeys, fences: number, asker: string): string |
 
 /** Joins the queue; asked again, keeps its place. Who is directly ahead. */
 function enqueue(tx: Tx, lock: LockKeys, ask: Ask, owner: string): string {
+  let ahead: string | undefined;
   let place = tx.zscore(lock.queue, ask.token);
   if (place === undefined) {
     place = tx.nowUs();
-    const last = tx.zrange(lock.queue, -1, -1)[0];
-    if (last === undefined) tell(tx, lock, 'wanted', owner);
-    else place = Math.max(place, (tx.zscore(lock.queue, last) ?? 0) + 1); // first come, first served, whatever the clock does
+    const last = tx.zrangeWithScores(lock.queue, -1, -1);
+    ahead = last[0];
+    if (ahead === undefined) say(tx, lock, 'wanted', owner, -1);
+    else place = Math.max(place, tx.number(last[1]!) + 1); // first come, first served, whatever the clock does
     tx.zadd(lock.queue, place, ask.token);
-  }
+  } else ahead = tx.zbefore(lock.queue, place);
   tx.pexpire(lock.queue, ask.queueMs);
-  return tx.zbefore(lock.queue, place) ?? owner;
+  return ahead ?? owner;
 }
 
 /** Whoever stood behind a waiter that left watches the wrong one now. */
@@ -189,14 +198,22 @@ function wakeBehind(tx: Tx, lock: LockKeys, place: number): void {
 
 /** How long the first waiter has waited; -1 if nobody waits. */
 function waitedMs(tx: Tx, lock: LockKeys): number {
-  const first = tx.zrange(lock.queue, 0, 0)[0];
-  if (first === undefined) return -1;
-  return Math.max(0, Math.floor((tx.nowUs() - (tx.zscore(lock.queue, first) ?? 0)) / 1000));
+  return msSince(tx, tx.zrangeWithScores(lock.queue, 0, 0)[1]);
 }
 
-/** Wakes the session of a token or owner: `verb subject waitedMs key`. */
+/** From a waiter's place; -1 if there is none. */
+function msSince(tx: Tx, place: string | undefined): number {
+  return place === undefined ? -1 : Math.max(0, Math.floor((tx.nowUs() - tx.number(place)) / 1000));
+}
+
+/** Wakes the session of a token or owner. */
 function tell(tx: Tx, lock: LockKeys, verb: string, subject: string): boolean {
-  return tx.wake(tx.part(subject, 0), verb + ' ' + subject + ' ' + tx.text(waitedMs(tx, lock)) + ' ' + lock.owner);
+  return say(tx, lock, verb, subject, waitedMs(tx, lock));
+}
+
+/** `verb subject waitedMs key` */
+function say(tx: Tx, lock: LockKeys, verb: string, subject: string, waited: number): boolean {
+  return tx.wake(tx.part(subject, 0), verb + ' ' + subject + ' ' + tx.text(waited) + ' ' + lock.owner);
 }
 
 function isOwner(tx: Tx, owner: string, token: string): boolean {
@@ -265,7 +282,7 @@ export const acquireAll: BatchOperation<readonly ['granted', ...string[]] | read
     const owners: ['granted', ...string[]] = ['granted'];
     for (let i = 1; i < args.length; i++) {
       const lock = lockAt(keys, i);
-      owners.push(tx.get(lock.owner) ?? grant(tx, lock, fences, args[i]!));
+      owners.push(tx.get(lock.owner) ?? grant(tx, lock, fences, args[i]!, ttlOf(tx, args[i]!)));
     }
     return owners;
   },

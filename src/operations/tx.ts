@@ -33,6 +33,8 @@ export interface Tx {
   get(key: string): string | undefined;
   /** SET: replaces any value and clears its expiry. */
   set(key: string, value: string): void;
+  /** GETSET: as `set`; what was there, which must be a string. */
+  getset(key: string, value: string): string | undefined;
   /** SET … PX. `ms` > 0. */
   setPx(key: string, value: string, ms: number): void;
   /**
@@ -96,6 +98,8 @@ export interface Tx {
   zcard(key: string): number;
   /** ZRANGE by rank: members, both ends inclusive, negative from the end. */
   zrange(key: string, from: number, to: number): string[];
+  /** ZRANGE … WITHSCORES: members, each followed by its score as text for `number`. */
+  zrangeWithScores(key: string, from: number, to: number): string[];
   /** ZRANGE … BYSCORE LIMIT 0 `limit`: members with `from` <= score <= `to`. */
   zrangeByScore(key: string, from: number, to: number, limit: number): string[];
   /** ZRANGE … BYSCORE REV LIMIT 0 `limit`: the same from the highest score down. */

@@ -68,6 +68,7 @@ export class LockAsk {
     const sentAt = instantNow(this.#session.clock);
     const request = {
       token: this.token,
+      ttlMs: this.#ttlMs,
       wait: this.once ? 0 : 1,
       fences: limits.handOversInARow,
       queueMs: limits.queueMs,

@@ -120,12 +120,12 @@ export class Session {
     if (this.#busy === 1 && !this.#letsGo) this.#doorbell?.ref();
   }
 
-  /** Something ended that `enter` announced. Seen to when the event loop turns: the next lock often follows at once. */
+  /** Something ended that `enter` announced. Seen to a little later, as the next lock often follows at once. */
   exit(): void {
     this.#busy -= 1;
     if (this.#busy > 0 || this.#letsGo) return;
     this.#letsGo = true;
-    this.clock.timer(0, () => {
+    this.clock.timer(limits.lingerMs, () => {
       this.#letsGo = false;
       if (this.#busy === 0) this.#doorbell?.unref();
     });

@@ -81,9 +81,9 @@ const stores: Record<string, () => Promise<Store>> = {
   },
 };
 
-/** What `open` is given: an address, or a client. */
+/** What `open` is given: an address, or a client. The cluster below is used by ioredis. */
 const redisClients: Record<string, (server: RedisServer, db: number) => string | object> = {
-  ioredis: (server, db) => `${server.address}?db=${db}`,
+  'an address': (server, db) => `${server.address}?db=${db}`,
   'node-redis': (server, db) => createClient({ socket: { path: server.socket, tls: false }, database: db }),
 };
 

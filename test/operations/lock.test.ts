@@ -15,7 +15,7 @@ test('a lock that others poll for goes from waiter to waiter for a while, and is
   const sessions = ['a', 'b', 'c'];
   for (const session of sessions) await store.connect(session, (text) => mail.push(text));
   const ask = (session: string): Promise<lock.Granted | lock.Held> =>
-    store.run(lock.acquire, at, { token: `${session}:1:10000`, wait: 1, fences: 1, queueMs: 60_000 });
+    store.run(lock.acquire, at, { token: `${session}:1:10000`, ttlMs: 10_000, wait: 1, fences: 1, queueMs: 60_000 });
   const release = (owner: string): Promise<number> => store.run(lock.release, at, { owner, fences: 1, openEveryMs });
   const owner = async (): Promise<string> => String((await store.run(lock.look, at, { from: 0, to: 0 }))[0]);
 
@@ -43,7 +43,7 @@ test('whoever left a lock open to a waiter that is dead hands it to the next', a
   const at = keysOf('test').lockAt('job');
   for (const session of ['a', 'b', 'c']) await store.connect(session, () => {});
   for (const session of ['a', 'b', 'c']) {
-    await store.run(lock.acquire, at, { token: `${session}:1:10000`, wait: 1, fences: 1, queueMs: 60_000 });
+    await store.run(lock.acquire, at, { token: `${session}:1:10000`, ttlMs: 10_000, wait: 1, fences: 1, queueMs: 60_000 });
   }
   const [owner] = await store.run(lock.look, at, { from: 0, to: 0 });
   await store.disconnect('b');

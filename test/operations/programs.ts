@@ -464,7 +464,8 @@ export class Meaning {
     switch (command.do) {
       case 'acquire': {
         const { wait, fences: many, queueMs } = command;
-        const ask = { token: this.#token(command.token), wait, fences: many, queueMs };
+        const token = this.#token(command.token);
+        const ask = { token, ttlMs: Number(token.split(':')[2]), wait, fences: many, queueMs };
         return single(lock.acquire, this.#lock(command.lock), ask);
       }
       case 'release': {

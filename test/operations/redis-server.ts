@@ -55,7 +55,7 @@ export async function startRedisServer(): Promise<RedisServer> {
 
 /** Sends scripts over a connection, as `redisRunner` asks for it. */
 export function sendingBy(client: Redis): SendScript {
-  return async ({ sha, text }, keys, rest) => {
+  return async ({ sha, text }, [keys = '', ...rest]) => {
     try {
       return await client.evalsha(sha, keys, ...rest);
     } catch (error) {

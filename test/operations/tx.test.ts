@@ -131,6 +131,8 @@ describe.each(engines)('Tx on %s', (name, open) => {
       [1, 'z', 'zadd', -1, 'last'],
       [['last', 'Z', 'a', 'ﬀ', '😀'], 'z', 'zrange', 0, -1],
       [['😀'], 'z', 'zrange', -1, -1],
+      [['last', '-1', 'Z', '2'], 'z', 'zrangeWithScores', 0, 1],
+      [[], 'none', 'zrangeWithScores', 0, 1],
       [0, 'z', 'zadd', 3, 'Z'],
       [0, 'z', 'zaddNew', 9, 'Z'],
       [1, 'z', 'zaddNew', 4, 'new'],
@@ -305,6 +307,7 @@ describe.each(engines)('Tx on %s', (name, open) => {
       ['sadd', 'm'],
       ['zadd', '1', 'm'],
       ['zrange', '0', '1'],
+      ['getset', 'v'],
     ]) {
       await expect(on('l', verb!, ...args)).rejects.toMatchObject({ code: 'WRONG_KIND' });
     }
@@ -472,6 +475,7 @@ const verbs: Record<string, fc.Arbitrary<string | number>[]> = {
   pttl: [],
   get: [],
   set: [text],
+  getset: [text],
   setPx: [text, ms],
   hget: [text],
   hset: [text, text],
@@ -500,6 +504,7 @@ const verbs: Record<string, fc.Arbitrary<string | number>[]> = {
   zrank: [text],
   zcard: [],
   zrange: [index, index],
+  zrangeWithScores: [index, index],
   zrangeByScore: [end, end, fc.nat(3)],
   zrevrangeByScore: [end, end, fc.nat(3)],
   zcount: [end, end],

@@ -1,3 +1,4 @@
+import { Redis } from 'ioredis';
 import { createClient } from 'redis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { keysOf } from '../../src/base/names.ts';
@@ -14,7 +15,11 @@ import { type Proxy, startProxy } from './proxy.ts';
 import { type RedisServer, hasRedisServer, startRedisServer } from './server.ts';
 
 const clients = {
-  ioredis: (proxy: Proxy) => clientsAt(proxy.address),
+  'an address': (proxy: Proxy) => clientsAt(proxy.address),
+  ioredis: (proxy: Proxy) => {
+    const client = new Redis(proxy.address, { lazyConnect: true });
+    return clientsAt(client);
+  },
   'node-redis': (proxy: Proxy) => clientsAt(createClient({ url: proxy.address })),
 };
 

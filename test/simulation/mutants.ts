@@ -25,8 +25,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a lock that goes to the last in the line',
     file: lock,
-    from: 'const token = tx.zrange(lock.queue, 0, 0)[0];\n    if (token === undefined) return undefined;',
-    to: 'const token = tx.zrange(lock.queue, -1, -1)[0];\n    if (token === undefined) return undefined;',
+    from: 'const token = line[0];',
+    to: 'const token = tx.zrange(lock.queue, -1, -1)[0];',
     seed: 4,
   },
   {
@@ -39,8 +39,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'fences that follow the clock alone',
     file: lock,
-    from: 'const first = Math.max(last + 1, tx.nowUs());',
-    to: 'const first = Math.max(0 * last, tx.nowUs());',
+    from: 'if (last < now) return now;',
+    to: 'if (last < now || last >= now) return now;',
     seed: 5,
   },
   {

@@ -160,6 +160,22 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
     return 1;
   }
 
+  function zrange(key: string, from: number, to: number): string[] {
+    const found = read(key, zset);
+    const range = found === undefined ? undefined : rangeOf(found.size, from, to);
+    if (found === undefined || range === undefined) return [];
+    const [first, last] = range;
+    const limit = last - first + 1;
+    if (first <= found.size - 1 - last) {
+      return texts(
+        sql('SELECT member FROM zsets WHERE key = ? ORDER BY score, member LIMIT ? OFFSET ?').all(key, limit, first),
+      );
+    }
+    // Nearer to the end: an offset is walked row by row.
+    const fromEnd = sql('SELECT member FROM zsets WHERE key = ? ORDER BY score DESC, member DESC LIMIT ? OFFSET ?');
+    return texts(fromEnd.all(key, limit, found.size - 1 - last)).reverse();
+  }
+
   function zscore(key: string, member: string): number | undefined {
     if (read(key, zset) === undefined) return undefined;
     return sql('SELECT score FROM zsets WHERE key = ? AND member = ?').get(key, member)?.[0] as number | undefined;
@@ -210,6 +226,11 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
 
     get: (key) => read(key, string)?.value ?? undefined,
     set: (key, value) => void replace(keys.find(key), string, null, value),
+    getset(key, value) {
+      const found = read(key, string);
+      replace(found ?? keys.find(key), string, null, value);
+      return found?.value ?? undefined;
+    },
     setPx: (key, value, ms) => void replace(keys.find(key), string, endMs(ms), value),
     incrby(key, by) {
       const found = read(key, string);
@@ -338,21 +359,9 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
       return below.get(key, score, member)![0] as number;
     },
     zcard: (key) => read(key, zset)?.size ?? 0,
-    zrange(key, from, to) {
-      const found = read(key, zset);
-      const range = found === undefined ? undefined : rangeOf(found.size, from, to);
-      if (found === undefined || range === undefined) return [];
-      const [first, last] = range;
-      const limit = last - first + 1;
-      if (first <= found.size - 1 - last) {
-        return texts(
-          sql('SELECT member FROM zsets WHERE key = ? ORDER BY score, member LIMIT ? OFFSET ?').all(key, limit, first),
-        );
-      }
-      // Nearer to the end: an offset is walked row by row.
-      const fromEnd = sql('SELECT member FROM zsets WHERE key = ? ORDER BY score DESC, member DESC LIMIT ? OFFSET ?');
-      return texts(fromEnd.all(key, limit, found.size - 1 - last)).reverse();
-    },
+    zrange,
+    zrangeWithScores: (key, from, to) =>
+      zrange(key, from, to).flatMap((member) => [member, String(zscore(key, member))]),
     zrangeByScore(key, from, to, limit) {
       if (read(key, zset) === undefined) return [];
       const between = sql(

@@ -159,6 +159,11 @@ export function memoryTx(entries: Map<string, Entry>, listens: (session: string)
 
     get: (key) => read(key, 'string'),
     set: (key, value) => put(key, { kind: 'string', value, expiresMs: undefined }),
+    getset(key, value) {
+      const was = read(key, 'string');
+      put(key, { kind: 'string', value, expiresMs: undefined });
+      return was;
+    },
     setPx: (key, value, ms) => put(key, { kind: 'string', value, expiresMs: endMs(ms) }),
 
     incrby(key, by) {
@@ -266,6 +271,10 @@ export function memoryTx(entries: Map<string, Entry>, listens: (session: string)
     zrank: (key, member) => read(key, 'zset')?.rank(member),
     zcard: (key) => read(key, 'zset')?.size ?? 0,
     zrange: (key, from, to) => slice(read(key, 'zset')?.members() ?? [], from, to),
+    zrangeWithScores(key, from, to) {
+      const set = read(key, 'zset');
+      return slice(set?.members() ?? [], from, to).flatMap((member) => [member, String(set!.score(member))]);
+    },
     zrangeByScore: (key, from, to, limit) => read(key, 'zset')?.between(from, to, limit) ?? [],
     zrevrangeByScore: (key, to, from, limit) => read(key, 'zset')?.betweenReversed(to, from, limit) ?? [],
     zcount: (key, from, to) => read(key, 'zset')?.count(from, to) ?? 0,

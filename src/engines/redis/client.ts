@@ -17,10 +17,11 @@ export interface RedisConnection {
   /** It is up. Never rejects: `ended` is called instead. */
   readonly up: Promise<void>;
   /**
-   * Sends one command, at once. Replies are texts, integers and arrays of them. Rejects with `ReplyError` if the server
-   * refused it, with any other error if the connection was lost: nobody knows then whether it was carried out.
+   * Sends one command, in this turn of the event loop. Replies are texts, integers and arrays of them. Rejects with
+   * `ReplyError` if the server refused it, with any other error if the connection was lost: nobody knows then whether
+   * it was carried out.
    */
-  command(args: readonly string[]): Promise<unknown>;
+  send(words: readonly string[], answer: Answer): void;
   /**
    * Resolves when the server has confirmed. `sharded`: to a channel of a slot of a cluster; the connection ends when the
    * slot moves away.
@@ -34,6 +35,17 @@ export interface RedisConnection {
   close(): void;
 }
 
+/** Who hears what came of a command: one of the two, once. A promise for each command would cost more. */
+export interface Answer {
+  resolve(reply: unknown): void;
+  reject(error: Error): void;
+}
+
+/** Sends one command for whoever awaits its reply. */
+export function ask(connection: RedisConnection, words: readonly string[]): Promise<unknown> {
+  return new Promise((resolve, reject) => connection.send(words, { resolve, reject }));
+}
+
 /** A ready client of ioredis or node-redis, as far as types tell. */
 export interface ReadyClient {
   duplicate(...options: never[]): unknown;
@@ -41,7 +53,7 @@ export interface ReadyClient {
 
 /** Options of a client that can be cloned. */
 export interface ClientRecipe {
-  readonly library: 'ioredis' | 'redis';
+  readonly library: 'ioredis' | 'redis' | 'none';
   readonly name: string;
   readonly options: object;
 }

@@ -18,14 +18,18 @@ import {
   nodeRedisFrom,
   nodeRedisLike,
 } from './node-redis.ts';
+import { socketClients } from './socket.ts';
 
 /**
- * Ways to connect to what `open` was given: an address, which needs ioredis, or a client, of which duplicates are made.
+ * Ways to connect to what `open` was given: an address, which needs ioredis where it is of Sentinels or a cluster; or a
+ * client, of which duplicates are made.
  * Rejects with `INVALID_ARGUMENT`.
  */
 export async function clientsAt(where: string | object): Promise<RedisClients | ClusterClients> {
   if (typeof where === 'string') {
-    return anyFrom({ library: 'ioredis', ...parseAddress(where) });
+    const address = parseAddress(where);
+    const isOneServer = !('seeds' in address || 'sentinels' in address.options);
+    return anyFrom({ library: isOneServer ? 'none' : 'ioredis', ...address });
   }
   if (isIoredisCluster(where)) return clusterFrom(ioredisClusterRecipe(where));
   if (isNodeRedisCluster(where)) return clusterFrom(nodeRedisClusterRecipe(where));
@@ -47,8 +51,9 @@ export function anyFrom(recipe: ClientRecipe | ClusterRecipe): Promise<RedisClie
 }
 
 /** To one server. */
-export function clientsFrom(recipe: ClientRecipe): Promise<RedisClients> {
+export async function clientsFrom(recipe: ClientRecipe): Promise<RedisClients> {
   const { library, name, options } = recipe;
+  if (library === 'none') return socketClients(name, options);
   return installed(recipe, () => (library === 'ioredis' ? ioredisFrom(name, options) : nodeRedisFrom(name, options)));
 }
 

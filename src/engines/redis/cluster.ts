@@ -1,5 +1,5 @@
 import { limits } from '../../base/limits.ts';
-import { type RedisClients, type RedisConnection, ReplyError } from './client.ts';
+import { type Answer, ask, type RedisClients, type RedisConnection, ReplyError } from './client.ts';
 import { addressOf, type ClusterClients, type NodeAddress, type Purpose } from './cluster-clients.ts';
 import { NodeConnections, type NodeConnection } from './node-connections.ts';
 import { slotCount } from './slots.ts';
@@ -140,20 +140,23 @@ class SlotConnection implements RedisConnection {
     });
   }
 
-  command(args: readonly string[]): Promise<unknown> {
+  send(words: readonly string[], answer: Answer): void {
     const node = this.#node!;
     this.#unanswered += 1;
-    return node.connection.command(args).then(
-      (reply) => {
+    node.connection.send(words, {
+      resolve: (reply) => {
         this.#unanswered -= 1;
-        return reply;
+        answer.resolve(reply);
       },
-      (error: unknown) => {
+      reject: (error) => {
         this.#unanswered -= 1;
-        if (error instanceof ReplyError && error.word === 'ASK') return this.#askOther(error, args, node.address);
-        throw error;
+        if (!(error instanceof ReplyError && error.word === 'ASK')) return answer.reject(error);
+        this.#askOther(error, words, node.address).then(
+          (reply) => answer.resolve(reply),
+          (refusal: Error) => answer.reject(refusal),
+        );
       },
-    );
+    });
   }
 
   async subscribe(channel: string, message: (text: string) => void): Promise<void> {
@@ -238,8 +241,8 @@ class SlotConnection implements RedisConnection {
     other.join(user);
     try {
       await Promise.race([other.connection.up, lost]);
-      other.connection.command(['ASKING']).catch(() => {}); // the next one fails too
-      return await other.connection.command(args);
+      ask(other.connection, ['ASKING']).catch(() => {}); // the next one fails too
+      return await ask(other.connection, args);
     } finally {
       other.leave(user);
     }

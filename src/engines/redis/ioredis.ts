@@ -117,12 +117,11 @@ function connection(client: Redis, ended: (reason: Error) => void): RedisConnect
   client.connect().catch(() => {}); // `end` follows
   return {
     up,
-    async command([name, ...args]) {
-      try {
-        return await client.call(name!, ...args);
-      } catch (error) {
-        throw isReply(error) ? new ReplyError(error) : error;
-      }
+    send([name, ...args], answer) {
+      client.call(name!, ...args).then(
+        (reply) => answer.resolve(reply),
+        (error: Error) => answer.reject(isReply(error) ? new ReplyError(error) : error),
+      );
     },
     async subscribe(channel, message, sharded = false) {
       channels.set(channel, message);

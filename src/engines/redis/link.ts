@@ -1,5 +1,5 @@
 import { limits } from '../../base/limits.ts';
-import { type RedisClients, type RedisConnection, ReplyError } from './client.ts';
+import { type Answer, type RedisClients, type RedisConnection, ReplyError } from './client.ts';
 import { closedError, unavailable } from './failure.ts';
 import type { Script } from './scripts.ts';
 
@@ -12,18 +12,45 @@ export interface LinkOptions {
   up?(again: boolean): void;
 }
 
-interface Command {
-  args: readonly string[];
+interface Request {
+  readonly args: readonly string[];
   /** What `args` are for; absent where they are the whole command. */
-  script: Script | undefined;
+  readonly script: Script | undefined;
   /** False: a TRYAGAIN is the answer. */
   readonly patient: boolean;
-  /** Monotonic ms. */
-  readonly sinceMs: number;
-  sentMs: number;
-  settled: boolean;
   readonly resolve: (reply: unknown) => void;
   readonly reject: (error: Error) => void;
+}
+
+/** Whom the answer to a command is for. */
+interface Sender {
+  replied(command: Command, reply: unknown): void;
+  failed(command: Command, error: Error): void;
+}
+
+class Command implements Answer {
+  readonly request: Request;
+  /** Monotonic ms. */
+  readonly sinceMs: number;
+  sentMs = 0;
+  /** On which it was sent last. */
+  connection: RedisConnection | undefined;
+  settled = false;
+  readonly #sender: Sender;
+
+  constructor(request: Request, sinceMs: number, sender: Sender) {
+    this.request = request;
+    this.sinceMs = sinceMs;
+    this.#sender = sender;
+  }
+
+  resolve(reply: unknown): void {
+    this.#sender.replied(this, reply);
+  }
+
+  reject(error: Error): void {
+    this.#sender.failed(this, error);
+  }
 }
 
 /**
@@ -60,6 +87,10 @@ export class Link {
   /** Why the server asked for another try, if it did so last. */
   #putOff: Error | undefined;
   #unsettled = 0;
+  readonly #sender: Sender = {
+    replied: (command, reply) => this.#replied(command, reply),
+    failed: (command, error) => this.#failed(command, error),
+  };
   #watch: NodeJS.Timeout | undefined;
   /** Ends the pause of what keeps the connection. */
   #wake: (() => void) | undefined;
@@ -108,7 +139,7 @@ export class Link {
       return Promise.reject(unavailable(this.name, down.reason, 'no'));
     }
     return new Promise((resolve, reject) => {
-      const command: Command = { args, script, patient, sinceMs, sentMs: 0, settled: false, resolve, reject };
+      const command = new Command({ args, script, patient, resolve, reject }, sinceMs, this.#sender);
       this.#began();
       if (this.#ready && this.#line.length === 0) this.#send(this.#connection!, command);
       else this.#line.push(command);
@@ -146,36 +177,40 @@ export class Link {
   #send(connection: RedisConnection, command: Command): void {
     if (command.settled) return;
     command.sentMs = nowMs();
+    command.connection = connection;
     this.#sent.add(command);
-    connection.command(this.#wordsOf(command)).then(
-      (reply) => {
-        this.#sent.delete(command);
-        this.#putOff = undefined;
-        this.#moves = 0;
-        this.#settle(command, () => command.resolve(reply));
-        this.#goOn();
-      },
-      (error: Error) => this.#failed(connection, command, error),
-    );
+    try {
+      connection.send(this.#wordsOf(command.request), command);
+    } catch (error) {
+      this.#failed(command, error as Error); // it is nothing that can be sent
+    }
   }
 
-  #wordsOf({ args, script }: Command): readonly string[] {
+  #replied(command: Command, reply: unknown): void {
+    if (!this.#sent.delete(command)) return; // its connection was given up
+    this.#putOff = undefined;
+    this.#moves = 0;
+    if (this.#settles(command)) command.request.resolve(reply);
+    this.#goOn();
+  }
+
+  #wordsOf({ args, script }: Request): readonly string[] {
     if (script === undefined) return args;
     if (this.#brought.has(script.sha)) return ['EVALSHA', script.sha, ...args];
     this.#brought.add(script.sha);
     return ['EVAL', script.text, ...args];
   }
 
-  #failed(connection: RedisConnection, command: Command, error: Error): void {
+  #failed(command: Command, error: Error): void {
     if (!this.#sent.has(command)) return; // its connection was given up
+    const connection = command.connection!;
     const unsendable = error instanceof TypeError || error instanceof RangeError;
     if (!(error instanceof ReplyError) && !unsendable) {
       this.#lost(connection, error);
       return;
     }
     this.#sent.delete(command);
-    if (unsendable || !this.#mayTryAgain(connection, command, error))
-      this.#settle(command, () => command.reject(error));
+    if (unsendable || !this.#mayTryAgain(connection, command, error)) this.#reject(command, error);
     // It is a replica, perhaps since now: its name, or Sentinel, may lead to the master.
     if (error instanceof ReplyError && error.word === 'READONLY') this.#moveFor(error);
     this.#goOn();
@@ -185,8 +220,9 @@ export class Link {
   #mayTryAgain(connection: RedisConnection, command: Command, error: ReplyError): boolean {
     if (command.settled) return false;
     const { word } = error;
-    if (word === 'NOSCRIPT' && command.script !== undefined) this.#brought.delete(command.script.sha);
-    else if (word === 'LOADING' || (word === 'TRYAGAIN' && command.patient)) {
+    const { script, patient } = command.request;
+    if (word === 'NOSCRIPT' && script !== undefined) this.#brought.delete(script.sha);
+    else if (word === 'LOADING' || (word === 'TRYAGAIN' && patient)) {
       this.#pauseMs = limits.redisAgainMs;
       this.#putOff = error;
     } else if (connection.refused?.(error) === 'elsewhere') {
@@ -233,14 +269,20 @@ export class Link {
     else if (this.#unsettled === 1) this.#watch.ref();
   }
 
-  #settle(command: Command, how: () => void): void {
-    if (command.settled) return;
+  /** False if somebody was told before what came of it. */
+  #settles(command: Command): boolean {
+    if (command.settled) return false;
     command.settled = true;
-    how();
     this.#unsettled -= 1;
-    if (this.#unsettled > 0) return;
-    this.#watch?.unref();
-    this.#idle?.();
+    if (this.#unsettled === 0) {
+      this.#watch?.unref();
+      this.#idle?.();
+    }
+    return true;
+  }
+
+  #reject(command: Command, error: Error): void {
+    if (this.#settles(command)) command.request.reject(error);
   }
 
   #watchFor(ms: number): void {
@@ -257,7 +299,7 @@ export class Link {
     const reason = this.#putOff ?? silent(commandMs);
     for (const command of this.#sent) {
       if (command.sinceMs > longAgoMs) break;
-      this.#settle(command, () => command.reject(unavailable(this.name, reason, 'unknown')));
+      this.#reject(command, unavailable(this.name, reason, 'unknown'));
     }
     const [first] = this.#sent;
     if (first !== undefined && first.sentMs <= longAgoMs) this.#lost(this.#connection, silent(commandMs));
@@ -278,7 +320,7 @@ export class Link {
   #failFirst(): void {
     const command = this.#line.shift()!;
     const reason = this.#down?.reason ?? this.#putOff ?? silent(this.#options.commandMs);
-    this.#settle(command, () => command.reject(unavailable(this.name, reason, 'no')));
+    this.#reject(command, unavailable(this.name, reason, 'no'));
   }
 
   // Connecting
@@ -291,9 +333,7 @@ export class Link {
     const unanswered = [...this.#sent];
     this.#sent.clear();
     this.#line.unshift(...this.#refused.splice(0));
-    for (const command of unanswered) {
-      this.#settle(command, () => command.reject(unavailable(this.name, reason, 'unknown')));
-    }
+    for (const command of unanswered) this.#reject(command, unavailable(this.name, reason, 'unknown'));
     this.#wake?.();
   }
 

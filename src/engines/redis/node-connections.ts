@@ -1,4 +1,4 @@
-import type { RedisConnection } from './client.ts';
+import { ask, type RedisConnection } from './client.ts';
 import { addressOf, type ClusterClients, type NodeAddress, type Purpose } from './cluster-clients.ts';
 
 /** Who shares a connection. */
@@ -26,7 +26,7 @@ export class NodeConnection {
 
   /** What the cluster calls this node. Asked for once, before the connection is one for mail alone. */
   id(): Promise<string> {
-    this.#id ??= this.connection.command(['CLUSTER', 'MYID']).then(String);
+    this.#id ??= ask(this.connection, ['CLUSTER', 'MYID']).then(String);
     return this.#id;
   }
 
@@ -93,7 +93,7 @@ export class NodeConnections {
         clearTimeout(timer);
         connection.close();
       };
-      connection.up.then(() => connection.command(args)).then(resolve, reject);
+      connection.up.then(() => ask(connection, args)).then(resolve, reject);
     });
     return answer.finally(end);
   }

@@ -125,12 +125,11 @@ function connection(client: RedisClientType, ended: (reason: Error) => void): Re
   });
   return {
     up,
-    async command(args) {
-      try {
-        return await client.sendCommand(args);
-      } catch (error) {
-        throw isReply(error) ? new ReplyError(error) : error;
-      }
+    send(words, answer) {
+      client.sendCommand(words).then(
+        (reply) => answer.resolve(reply),
+        (error: Error) => answer.reject(isReply(error) ? new ReplyError(error) : error),
+      );
     },
     async subscribe(channel, message, sharded = false) {
       try {

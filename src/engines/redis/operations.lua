@@ -63,6 +63,10 @@ function tx:set(key, value)
   redis.call('SET', key, value)
 end
 
+function tx:getset(key, value)
+  return redis.call('GETSET', key, value) or nil
+end
+
 function tx:setPx(key, value, ms)
   redis.call('SET', key, value, 'PX', lifetime(ms))
 end
@@ -197,6 +201,10 @@ end
 
 function tx:zrange(key, from, to)
   return redis.call('ZRANGE', key, from, to)
+end
+
+function tx:zrangeWithScores(key, from, to)
+  return redis.call('ZRANGE', key, from, to, 'WITHSCORES')
 end
 
 function tx:zrangeByScore(key, from, to, limit)
@@ -828,10 +836,10 @@ function lock_granted(tx, lock, owner)
     }
 end
 
-function lock_grant(tx, lock, fences, token)
+function lock_grant(tx, lock, fences, token, ttlMs)
     local fence = lock_raiseFence(tx, lock, fences)
     local owner = (((token .. ":") .. string.format('%.0f', fence)) .. ":") .. string.format('%.0f', tx:nowUs())
-    redis.call('SET', lock.owner, owner, 'PX', lifetime(lock_ttlOf(tx, token)))
+    redis.call('SET', lock.owner, owner, 'PX', lifetime(ttlMs))
     return owner
 end
 
@@ -840,18 +848,19 @@ function lock_ttlOf(tx, token)
 end
 
 function lock_raiseFence(tx, lock, by)
-    local last = tx:integer((redis.call('GET', lock.fences) or nil) or "0") or 0
-    local first = math.max(
-        last + 1,
-        tx:nowUs()
-    )
-    redis.call('SET', lock.fences, string.format('%.0f', first + by - 1))
-    return first
+    local now = tx:nowUs()
+    local last = tx:integer((redis.call('GETSET', lock.fences, string.format('%.0f', now + by - 1)) or nil) or "0") or 0
+    if last < now then
+        return now
+    end
+    redis.call('SET', lock.fences, string.format('%.0f', last + by))
+    return last + 1
 end
 
 function lock_free(tx, lock, fences)
-    redis.call('DEL', lock.owner)
-    lock_handOn(tx, lock, fences, "")
+    if lock_handOn(tx, lock, fences, "") == nil then
+        redis.call('DEL', lock.owner)
+    end
 end
 
 function lock_isTimeToOpen(tx, owner, everyUs)
@@ -871,13 +880,26 @@ function lock_handOn(tx, lock, fences, asker)
     do
         local i = 0
         while i < 100 do
-            local token = redis.call('ZRANGE', lock.queue, '0', '0')[1]
+            local line = redis.call('ZRANGE', lock.queue, '0', '1', 'WITHSCORES')
+            local token = line[1]
             if token == nil then
                 return nil
             end
             redis.call('ZREM', lock.queue, token)
-            local owner = lock_grant(tx, lock, fences, token)
-            if token == asker or lock_tell(tx, lock, "granted", owner) then
+            local owner = lock_grant(
+                tx,
+                lock,
+                fences,
+                token,
+                lock_ttlOf(tx, token)
+            )
+            if token == asker or lock_say(
+                tx,
+                lock,
+                "granted",
+                owner,
+                lock_msSince(tx, line[4])
+            ) then
                 return owner
             end
             redis.call('DEL', lock.owner)
@@ -888,22 +910,32 @@ function lock_handOn(tx, lock, fences, asker)
 end
 
 function lock_enqueue(tx, lock, ask, owner)
+    local ahead
     local place = tx:zscore(lock.queue, ask.token)
     if place == nil then
         place = tx:nowUs()
-        local last = redis.call('ZRANGE', lock.queue, '-1', '-1')[1]
-        if last == nil then
-            lock_tell(tx, lock, "wanted", owner)
+        local last = redis.call('ZRANGE', lock.queue, '-1', '-1', 'WITHSCORES')
+        ahead = last[1]
+        if ahead == nil then
+            lock_say(
+                tx,
+                lock,
+                "wanted",
+                owner,
+                -1
+            )
         else
             place = math.max(
                 place,
-                (tx:zscore(lock.queue, last) or 0) + 1
+                tonumber(last[2]) + 1
             )
         end
         redis.call('ZADD', lock.queue, string.format('%.17g', place + 0), ask.token)
+    else
+        ahead = redis.call('ZREVRANGEBYSCORE', lock.queue, '(' .. string.format('%.17g', place), '-inf', 'LIMIT', '0', '1')[1]
     end
     redis.call('PEXPIRE', lock.queue, lifetime(ask.queueMs))
-    return redis.call('ZREVRANGEBYSCORE', lock.queue, '(' .. string.format('%.17g', place), '-inf', 'LIMIT', '0', '1')[1] or owner
+    return ahead or owner
 end
 
 function lock_wakeBehind(tx, lock, place)
@@ -914,18 +946,31 @@ function lock_wakeBehind(tx, lock, place)
 end
 
 function lock_waitedMs(tx, lock)
-    local first = redis.call('ZRANGE', lock.queue, '0', '0')[1]
-    if first == nil then
-        return -1
-    end
-    return math.max(
+    return lock_msSince(
+        tx,
+        redis.call('ZRANGE', lock.queue, '0', '0', 'WITHSCORES')[2]
+    )
+end
+
+function lock_msSince(tx, place)
+    return place == nil and -1 or math.max(
         0,
-        math.floor((tx:nowUs() - (tx:zscore(lock.queue, first) or 0)) / 1000)
+        math.floor((tx:nowUs() - tonumber(place)) / 1000)
     )
 end
 
 function lock_tell(tx, lock, verb, subject)
-    return (redis.call('PUBLISH', 'lockstep:' .. (tx:part(subject, 0)), (((((verb .. " ") .. subject) .. " ") .. string.format('%.0f', lock_waitedMs(tx, lock))) .. " ") .. lock.owner) > 0)
+    return lock_say(
+        tx,
+        lock,
+        verb,
+        subject,
+        lock_waitedMs(tx, lock)
+    )
+end
+
+function lock_say(tx, lock, verb, subject, waited)
+    return (redis.call('PUBLISH', 'lockstep:' .. (tx:part(subject, 0)), (((((verb .. " ") .. subject) .. " ") .. string.format('%.0f', waited)) .. " ") .. lock.owner) > 0)
 end
 
 function lock_isOwner(tx, owner, token)
@@ -938,16 +983,31 @@ end
 
 function lock_acquire(tx, lock, ask)
     local owner = (redis.call('GET', lock.owner) or nil)
+    if owner == nil and redis.call('ZCARD', lock.queue) == 0 then
+        return {
+            "granted",
+            lock_grant(
+                tx,
+                lock,
+                ask.fences,
+                ask.token,
+                ask.ttlMs
+            ),
+            ask.ttlMs,
+            -1
+        }
+    end
     if owner == nil then
         owner = lock_handOn(tx, lock, ask.fences, ask.token)
     end
     if owner == nil then
-        return {
-            "granted",
-            lock_grant(tx, lock, ask.fences, ask.token),
-            lock_ttlOf(tx, ask.token),
-            -1
-        }
+        owner = lock_grant(
+            tx,
+            lock,
+            ask.fences,
+            ask.token,
+            ask.ttlMs
+        )
     end
     if lock_isOwner(tx, owner, ask.token) then
         return lock_granted(tx, lock, owner)
@@ -965,6 +1025,9 @@ end
 function lock_release(tx, lock, ask)
     if (redis.call('GET', lock.owner) or nil) ~= ask.owner then
         return 0
+    end
+    if redis.call('ZCARD', lock.queue) == 0 then
+        return redis.call('DEL', lock.owner)
     end
     if ask.openEveryMs > 0 and lock_isTimeToOpen(tx, ask.owner, ask.openEveryMs * 1000) then
         lock_leaveOpen(tx, lock, ask.fences)
@@ -1066,7 +1129,13 @@ function lock_acquireAll(tx, keys, args)
         local i = 1
         while i < #args do
             local lock = lock_lockAt(keys, i)
-            owners[#owners + 1] = (redis.call('GET', lock.owner) or nil) or lock_grant(tx, lock, fences, args[i + 1])
+            owners[#owners + 1] = (redis.call('GET', lock.owner) or nil) or lock_grant(
+                tx,
+                lock,
+                fences,
+                args[i + 1],
+                lock_ttlOf(tx, args[i + 1])
+            )
             i = i + 1
         end
     end
@@ -1076,7 +1145,7 @@ end
 --==[ lock.acquire ]==
 
 local keys = {owner = KEYS[1], queue = KEYS[2], fences = KEYS[3]}
-local ask = {token = ARGV[1], wait = tonumber(ARGV[2]), fences = tonumber(ARGV[3]), queueMs = tonumber(ARGV[4])}
+local ask = {token = ARGV[1], ttlMs = tonumber(ARGV[2]), wait = tonumber(ARGV[3]), fences = tonumber(ARGV[4]), queueMs = tonumber(ARGV[5])}
 return lock_acquire(tx, keys, ask)
 
 --==[ lock.release ]==

@@ -103,13 +103,14 @@ export async function redisEngine(options: RedisOptions): Promise<Engine> {
 
 /** `run` and `runBatch` of an engine over one connection. */
 export function scriptedBy(link: Link, scripts: Scripts): Pick<Engine, 'run' | 'runBatch'> {
-  return scripted(link.name, (script, keys, rest) => link.script(script, [String(keys), ...rest]), scripts);
+  return scripted(link.name, (script, words) => link.script(script, words), scripts);
 }
 
 function scriptedAt(servers: Servers): Pick<Engine, 'run' | 'runBatch'> {
-  const send: SendScript = (script, keys, keysAndArguments) => {
-    const [first = ''] = keysAndArguments;
-    const words = [String(keys), ...keysAndArguments, ...servers.extra(first, script.needsTag)];
+  const send: SendScript = (script, words) => {
+    const first = words[1] ?? '';
+    const extra = servers.extra(first, script.needsTag);
+    if (extra !== undefined) words.push(extra);
     const heard = servers.heard(first);
     const link = servers.at(first);
     return heard === undefined ? link.script(script, words) : heard.then(() => link.script(script, words));
@@ -118,11 +119,7 @@ function scriptedAt(servers: Servers): Pick<Engine, 'run' | 'runBatch'> {
 }
 
 function scripted(name: string, send: SendScript, scripts: Scripts): Pick<Engine, 'run' | 'runBatch'> {
-  const runner = redisRunner(send, scripts);
-  return {
-    run: (operation, keys, args) => asked(name, runner.run(operation, keys, args)),
-    runBatch: (operation, keys, args) => asked(name, runner.runBatch(operation, keys, args)),
-  };
+  return redisRunner(send, scripts, (error) => explained(name, error));
 }
 
 /** What the server refused is `UNAVAILABLE` to users. */
@@ -130,9 +127,13 @@ async function asked<R>(name: string, reply: Promise<R>): Promise<R> {
   try {
     return await reply;
   } catch (error) {
-    if (error instanceof ReplyError && error.word === 'CROSSSLOT') throw twoSlots(name, error);
-    throw error instanceof ReplyError ? unavailable(name, error, 'no') : error;
+    throw explained(name, error);
   }
+}
+
+function explained(name: string, error: unknown): unknown {
+  if (!(error instanceof ReplyError)) return error;
+  return error.word === 'CROSSSLOT' ? twoSlots(name, error) : unavailable(name, error, 'no');
 }
 
 function twoSlots(name: string, cause: ReplyError): LockstepError {

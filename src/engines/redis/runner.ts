@@ -3,31 +3,35 @@ import type { Engine } from '../engine.ts';
 import { operationScripts, type Script, type Scripts } from './scripts.ts';
 
 /**
- * Sends a script to a server with its keys and arguments: by its name, and with its text where the server does not know
- * it yet. Replies are integers as numbers, texts, and arrays of them.
+ * Sends a script to a server with `words`: how many keys there are, the keys, the arguments. By its name, and with its text
+ * where the server does not know it yet. Replies are integers as numbers, texts, and arrays of them.
  */
-export type SendScript = (script: Script, keys: number, keysAndArguments: readonly string[]) => Promise<unknown>;
+export type SendScript = (script: Script, words: string[]) => Promise<unknown>;
 
 /**
  * Runs operations as scripts in a Redis server, one round trip each. Rejects with `WRONG_KIND` where a key holds another
- * type; with the client's own error otherwise.
+ * type; otherwise with the client's own error, `explained`.
  */
-export function redisRunner(send: SendScript, scripts: Scripts = operationScripts()): Pick<Engine, 'run' | 'runBatch'> {
-  async function call(name: string, keys: readonly string[], args: readonly string[]): Promise<unknown> {
-    try {
-      return await send(scripts.of(name), keys.length, [...keys, ...args]);
-    } catch (error) {
-      throw says(error, 'WRONGTYPE') ? wrongKind(name, keys, error) : error;
-    }
+export function redisRunner(
+  send: SendScript,
+  scripts: Scripts = operationScripts(),
+  explained: (error: unknown) => unknown = (error) => error,
+): Pick<Engine, 'run' | 'runBatch'> {
+  function call(name: string, words: string[]): Promise<unknown> {
+    return send(scripts.of(name), words).catch((error: unknown) => {
+      throw says(error, 'WRONGTYPE') ? wrongKind(name, words.slice(1, 1 + Number(words[0])), error) : explained(error);
+    });
   }
 
   return {
     run(operation, keys, args) {
-      const orderedKeys = operation.keys.map((key) => keys[key] as string);
-      const orderedArgs = Object.keys(operation.args).map((arg) => String(args[arg as keyof typeof args]));
-      return call(operation.name, orderedKeys, orderedArgs) as Promise<never>;
+      const words = [String(operation.keys.length)];
+      for (const key of operation.keys) words.push(keys[key] as string);
+      for (const arg of Object.keys(operation.args)) words.push(String(args[arg as keyof typeof args]));
+      return call(operation.name, words) as Promise<never>;
     },
-    runBatch: (operation, keys, args) => call(operation.name, keys, args) as Promise<never>,
+    runBatch: (operation, keys, args) =>
+      call(operation.name, [String(keys.length), ...keys, ...args]) as Promise<never>,
   };
 }
 

@@ -69,28 +69,59 @@ export class Scripts {
     });
   }
 
+  /** Each function stands before the first statement of the step that needs it: a step that ends early did not make it. */
   #assemble(call: string): string {
+    const made = new Set<string>();
+    const declared: string[] = [];
+    const parts: string[] = [];
+    for (const statement of this.#statementsOf(call)) {
+      const needed = this.#neededBy(statement, made);
+      const functions = needed.filter((part) => part.declared !== undefined);
+      const others = needed.filter((part) => part.declared === undefined);
+      declared.push(...functions.map((part) => part.declared!));
+      parts.push(...[...others, ...functions].map(({ lua }) => lua), statement);
+    }
+    const head = declared.length === 0 ? [] : [`local ${declared.join(', ')}`];
+    return ['local tx = {}', ...head, ...parts].join('\n');
+  }
+
+  /** What a statement needs that is not `made` yet, which it then is. */
+  #neededBy(statement: string, made: Set<string>): Definition[] {
     const needed = new Set<string>();
     const need = (words: Iterable<string>): void => {
       for (const word of words) {
         const definition = this.#definitions.get(word);
-        if (definition === undefined || needed.has(word)) continue;
+        if (definition === undefined || made.has(word)) continue;
+        made.add(word);
         needed.add(word);
         need(definition.words);
       }
     };
-    need(wordsOf(call));
-    const parts = [...this.#definitions].filter(([name]) => needed.has(name)).map(([, definition]) => definition);
-    const functions = parts.filter((part) => part.declared !== undefined);
-    const others = parts.filter((part) => part.declared === undefined);
-    const head = functions.length === 0 ? [] : [`local ${functions.map((part) => part.declared).join(', ')}`];
-    return ['local tx = {}', ...head, ...[...others, ...functions].map(({ lua }) => lua), call].join('\n');
+    need(wordsOf(statement));
+    return [...this.#definitions].filter(([name]) => needed.has(name)).map(([, definition]) => definition);
+  }
+
+  /** The lines that call a step, with its own statements in the place of the call. */
+  #statementsOf(call: string): string[] {
+    const [, before = '', name = '', keys = '', args = ''] =
+      /^([^]*)return (\w+)\(tx, (\w+), (\w+)\)$/.exec(call) ?? [];
+    const step = /^function \w+\(([\w, ]+)\)\n([^]*)\nend$/.exec(this.#definitions.get(name)?.lua.trim() ?? '');
+    if (step === null) return [call];
+    const [, ownKeys = keys, ownArgs = args] = step[1]!.split(', ');
+    const named = [
+      ownKeys === keys ? '' : `local ${ownKeys} = ${keys}`,
+      ownArgs === args ? '' : `local ${ownArgs} = ${args}`,
+    ];
+    // A statement begins where a line has the indent of the body, and does not go on with what is before it.
+    return [before.trim(), ...named, ...step[2]!.split(/\n(?= {4}(?! |end\b|else|until\b|[)}\]]))/)].filter(
+      (one) => one !== '',
+    );
   }
 }
 
 /** All that may be the name of a definition. */
 function wordsOf(lua: string): Iterable<string> {
-  return lua.match(/(?:tx:)?\w+/g)!;
+  return lua.match(/(?:tx:)?\w+/g) ?? [];
 }
 
 /** The scripts that are published. */

@@ -23,8 +23,8 @@ export interface Servers {
   hold?(key: string): () => void;
   /** Another connection for a key, on which WAIT may wait. */
   confirming(key: string): Link;
-  /** What a script is given beside keys and arguments. */
-  extra(key: string, needsTag: boolean): readonly string[];
+  /** What a script is given beside keys and arguments, if anything. */
+  extra(key: string, needsTag: boolean): string | undefined;
   listen(session: string, inbox: Inbox): Promise<Doorbell>;
   /** Undefined where all that listen hear of what is done at a key; else when they do. */
   heard(key: string): Promise<unknown> | undefined;
@@ -59,7 +59,7 @@ function oneServer(clients: RedisClients, commandMs: number): Servers {
     any: link,
     at: () => link,
     confirming: () => (confirming ??= openLink(clients, commandMs)),
-    extra: () => none,
+    extra: () => undefined,
     async listen(session, inbox) {
       const bell = await openInbox(clients, session, inbox);
       bells.add(bell);
@@ -71,8 +71,6 @@ function oneServer(clients: RedisClients, commandMs: number): Servers {
     },
   };
 }
-
-const none: readonly string[] = [];
 
 function cluster(clients: ClusterClients, commandMs: number, slotIdleMs: number): Servers {
   const nodes = new Cluster(clients);
@@ -118,7 +116,7 @@ function cluster(clients: ClusterClients, commandMs: number, slotIdleMs: number)
     at,
     hold: (key) => uses.hold(slotOf(key)),
     confirming: (key) => used(slotOf(key), 'confirmations'),
-    extra: (key, needsTag) => (needsTag ? [tagIn(slotOf(key))] : none),
+    extra: (key, needsTag) => (needsTag ? tagIn(slotOf(key)) : undefined),
     async listen(session, inbox) {
       const made = new SlotInboxes(nodes, session, inbox, (key) =>
         linkOf(slotOf(key), 'steps').command(['EXISTS', key]),

@@ -56,6 +56,10 @@ function tx:set(key, value)
   redis.call('SET', key, value)
 end
 
+function tx:getset(key, value)
+  return redis.call('GETSET', key, value) or nil
+end
+
 function tx:setPx(key, value, ms)
   redis.call('SET', key, value, 'PX', lifetime(ms))
 end
@@ -190,6 +194,10 @@ end
 
 function tx:zrange(key, from, to)
   return redis.call('ZRANGE', key, from, to)
+end
+
+function tx:zrangeWithScores(key, from, to)
+  return redis.call('ZRANGE', key, from, to, 'WITHSCORES')
 end
 
 function tx:zrangeByScore(key, from, to, limit)

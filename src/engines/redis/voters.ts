@@ -3,7 +3,7 @@ import { isLockstepError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import type { ServerRun, Voter, Voters } from '../engine.ts';
 import { openKeepers, threadModule } from '../keeper/keepers.ts';
-import type { ClientRecipe, RedisClients, RedisConnection } from './client.ts';
+import { ask, type ClientRecipe, type RedisClients, type RedisConnection } from './client.ts';
 import { Link } from './link.ts';
 import { renewByMajority } from './quorum-renewal.ts';
 import { from, pageOf, scriptedBy, to } from './redis.ts';
@@ -102,7 +102,7 @@ function redisVoter(clients: RedisClients, scripts: Scripts): RedisVoter {
  * been up itself.
  */
 async function serverRunOf(connection: RedisConnection, last: ServerRun | undefined): Promise<ServerRun> {
-  const info = parseInfo(String(await connection.command(['INFO', 'server'])));
+  const info = parseInfo(String(await ask(connection, ['INFO', 'server'])));
   const nowMs = systemClock.monotonicMs();
   const id = info.get('run_id') ?? '';
   if (id === '') throw new Error('it does not tell its run_id and uptime_in_seconds (INFO server)');

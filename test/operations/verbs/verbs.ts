@@ -101,6 +101,7 @@ function onCollection(tx: Tx, verb: string, key: string, first: string, second: 
     tx.setPx(key, first, number(tx, second));
     return 0;
   }
+  if (verb === 'getset') return maybe(tx.getset(key, first));
   if (verb === 'incrby') return tx.incrby(key, first);
   if (verb === 'hget') return maybe(tx.hget(key, first));
   if (verb === 'hexists') return truth(tx.hexists(key, first));
@@ -146,11 +147,22 @@ function onSorted(tx: Tx, verb: string, key: string, a: string, b: string, c: st
   if (verb === 'zscore') return scoreOf(tx, key, a);
   if (verb === 'zrank') return tx.zrank(key, a) ?? 'none';
   if (verb === 'zrange') return tx.zrange(key, number(tx, a), number(tx, b));
+  if (verb === 'zrangeWithScores') return scored(tx, tx.zrangeWithScores(key, number(tx, a), number(tx, b)));
   if (verb === 'zrangeByScore') return tx.zrangeByScore(key, tx.number(a), tx.number(b), number(tx, c));
   if (verb === 'zrevrangeByScore') return tx.zrevrangeByScore(key, tx.number(a), tx.number(b), number(tx, c));
   if (verb === 'zcount') return tx.zcount(key, tx.number(a), tx.number(b));
   if (verb === 'zbefore') return maybe(tx.zbefore(key, tx.number(a)));
   return undefined;
+}
+
+/** Engines write a score differently. */
+function scored(tx: Tx, found: readonly string[]): string[] {
+  const same: string[] = [];
+  for (let i = 0; i < found.length; i += 2) {
+    same.push(found[i]!);
+    same.push(tx.decimal(tx.number(found[i + 1]!)));
+  }
+  return same;
 }
 
 function scoreOf(tx: Tx, key: string, member: string): Reply {
