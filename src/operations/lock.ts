@@ -45,8 +45,8 @@ export const acquire: Operation<LockKeys, Ask, Granted | Held> = {
     let owner = tx.get(lock.owner);
     if (owner === undefined && tx.zcard(lock.queue) === 0)
       return ['granted', grant(tx, lock, ask.fences, ask.token, ask.ttlMs), ask.ttlMs, -1]; // free
-    owner ??= handOn(tx, lock, ask.fences, ask.token); // the last lease ran out
-    owner ??= grant(tx, lock, ask.fences, ask.token, ask.ttlMs);
+    if (owner === undefined) owner = handOn(tx, lock, ask.fences, ask.token); // the last lease ran out
+    if (owner === undefined) owner = grant(tx, lock, ask.fences, ask.token, ask.ttlMs);
     if (isOwner(tx, owner, ask.token)) return granted(tx, lock, owner);
     const ahead = ask.wait === 1 ? enqueue(tx, lock, ask, owner) : owner;
     return ['held', owner, tx.pttl(lock.owner), ahead];

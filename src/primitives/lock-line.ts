@@ -109,7 +109,7 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
     this.lease = undefined;
     this.session.exit();
     const next = this.#waiters[0];
-    const isKept = next === undefined && this.#keepMs > 0 && this.#wantedSince === Number.POSITIVE_INFINITY;
+    const isKept = next === undefined && this.#keepMs > 0 && !this.#isWanted;
     if ((next === undefined && !isKept) || !this.#mayHandOn(next?.ttlMs ?? lease.ttlMs)) return this.#giveBack();
     if (isKept) this.#keep();
     else this.#next();
@@ -233,6 +233,11 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
     await this.#giveBack();
   }
 
+  /** Another session waits. */
+  get #isWanted(): boolean {
+    return this.#wantedSince !== Number.POSITIVE_INFINITY;
+  }
+
   /** Asks the store for the first in line, unless the lock is here or asked for. `later`: others may come first. */
   #advance(later = false): void {
     const first = this.#waiters[0];
@@ -302,8 +307,7 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
     const hold = this.#hold;
     if (hold === undefined || this.session.closing) return false;
     this.#inARow += 1;
-    const isWanted = this.#wantedSince !== Number.POSITIVE_INFINITY;
-    if (this.#inARow >= (isWanted ? limits.handOversInARowWanted : limits.handOversInARow)) return false;
+    if (this.#inARow >= (this.#isWanted ? limits.handOversInARowWanted : limits.handOversInARow)) return false;
     const now = this.session.clock.monotonicMs();
     if (now - this.#wantedSince > limits.handOverWaitMsMax) return false;
     if (this.keys.shared && now - this.#heldSince > limits.openEveryMs) return false;
@@ -319,8 +323,12 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
     this.#endKept();
     this.#hold = undefined;
     this.lease = undefined;
+    // Where others wait, the next ask stands in the line behind them before they get the lock: the server then tells the
+    // new owner before it answers us.
+    const isBehind = this.#isWanted && !this.keys.shared && this.#waiters[0]?.once === false;
+    if (isBehind) this.#advance();
     const given = giveBack(this.session, this.keys, hold.owner, leftMs);
-    this.#advance(this.keys.shared);
+    if (!isBehind) this.#advance(this.keys.shared);
     return given;
   }
 

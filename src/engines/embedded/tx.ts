@@ -160,6 +160,20 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
     return 1;
   }
 
+  function incrby(key: string, by: string): string {
+    const found = read(key, string);
+    const value = String(BigInt(found?.value ?? '0') + BigInt(by));
+    replace(found ?? keys.find(key), string, found?.expires ?? null, value);
+    return value;
+  }
+
+  function getset(key: string, value: string): string | undefined {
+    const found = read(key, string);
+    const was = found?.value ?? undefined;
+    replace(found ?? keys.find(key), string, null, value);
+    return was;
+  }
+
   function zrange(key: string, from: number, to: number): string[] {
     const found = read(key, zset);
     const range = found === undefined ? undefined : rangeOf(found.size, from, to);
@@ -226,18 +240,9 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
 
     get: (key) => read(key, string)?.value ?? undefined,
     set: (key, value) => void replace(keys.find(key), string, null, value),
-    getset(key, value) {
-      const found = read(key, string);
-      replace(found ?? keys.find(key), string, null, value);
-      return found?.value ?? undefined;
-    },
+    getset,
     setPx: (key, value, ms) => void replace(keys.find(key), string, endMs(ms), value),
-    incrby(key, by) {
-      const found = read(key, string);
-      const value = String(BigInt(found?.value ?? '0') + BigInt(by));
-      replace(found ?? keys.find(key), string, found?.expires ?? null, value);
-      return value;
-    },
+    incrby,
 
     hget(key, field) {
       if (read(key, hash) === undefined) return undefined;
@@ -360,8 +365,7 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
     },
     zcard: (key) => read(key, zset)?.size ?? 0,
     zrange,
-    zrangeWithScores: (key, from, to) =>
-      zrange(key, from, to).flatMap((member) => [member, String(zscore(key, member))]),
+    zrangeWithScores: (key, from, to) => zrange(key, from, to).flatMap((one) => [one, String(zscore(key, one))]),
     zrangeByScore(key, from, to, limit) {
       if (read(key, zset) === undefined) return [];
       const between = sql(
