@@ -43,7 +43,13 @@ test('whoever left a lock open to a waiter that is dead hands it to the next', a
   const at = keysOf('test').lockAt('job');
   for (const session of ['a', 'b', 'c']) await store.connect(session, () => {});
   for (const session of ['a', 'b', 'c']) {
-    await store.run(lock.acquire, at, { token: `${session}:1:10000`, ttlMs: 10_000, wait: 1, fences: 1, queueMs: 60_000 });
+    await store.run(lock.acquire, at, {
+      token: `${session}:1:10000`,
+      ttlMs: 10_000,
+      wait: 1,
+      fences: 1,
+      queueMs: 60_000,
+    });
   }
   const [owner] = await store.run(lock.look, at, { from: 0, to: 0 });
   await store.disconnect('b');

@@ -464,8 +464,8 @@ export class Meaning {
     switch (command.do) {
       case 'acquire': {
         const { wait, fences: many, queueMs } = command;
-        const token = this.#token(command.token);
-        const ask = { token, ttlMs: Number(token.split(':')[2]), wait, fences: many, queueMs };
+        const own = { token: this.#token(command.token), ttlMs: command.token.ttlMs };
+        const ask = { ...own, wait, fences: many, queueMs };
         return single(lock.acquire, this.#lock(command.lock), ask);
       }
       case 'release': {

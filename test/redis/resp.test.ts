@@ -18,8 +18,16 @@ const stream = Buffer.from(
   ].join(''),
 );
 const replies = [
-  ...['OK', 42, -7, 0],
-  ...['hällo', '', null, '\r\n\r\n', [], null],
+  'OK',
+  42,
+  -7,
+  0,
+  'hällo',
+  '',
+  null,
+  '\r\n\r\n',
+  [],
+  null,
   [1, ['a', [[]]], null],
   new ReplyError(new Error('OOM command not allowed')),
   [long, 1],

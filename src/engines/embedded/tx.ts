@@ -160,20 +160,6 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
     return 1;
   }
 
-  function incrby(key: string, by: string): string {
-    const found = read(key, string);
-    const value = String(BigInt(found?.value ?? '0') + BigInt(by));
-    replace(found ?? keys.find(key), string, found?.expires ?? null, value);
-    return value;
-  }
-
-  function getset(key: string, value: string): string | undefined {
-    const found = read(key, string);
-    const was = found?.value ?? undefined;
-    replace(found ?? keys.find(key), string, null, value);
-    return was;
-  }
-
   function zrange(key: string, from: number, to: number): string[] {
     const found = read(key, zset);
     const range = found === undefined ? undefined : rangeOf(found.size, from, to);
@@ -240,9 +226,19 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
 
     get: (key) => read(key, string)?.value ?? undefined,
     set: (key, value) => void replace(keys.find(key), string, null, value),
-    getset,
+    getset(key, value) {
+      const found = read(key, string);
+      const was = found?.value ?? undefined;
+      replace(found ?? keys.find(key), string, null, value);
+      return was;
+    },
     setPx: (key, value, ms) => void replace(keys.find(key), string, endMs(ms), value),
-    incrby,
+    incrby(key, by) {
+      const found = read(key, string);
+      const value = String(BigInt(found?.value ?? '0') + BigInt(by));
+      replace(found ?? keys.find(key), string, found?.expires ?? null, value);
+      return value;
+    },
 
     hget(key, field) {
       if (read(key, hash) === undefined) return undefined;

@@ -54,7 +54,7 @@ export class ReplyReader {
     while (end < bytes.length && bytes[end] !== carriageReturn) end++;
     const next = end + 2;
     if (next > bytes.length) return -1;
-    switch (bytes[at]) {
+    switch (bytes[at]!) {
       case kind.bulk:
         return this.#readBulk(bytes, integer(bytes, at + 1, end), next);
       case kind.integer:
