@@ -89,6 +89,11 @@ class SocketConnection implements RedisConnection {
     await ask(this, [sharded ? 'SSUBSCRIBE' : 'SUBSCRIBE', channel]);
   }
 
+  async unsubscribe(channel: string): Promise<void> {
+    this.#channels.delete(channel);
+    await ask(this, ['SUNSUBSCRIBE', channel]);
+  }
+
   close(): void {
     this.#socket.destroy();
   }
@@ -114,9 +119,10 @@ class SocketConnection implements RedisConnection {
 
   /** Whether this is no answer, but mail. */
   #delivered([verb, channel, text]: unknown[]): boolean {
-    if (verb === 'message' || verb === 'smessage') this.#channels.get(channel as string)?.(text as string);
-    else if (verb === 'sunsubscribe') this.#fail(new Error('the slot of a channel moved to another node'));
-    else return false;
+    const message = this.#channels.get(channel as string);
+    if (verb === 'message' || verb === 'smessage') message?.(text as string);
+    else if (verb !== 'sunsubscribe' || message === undefined) return false;
+    else this.#fail(new Error('the slot of a channel moved to another node'));
     return true;
   }
 
