@@ -59,7 +59,13 @@ async function overEngine(directory: string): Promise<Pair> {
   const session = Math.random().toString(36).slice(2, 10);
   return async (lock, turn) => {
     const keys = { owner: lock, queue: `${lock}:queue`, fences: 'fence' };
-    const ask = { token: `${session}:${lock.slice(-1)}${turn}:10000`, ttlMs: 10_000, wait: 1, fences: 64, queueMs: 300_000 };
+    const ask = {
+      token: `${session}:${lock.slice(-1)}${turn}:10000`,
+      ttlMs: 10_000,
+      wait: 1,
+      fences: 64,
+      queueMs: 300_000,
+    };
     const [, owner] = await engine.run(acquire, keys, ask);
     await engine.run(release, keys, { owner, fences: 64, openEveryMs: 0 });
   };
