@@ -232,21 +232,53 @@ async function sentinel(): Promise<Place> {
       const master = await masterNow();
       const replica = both.find((server) => server !== master)!;
       await until('the replica follows', () => follows(replica), 40_000);
-      const from = nowMs();
       await master.stop();
       await until('the replica is promoted', () => isMaster(replica), 40_000);
       await master.start(); // as a master too, to those who ask a Sentinel that has not heard yet
       await until('the old master follows', () => follows(master), 40_000);
-      losses.push({ from, to: nowMs(), reachMs: replicationMs });
     },
   };
+  const watching = watchMaster(both, losses);
   return {
     where: () => group.address,
     direct: group.address,
     faults: [...serverFaults(masterNow, 600), failOver, failOver, failOver],
     losses,
     ttlMs,
-    remove: () => group.remove(),
+    async remove() {
+      await watching.end();
+      await group.remove();
+    },
+  };
+}
+
+/** Notes each change of the master: those that a test made, and those that a Sentinel on a busy machine thought right. */
+function watchMaster(servers: readonly RedisServer[], losses: Loss[]): { end(): Promise<void> } {
+  let endMs = Infinity;
+  let calm: { at: number; master: RedisServer | undefined } = { at: nowMs(), master: undefined };
+  const look = async (): Promise<void> => {
+    const at = nowMs();
+    const masters = await Promise.all(servers.map(isMaster));
+    const master = servers[masters.indexOf(true)];
+    const other = servers.find((server) => server !== master);
+    const isCalm = masters.filter(Boolean).length === 1 && other?.isUp === true && (await follows(other));
+    if (!isCalm) return;
+    const { at: from, master: before } = calm;
+    if (before !== undefined && before !== master) losses.push({ from, to: nowMs(), reachMs: replicationMs });
+    calm = { at, master };
+  };
+  const watching = (async () => {
+    while (calm.at < endMs) {
+      await look().catch(() => {}); // a server that is down just now
+      await sleep(100);
+    }
+  })();
+  return {
+    async end() {
+      endMs = nowMs();
+      const late = sleep(15_000, undefined, { ref: false }).then(() => (endMs = 0));
+      await Promise.race([watching, late]);
+    },
   };
 }
 
