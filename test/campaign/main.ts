@@ -25,6 +25,9 @@ const { values } = parseArgs({
   },
 });
 
+// Servers and disks are taken down when this process exits.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
+
 process.exitCode = values['known-bad'] ? await showThatItSees() : await main();
 
 async function main(): Promise<number> {

@@ -91,9 +91,11 @@ function smallDisk(): { path: string; isSmall: boolean; remove(): void } {
     isSmall = false;
   }
   const remove = (): void => {
+    process.off('exit', remove);
     if (isSmall) execFileSync('umount', ['--lazy', path]);
     rmSync(path, { recursive: true, force: true });
   };
+  process.once('exit', remove);
   return { path, isSmall, remove };
 }
 

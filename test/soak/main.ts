@@ -59,6 +59,9 @@ const measures: Readonly<Record<string, Measure>> = {
 
 const stores: Readonly<Record<string, () => Promise<Soaked>>> = { embedded, redis };
 
+// Servers and disks are taken down when this process exits.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
+
 process.exitCode = await main();
 
 async function main(): Promise<number> {
