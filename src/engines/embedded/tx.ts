@@ -361,7 +361,9 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
     },
     zcard: (key) => read(key, zset)?.size ?? 0,
     zrange,
-    zrangeWithScores: (key, from, to) => zrange(key, from, to).flatMap((one) => [one, String(zscore(key, one))]),
+    zrangeWithScores(key, from, to) {
+      return zrange(key, from, to).flatMap((member) => [member, String(zscore(key, member))]);
+    },
     zrangeByScore(key, from, to, limit) {
       if (read(key, zset) === undefined) return [];
       const between = sql(
