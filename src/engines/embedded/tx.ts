@@ -359,7 +359,9 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
       const below = sql('SELECT count(*) FROM zsets WHERE key = ? AND (score, member) < (?, ?)');
       return below.get(key, score, member)![0] as number;
     },
-    zcard: (key) => read(key, zset)?.size ?? 0,
+    zcard(key) {
+      return read(key, zset)?.size ?? 0;
+    },
     zrange,
     zrangeWithScores(key, from, to) {
       return zrange(key, from, to).flatMap((member) => [member, String(zscore(key, member))]);
