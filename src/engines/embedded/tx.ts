@@ -56,8 +56,7 @@ const [string, hash, list, set, zset] = [0, 1, 2, 3, 4];
 export function sqliteTx(sqlite: Sqlite): SqliteTx {
   const keys = keysOf(sqlite);
   const statements = new Map<string, Statement>();
-  let nowUs = 0;
-  let nowMs = 0;
+  let [nowUs, nowMs] = [0, 0];
   let listens: (session: string) => boolean = () => true;
   let wakes: Wake[] | undefined;
 

@@ -112,8 +112,8 @@ function scriptedAt(servers: Servers): Pick<Engine, 'run' | 'runBatch'> {
     const extra = servers.extra(first, script.needsTag);
     if (extra !== undefined) words.push(extra);
     const heard = servers.heard(first);
-    const link = servers.at(first);
-    return heard === undefined ? link.script(script, words) : heard.then(() => link.script(script, words));
+    const sent = (): Promise<unknown> => servers.at(first).script(script, words); // a link left idle meanwhile is closed
+    return heard === undefined ? sent() : heard.then(sent);
   };
   return scripted(servers.name, send, servers.scripts);
 }
