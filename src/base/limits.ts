@@ -207,8 +207,9 @@ export const limits = {
   /** Tries of a transaction before it asks for the commit lock, and tries while it has it. */
   transactionTries: 10,
   transactionLockedTries: 10,
-  /** Tries without a pause; from then on pauses of random length, up to twice as long each time: ms. */
+  /** Tries without a pause; from then on pauses of random length, up to twice as long each time, of at least and at most so many ms. */
   transactionQuickTries: 3,
+  transactionPauseMsMin: 0.5,
   transactionPauseMsMax: 20,
   /** Between two looks whether it is a transaction's turn, where no message told it: ms. */
   transactionTurnMs: 5,

@@ -33,13 +33,14 @@ const lockMs = 1000;
 const queueMs = 10000;
 
 /**
- * What came of each request, in order: `ok`; `conflict` (`overtaken`, if it has the commit lock), or `turn` where the
- * commit lock is in the way, followed by what each read gives now: how many texts, and these; `kind-` and the place of a key that holds
- * something else.
+ * What came of each request, in order: `ok`; `conflict` (`granted` if it got the commit lock by that, `overtaken` if it had it
+ * before), or `turn` where the commit lock is in the way, followed by what each read gives now: how many texts, and these;
+ * `kind-` and the place of a key that holds something else. Then what the reads behind the requests give, as `look` says.
  *
  * keys: commits, lock, queue, then those of data. args: the field in commits, the id ('' for none), for how many keys a kind follows,
  * these kinds (Redis's types), then the requests: its ticket ('' for none), its reads, `!`, its writes, `;`. A read or write is
  * its verb, the place of its key in keys ('' for that of the one before it), and its parameters; of a read follows what is expected.
+ * Behind the requests may stand `?` and reads that nothing is expected of.
  */
 export const commit: BatchOperation<readonly (string | number)[]> = {
   name: 'transaction.commit',
@@ -51,21 +52,21 @@ export const commit: BatchOperation<readonly (string | number)[]> = {
     const replies: (string | number)[] = ['now'];
     let outcomes = args[1]!;
     let holder = tx.hget(keys[1]!, '') ?? '';
-    for (
-      let at = 3 + tx.number(args[2]!);
-      at < args.length;
-      at = behindWrites(args, behindReads(tx, args, at + 1) + 1) + 1
-    ) {
-      const outcome = attempt(tx, keys, args, at, state, holder);
-      replies.push(outcome);
-      if (outcome !== 'ok' && !tx.startsWith(outcome, 'kind-')) explain(tx, keys, args, at + 1, state, replies);
+    let at = 3 + tx.number(args[2]!);
+    while (at < args.length && args[at]! !== '?') {
+      let outcome = attempt(tx, keys, args, at, state, holder);
       if (args[at]! !== '') {
         queueUp(tx, keys, args, at, outcome);
         holder = tx.hget(keys[1]!, '') ?? '';
+        if (holder === args[at]! && outcome !== 'overtaken') outcome = 'granted';
       }
+      replies.push(outcome);
+      if (outcome !== 'ok' && !tx.startsWith(outcome, 'kind-')) explain(tx, keys, args, at + 1, state, replies);
       outcomes = outcomes + ':' + outcome;
+      at = behindWrites(args, behindReads(tx, args, at + 1) + 1) + 1;
     }
     if (args[1]! !== '') tx.hset(keys[0]!, args[0]!, outcomes);
+    if (at < args.length) showAll(tx, keys, args, at + 1, state, replies);
     return replies;
   },
 };
@@ -79,14 +80,8 @@ export const look: BatchOperation<readonly (string | number)[]> = {
   batch: true,
   readOnly: true,
   step(tx, keys, args) {
-    const state = stateOf(tx, keys, args);
     const replies: (string | number)[] = ['now'];
-    let key = 0;
-    for (let at = 3 + tx.number(args[2]!); at < args.length; at = at + 2 + parametersOf(args[at]!)) {
-      if (args[at + 1]! !== '') key = tx.number(args[at + 1]!);
-      if (state[key]! !== '') replies.push('kind-' + tx.text(key));
-      else show(read(tx, keys, args, at, key, state), replies);
-    }
+    showAll(tx, keys, args, 3 + tx.number(args[2]!), stateOf(tx, keys, args), replies);
     return replies;
   },
 };
@@ -408,6 +403,23 @@ function explain(
   for (let place = at; args[place]! !== '!'; place = behindRead(tx, args, place)) {
     if (args[place + 1]! !== '') key = tx.number(args[place + 1]!);
     show(read(tx, keys, args, place, key, state), replies);
+  }
+}
+
+/** What all reads from `from` to the end give. */
+function showAll(
+  tx: Tx,
+  keys: readonly string[],
+  args: readonly string[],
+  from: number,
+  state: readonly string[],
+  replies: (string | number)[],
+): void {
+  let key = 0;
+  for (let at = from; at < args.length; at = at + 2 + parametersOf(args[at]!)) {
+    if (args[at + 1]! !== '') key = tx.number(args[at + 1]!);
+    if (state[key]! !== '') replies.push('kind-' + tx.text(key));
+    else show(read(tx, keys, args, at, key, state), replies);
   }
 }
 

@@ -96,7 +96,7 @@ export class Transactions {
   /** See `Lockstep.batch`. */
   async batch(fill: (batch: Batch) => void, options: TransactionOptions): Promise<void> {
     if (typeof fill !== 'function') throw invalidArgument('fill', fill, 'a function that takes a batch');
-    const plan = new Attempt(this.#steps, new Map());
+    const plan = new Attempt(this.#steps, undefined, unknown);
     await planned(plan, this.#session.keys, fill);
     await this.#run((attempt) => attempt.adopt(plan), options);
   }
@@ -189,7 +189,7 @@ class Run<T> {
         this.#giveUp = () => give(givenUp(reason));
         if (this.#doubtful) this.#giveUp();
         if (this.#committing) return; // it is known soon what came of that
-        this.#turn?.end([]);
+        this.#turn?.end(false);
         give(reason);
       });
       this.#once = wait?.once === true;
@@ -207,18 +207,20 @@ class Run<T> {
       this.#ticket = ''; // the commit gave it back
       return result;
     } finally {
-      this.#turn?.end([]);
+      this.#turn?.end(false);
       if (this.#ticket !== '') this.#session.inBackground(this.#steps.ask({ ...nothing, ticket: this.#ticket }));
     }
   }
 
   async #tryAgain(): Promise<T> {
-    let primed: ReadonlyMap<string, Known> = new Map();
+    let primed = unknown;
     for (;;) {
-      const attempt = (this.#attempt = new Attempt(this.#steps, primed));
+      // Whoever is in line for the commit lock builds on nothing that it may hold up.
+      const turns = this.#ticket === '' ? this.#turns : undefined;
+      const attempt = (this.#attempt = new Attempt(this.#steps, turns, primed));
       const result = await this.#runBody(attempt);
       const writes = attempt.writes();
-      if (writes.length > 0 && 'value' in result) {
+      if (writes.length > 0 && 'value' in result && turns !== undefined) {
         const newer = await this.#takeTurn(attempt, writes);
         if (newer !== undefined) {
           primed = newer;
@@ -228,10 +230,10 @@ class Run<T> {
       const checks = 'value' in result ? [...this.#guard, ...attempt.checks.values()] : none;
       const outcome = await this.#commit(attempt, 'value' in result ? writes : none, checks);
       if (outcome.is === 'ok') {
-        this.#turn?.end(attempt.left());
         if ('error' in result) throw result.error;
         return result.value;
       }
+      this.#turn = undefined;
       primed = this.#learn(attempt, outcome, checks);
       await this.#beforeNext(attempt, outcome);
     }
@@ -254,32 +256,25 @@ class Run<T> {
   }
 
   /**
-   * Waits until no other transaction of this session is about to commit what this one touches. What that one left
-   * behind, where it is other than what this one read.
+   * Gets in line behind the transactions of this session that touch the same. What these are going to leave, where it is
+   * other than what this one read.
    */
   async #takeTurn(attempt: Attempt, writes: readonly Write[]): Promise<ReadonlyMap<string, Known> | undefined> {
-    const names = new Set<string>();
-    for (const { read } of attempt.reads.values()) names.add(read.name);
-    for (const { name } of writes) if (name !== '') names.add(name);
-    if (this.#turn !== undefined) {
-      if (covers(this.#turn.names, names)) return undefined;
-      for (const name of this.#turn.names) names.add(name);
-      this.#turn.end([]);
+    if (this.#turn !== undefined && !covers(this.#turn.names, attempt, writes)) {
+      this.#turn.end(false);
+      this.#turn = undefined;
     }
-    const turn = (this.#turn = this.#turns.take(names));
-    if (turn.granted === undefined) return undefined;
-    await turn.granted;
-    let stale = false;
-    const known = new Map<string, Known>();
-    for (const [id, { read, known: before }] of attempt.reads) {
-      const texts = turn.left(read.name, id);
-      if (texts === undefined || same(texts, before.texts)) known.set(id, before);
-      else {
-        stale = true;
-        known.set(id, { texts, moment: 0 });
-      }
+    this.#turn ??= this.#turns.take(attempt.reads, writes);
+    const { granted } = this.#turn;
+    if (granted !== undefined) await granted;
+    let newer: Map<string, Known> | undefined;
+    for (const [id, { read, known }] of attempt.reads) {
+      const foreseen = this.#turns.foreseen(read);
+      if (foreseen === undefined || same(foreseen.texts, known.texts)) continue;
+      newer ??= new Map([...attempt.reads].map(([each, { known: before }]) => [each, before]));
+      newer.set(id, foreseen);
     }
-    return stale ? known : undefined;
+    return newer;
   }
 
   /** Checks and writes in one step; nothing to do where there is nothing to write, and all was read at one moment. */
@@ -289,6 +284,7 @@ class Run<T> {
     if (this.#ended) throw over();
     this.#committing = true;
     for (const check of checks) check.committing?.();
+    this.#turn?.send(writes, writes.length === 0 ? none : attempt.left(), restsOf(reads));
     let done = false;
     try {
       const outcome = await this.#steps.ask(
@@ -297,6 +293,7 @@ class Run<T> {
           reads: [...reads.map(({ read }) => read), ...checks.map(({ read }) => read)],
           expected: [...reads.map(({ known }) => known.texts), ...checks.map(() => none)],
           writes,
+          turn: this.#turn,
         },
         () => {
           this.#doubtful = true;
@@ -331,21 +328,25 @@ class Run<T> {
     if (this.#lockedTries > limits.transactionLockedTries) throw conflict(attempt, now, this.#tries);
     this.#tries += 1;
     if (this.#once) throw onlyOnce();
-    if (this.#ticket !== '' && is !== 'overtaken') {
-      await this.#around.turn(this.#ticket, clock.random() * limits.transactionTurnMs);
-    } else if (is === 'turn') {
-      await pause(clock, clock.random() * limits.transactionTurnMs);
-    } else if (this.#tries > limits.transactionQuickTries) {
-      const longest = Math.min(limits.transactionPauseMsMax, 2 ** (this.#tries - limits.transactionQuickTries));
-      await pause(clock, clock.random() * longest);
-    }
+    const pauseMs = clock.random() * this.#pauseMs(is);
+    if (this.#ticket !== '' && pauseMs > 0) await this.#around.turn(this.#ticket, pauseMs);
+    else if (pauseMs >= limits.transactionPauseMsMin) await pause(clock, pauseMs);
     if (this.#tries >= limits.transactionTries && this.#ticket === '') this.#ticket = this.#around.ticket();
+  }
+
+  /** At most. Who has the commit lock does not wait: it holds up others. */
+  #pauseMs(is: Exclude<Outcome, { is: 'ok' }>['is']): number {
+    if (is === 'granted' || is === 'overtaken') return 0;
+    if (is === 'turn' || this.#ticket !== '') return limits.transactionTurnMs;
+    const tries = this.#tries - limits.transactionQuickTries;
+    return tries <= 0 ? 0 : Math.min(limits.transactionPauseMsMax, this.#steps.usualMs * 2 ** tries);
   }
 }
 
 const none: readonly never[] = [];
+const unknown: ReadonlyMap<string, Known> = new Map();
 /** Asks for nothing: its ticket leaves the queue for the commit lock. */
-const nothing: Request = { ticket: '', reads: none, expected: none, writes: none };
+const nothing: Request = { ticket: '', reads: none, expected: none, writes: none, turn: undefined };
 
 function transactionOf({ keys, engine, space }: Session, attempt: Attempt): Transaction {
   const places = placesOf(keys);
@@ -414,9 +415,17 @@ function onlyOnce(): LockstepError {
   );
 }
 
-function covers(all: ReadonlySet<string>, some: ReadonlySet<string>): boolean {
-  for (const one of some) if (!all.has(one)) return false;
+function covers(names: ReadonlySet<string>, { reads }: Attempt, writes: readonly Write[]): boolean {
+  for (const { read } of reads.values()) if (!names.has(read.name)) return false;
+  for (const { name } of writes) if (name !== '' && !names.has(name)) return false;
   return true;
+}
+
+/** On whose commits, which are on their way, a transaction builds. */
+function restsOf(reads: readonly { readonly known: Known }[]): Turn[] {
+  const rests: Turn[] = [];
+  for (const { known } of reads) if (known.by !== undefined) rests.push(known.by);
+  return rests;
 }
 
 function same(a: readonly string[], b: readonly string[]): boolean {

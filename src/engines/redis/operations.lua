@@ -4458,6 +4458,34 @@ function transaction_explain(tx, keys, args, at, state, replies)
     end
 end
 
+function transaction_showAll(tx, keys, args, from, state, replies)
+    local key = 0
+    do
+        local at = from
+        while at < #args do
+            if args[at + 1 + 1] ~= "" then
+                key = tonumber(args[at + 1 + 1])
+            end
+            if state[key + 1] ~= "" then
+                replies[#replies + 1] = "kind-" .. string.format('%.0f', key)
+            else
+                transaction_show(
+                    transaction_read(
+                        tx,
+                        keys,
+                        args,
+                        at,
+                        key,
+                        state
+                    ),
+                    replies
+                )
+            end
+            at = at + 2 + transaction_parametersOf(args[at + 1])
+        end
+    end
+end
+
 function transaction_show(texts, replies)
     replies[#replies + 1] = #texts
     for ____, text in ipairs(texts) do
@@ -4635,13 +4663,14 @@ local transaction_lockMs = 1000
 
 local transaction_queueMs = 10000
 
---- What came of each request, in order: `ok`; `conflict` (`overtaken`, if it has the commit lock), or `turn` where the
--- commit lock is in the way, followed by what each read gives now: how many texts, and these; `kind-` and the place of a key that holds
--- something else.
+--- What came of each request, in order: `ok`; `conflict` (`granted` if it got the commit lock by that, `overtaken` if it had it
+-- before), or `turn` where the commit lock is in the way, followed by what each read gives now: how many texts, and these;
+-- `kind-` and the place of a key that holds something else. Then what the reads behind the requests give, as `look` says.
 -- 
 -- keys: commits, lock, queue, then those of data. args: the field in commits, the id ('' for none), for how many keys a kind follows,
 -- these kinds (Redis's types), then the requests: its ticket ('' for none), its reads, `!`, its writes, `;`. A read or write is
 -- its verb, the place of its key in keys ('' for that of the one before it), and its parameters; of a read follows what is expected.
+-- Behind the requests may stand `?` and reads that nothing is expected of.
 function transaction_commit(tx, keys, args)
     local known = (redis.call('HGET', keys[1], args[1]) or nil) or ""
     if transaction_isDone(tx, known, args[2]) then
@@ -4651,47 +4680,58 @@ function transaction_commit(tx, keys, args)
     local replies = {"now"}
     local outcomes = args[2]
     local holder = (redis.call('HGET', keys[2], "") or nil) or ""
-    do
-        local at = 3 + tonumber(args[3])
-        while at < #args do
-            local outcome = transaction_attempt(
+    local at = 3 + tonumber(args[3])
+    while at < #args and args[at + 1] ~= "?" do
+        local outcome = transaction_attempt(
+            tx,
+            keys,
+            args,
+            at,
+            state,
+            holder
+        )
+        if args[at + 1] ~= "" then
+            transaction_queueUp(
                 tx,
                 keys,
                 args,
                 at,
-                state,
-                holder
+                outcome
             )
-            replies[#replies + 1] = outcome
-            if outcome ~= "ok" and not (string.sub(outcome, 1, #"kind-") == "kind-") then
-                transaction_explain(
-                    tx,
-                    keys,
-                    args,
-                    at + 1,
-                    state,
-                    replies
-                )
+            holder = (redis.call('HGET', keys[2], "") or nil) or ""
+            if holder == args[at + 1] and outcome ~= "overtaken" then
+                outcome = "granted"
             end
-            if args[at + 1] ~= "" then
-                transaction_queueUp(
-                    tx,
-                    keys,
-                    args,
-                    at,
-                    outcome
-                )
-                holder = (redis.call('HGET', keys[2], "") or nil) or ""
-            end
-            outcomes = (outcomes .. ":") .. outcome
-            at = transaction_behindWrites(
-                args,
-                transaction_behindReads(tx, args, at + 1) + 1
-            ) + 1
         end
+        replies[#replies + 1] = outcome
+        if outcome ~= "ok" and not (string.sub(outcome, 1, #"kind-") == "kind-") then
+            transaction_explain(
+                tx,
+                keys,
+                args,
+                at + 1,
+                state,
+                replies
+            )
+        end
+        outcomes = (outcomes .. ":") .. outcome
+        at = transaction_behindWrites(
+            args,
+            transaction_behindReads(tx, args, at + 1) + 1
+        ) + 1
     end
     if args[2] ~= "" then
         redis.call('HSET', keys[1], args[1], outcomes)
+    end
+    if at < #args then
+        transaction_showAll(
+            tx,
+            keys,
+            args,
+            at + 1,
+            state,
+            replies
+        )
     end
     return replies
 end
@@ -4699,33 +4739,15 @@ end
 --- What reads give: of each how many texts, and these; or `kind-` and the place of its key. keys, args: as of
 -- `commit`, but the reads alone, without what is expected.
 function transaction_look(tx, keys, args)
-    local state = transaction_stateOf(tx, keys, args)
     local replies = {"now"}
-    local key = 0
-    do
-        local at = 3 + tonumber(args[3])
-        while at < #args do
-            if args[at + 1 + 1] ~= "" then
-                key = tonumber(args[at + 1 + 1])
-            end
-            if state[key + 1] ~= "" then
-                replies[#replies + 1] = "kind-" .. string.format('%.0f', key)
-            else
-                transaction_show(
-                    transaction_read(
-                        tx,
-                        keys,
-                        args,
-                        at,
-                        key,
-                        state
-                    ),
-                    replies
-                )
-            end
-            at = at + 2 + transaction_parametersOf(args[at + 1])
-        end
-    end
+    transaction_showAll(
+        tx,
+        keys,
+        args,
+        3 + tonumber(args[3]),
+        transaction_stateOf(tx, keys, args),
+        replies
+    )
     return replies
 end
 

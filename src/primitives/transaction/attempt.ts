@@ -1,7 +1,7 @@
 import { LockstepError } from '../../base/errors.ts';
 import type { Check } from './guarding.ts';
 import type { Place, Read, Steps, Write } from './steps.ts';
-import type { Known, Left } from './turns.ts';
+import type { Known, Left, Turns } from './turns.ts';
 
 /** What one thing has buffered: what is read of it comes from there, and from the store. */
 export interface Thing {
@@ -17,15 +17,17 @@ export class Attempt {
   /** By their reads. */
   readonly checks: Map<string, Check> = new Map();
   readonly #steps: Steps;
+  readonly #turns: Turns | undefined;
   readonly #primed: ReadonlyMap<string, Known>;
   readonly #things: Map<string, Thing> = new Map();
   readonly #asked: Map<string, Promise<readonly string[]>> = new Map();
   #pending = 0;
   #over = false;
 
-  /** `primed`: what need not be asked for. */
-  constructor(steps: Steps, primed: ReadonlyMap<string, Known>) {
+  /** `turns`: which foresee what is read; `primed`: what need not be asked for either. */
+  constructor(steps: Steps, turns: Turns | undefined, primed: ReadonlyMap<string, Known>) {
     this.#steps = steps;
+    this.#turns = turns;
     this.#primed = primed;
   }
 
@@ -46,7 +48,7 @@ export class Attempt {
   read(read: Read): readonly string[] | Promise<readonly string[]> {
     const seen = this.reads.get(read.id);
     if (seen !== undefined) return seen.known.texts;
-    const known = this.#primed.get(read.id);
+    const known = this.#turns?.foreseen(read) ?? this.#primed.get(read.id);
     if (known === undefined) return this.#ask(read);
     this.reads.set(read.id, { read, known });
     return known.texts;

@@ -3,7 +3,7 @@ import { limits } from '../../base/limits.ts';
 import { wait as pause } from './pause.ts';
 import * as operations from '../../operations/transaction.ts';
 import { forgetCommits, type Session } from '../../session/session.ts';
-import type { Known } from './turns.ts';
+import type { Known, Turn } from './turns.ts';
 
 /** Where a thing is: its keys, and what Redis calls the type of each. One object a thing and transaction. */
 export interface Place {
@@ -41,13 +41,16 @@ export interface Request {
   /** By read. */
   readonly expected: readonly (readonly string[])[];
   readonly writes: readonly Write[];
+  /** Ends before anybody hears what came of the request. */
+  readonly turn: Turn | undefined;
 }
 
 /** What came of a request: `now`, by read, is of one moment. */
 export type Outcome =
   | { readonly is: 'ok'; readonly moment: number }
   | {
-      readonly is: 'conflict' | 'overtaken' | 'turn';
+      /** The commit lock: got by this refusal, had before it, had by somebody else. */
+      readonly is: 'conflict' | 'granted' | 'overtaken' | 'turn';
       readonly moment: number;
       readonly now: readonly (readonly string[])[];
     };
@@ -79,6 +82,7 @@ export class Steps {
   #scheduled = false;
   #ids = 0;
   #moments = 0;
+  #usualMs = 0;
   #idle: (() => void) | undefined;
 
   constructor(session: Session) {
@@ -100,8 +104,13 @@ export class Steps {
   look(read: Read): Promise<Known> {
     return new Promise((resolve, reject) => {
       this.#looks.push({ read, resolve, reject });
-      if (this.#looks.length === 1) process.nextTick(this.#lookAll);
+      this.#schedule();
     });
+  }
+
+  /** How long the last steps took, as a mean. */
+  get usualMs(): number {
+    return this.#usualMs;
   }
 
   /** Waits for what is on its way, and has the store forget what came of it. */
@@ -113,20 +122,27 @@ export class Steps {
   }
 
   #schedule(): void {
-    if (this.#scheduled || this.#line.length === 0 || this.#slots.length === 0) return;
+    if (this.#scheduled || (this.#looks.length === 0 && (this.#line.length === 0 || this.#slots.length === 0))) return;
     this.#scheduled = true;
     // When all tasks that this turn woke have asked.
     process.nextTick(this.#flush);
   }
 
+  /** Reads go with commits where these go anyway. */
   readonly #flush = (): void => {
     this.#scheduled = false;
     while (this.#line.length > 0 && this.#slots.length > 0) {
+      const group = this.#nextGroup();
+      const looks = this.#looks.splice(0, limits.transactionsPerStep);
       const slot = this.#slots.pop()!;
-      this.#send(this.#nextGroup(), slot).then(
+      this.#send(group, looks, slot).then(
         () => this.#came(slot),
         () => this.#came(slot), // it does not reject
       );
+    }
+    while (this.#looks.length > 0) {
+      const looks = this.#looks.splice(0, limits.transactionsPerStep);
+      this.#look(looks).catch((error: unknown) => looks.forEach(({ reject }) => reject(error)));
     }
   };
 
@@ -136,32 +152,10 @@ export class Steps {
     this.#schedule();
   }
 
-  readonly #lookAll = (): void => {
-    const looks = this.#looks;
-    this.#looks = [];
-    for (let from = 0; from < looks.length; from += limits.transactionsPerStep) {
-      const some = looks.slice(from, from + limits.transactionsPerStep);
-      this.#look(some).catch((error: unknown) => some.forEach(({ reject }) => reject(error)));
-    }
-  };
-
   async #look(looks: readonly Looking[]): Promise<void> {
-    const { commits, lock, queue } = this.#session.keys.commit;
-    const keys = [commits, lock, queue];
-    const args = ['', '', ''];
-    const places = new Map<string, string>();
-    for (const { read } of looks) enter(read.place, places, keys, args);
-    args[2] = String(keys.length - 3);
-    let before = '';
-    for (const { read } of looks) before = pushStep(read, before, places, args);
-    const reply = await this.#session.engine.runBatch(operations.look, keys, args);
-    const moment = (this.#moments += 1);
-    let at = 1;
-    for (const { read, resolve, reject } of looks) {
-      const count = reply[at++]!;
-      if (typeof count === 'string') reject(wrongKind([read], keys[Number(count.slice('kind-'.length))]!));
-      else resolve({ texts: reply.slice(at, (at += count)) as string[], moment });
-    }
+    const { keys, args, places } = this.#begin('', '', [], looks);
+    pushLooks(looks, places, args);
+    this.#answer(looks, keys, await this.#session.engine.runBatch(operations.look, keys, args), 1);
   }
 
   #nextGroup(): Asked[] {
@@ -181,20 +175,23 @@ export class Steps {
   }
 
   /** Never rejects. */
-  async #send(group: readonly Asked[], slot: number): Promise<void> {
-    const { engine } = this.#session;
+  async #send(group: readonly Asked[], looks: readonly Looking[], slot: number): Promise<void> {
+    const { engine, clock } = this.#session;
+    const beganMs = clock.monotonicMs();
     const writes = group.some((asked) => asked.writes.length > 0 || asked.ticket !== '');
     const id = writes && engine.losesReplies ? String((this.#ids += 1)) : '';
     try {
-      const { keys, args } = this.#encode(group, slot, id);
+      const { keys, args } = this.#encode(group, looks, slot, id);
       const reply = await engine.runBatch(operations.commit, keys, args).catch((error: unknown) => {
+        for (const { reject } of looks) reject(error);
         if (id === '' || !isLost(error)) throw error;
         return this.#learn(group, keys, args, error);
       });
-      if (reply[0] === 'done') this.#settleDone(group, String(reply[1]));
-      else this.#settle(group, keys, reply);
+      this.#usualMs += (clock.monotonicMs() - beganMs - this.#usualMs) / 8;
+      if (reply[0] === 'done') this.#settleDone(group, looks, String(reply[1]));
+      else this.#answer(looks, keys, reply, this.#settle(group, keys, reply));
     } catch (error) {
-      for (const asked of group) asked.reject(error);
+      for (const asked of group) fail(asked, error);
     }
   }
 
@@ -219,16 +216,24 @@ export class Steps {
     throw ambiguous(lost);
   }
 
-  #encode(group: readonly Asked[], slot: number, id: string): { keys: string[]; args: string[] } {
+  /** What every step begins with. */
+  #begin(field: string, id: string, group: readonly Asked[], looks: readonly Looking[]): Begun {
     const { commits, lock, queue } = this.#session.keys.commit;
     const keys = [commits, lock, queue];
-    const args = [id === '' ? '' : `${this.#session.info.id}:${slot}`, id, ''];
+    const args = [field, id, ''];
     const places = new Map<string, string>();
     for (const asked of group) {
       for (const { place } of asked.reads) enter(place, places, keys, args);
       for (const { place } of asked.writes) enter(place, places, keys, args);
     }
+    for (const { read } of looks) enter(read.place, places, keys, args);
     args[2] = String(keys.length - 3);
+    return { keys, args, places };
+  }
+
+  #encode(group: readonly Asked[], looks: readonly Looking[], slot: number, id: string): Begun {
+    const begun = this.#begin(id === '' ? '' : `${this.#session.info.id}:${slot}`, id, group, looks);
+    const { args, places } = begun;
     for (const asked of group) {
       args.push(asked.ticket);
       let before = '';
@@ -241,14 +246,20 @@ export class Steps {
       for (const write of asked.writes) before = pushStep(write, before, places, args);
       args.push(';');
     }
-    return { keys, args };
+    if (looks.length > 0) {
+      args.push('?');
+      pushLooks(looks, places, args);
+    }
+    return begun;
   }
 
-  #settle(group: readonly Asked[], keys: readonly string[], reply: readonly (string | number)[]): void {
+  /** Where in the reply it ends. */
+  #settle(group: readonly Asked[], keys: readonly string[], reply: readonly (string | number)[]): number {
     const moment = (this.#moments += 1);
     let at = 1;
     for (const asked of group) {
       const is = reply[at++] as Outcome['is'] | `kind-${number}`;
+      asked.turn?.end(is === 'ok');
       if (is === 'ok') {
         asked.resolve({ is, moment });
       } else if (is.startsWith('kind-')) {
@@ -263,20 +274,46 @@ export class Steps {
         asked.resolve({ is: is as Exclude<Outcome['is'], 'ok'>, moment, now });
       }
     }
+    return at;
+  }
+
+  #answer(looks: readonly Looking[], keys: readonly string[], reply: readonly (string | number)[], from: number): void {
+    const moment = (this.#moments += 1);
+    let at = from;
+    for (const { read, resolve, reject } of looks) {
+      const count = reply[at++]!;
+      if (typeof count === 'string') reject(wrongKind([read], keys[Number(count.slice('kind-'.length))]!));
+      else resolve({ texts: reply.slice(at, (at += count)) as string[], moment });
+    }
   }
 
   /** What was refused was not done: it may as well be asked for anew, and gets an answer. */
-  #settleDone(group: readonly Asked[], record: string): void {
+  #settleDone(group: readonly Asked[], looks: readonly Looking[], record: string): void {
+    this.#looks.push(...looks);
     const moment = (this.#moments += 1);
     const outcomes = record.split(':').slice(1);
     for (const [i, asked] of group.entries()) {
-      if (outcomes[i] === 'ok' && asked.writes.length > 0) asked.resolve({ is: 'ok', moment });
-      else this.#line.push(asked);
+      if (outcomes[i] === 'ok' && asked.writes.length > 0) {
+        asked.turn?.end(true);
+        asked.resolve({ is: 'ok', moment });
+      } else this.#line.push(asked);
     }
   }
 }
 
+interface Begun {
+  readonly keys: string[];
+  readonly args: string[];
+  /** Of each key of a thing in `keys`. */
+  readonly places: ReadonlyMap<string, string>;
+}
+
 function nothing(): void {}
+
+function fail(asked: Asked, error: unknown): void {
+  asked.turn?.end(false);
+  asked.reject(error);
+}
 
 /** The key of the thing, which the next step need not name again. */
 function pushStep(
@@ -289,6 +326,11 @@ function pushStep(
   args.push(verb, key === before ? '' : places.get(key)!);
   for (const parameter of parameters) args.push(parameter);
   return key;
+}
+
+function pushLooks(looks: readonly Looking[], places: ReadonlyMap<string, string>, args: string[]): void {
+  let before = '';
+  for (const { read } of looks) before = pushStep(read, before, places, args);
 }
 
 function pushExpected(texts: readonly string[], args: string[]): void {

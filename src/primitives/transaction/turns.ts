@@ -1,81 +1,175 @@
+import type { Read, Write } from './steps.ts';
+
 /** What a read gave, and when: reads of one moment are consistent with each other. */
 export interface Known {
   readonly texts: readonly string[];
   /** The number of a step; 0: not known to be true of any moment. */
   readonly moment: number;
+  /** Whose commit, which is on its way, is to bring it about. */
+  readonly by?: Turn;
 }
 
-/** What a transaction left behind: what a read would give now. */
+/** What a transaction leaves behind: what a read will give when it is committed. */
 export interface Left {
   readonly name: string;
   readonly id: string;
   readonly texts: readonly string[];
 }
 
+/** The transactions of a session that touch one name and are not done, in the order in which they came. */
 interface Line {
-  readonly turns: Turn[];
-  /** By read: what whoever had the last turn left. */
-  readonly left: Map<string, readonly string[]>;
+  turns: number;
+  last: Turn;
+  /** The last one that writes it: where `left` does not tell what it leaves, nobody knows before it is done. */
+  writer: Turn | undefined;
+  /** By read: what it will give. */
+  left: Map<string, Foreseen> | undefined;
+}
+
+interface Foreseen extends Known {
+  readonly by: Turn;
 }
 
 /**
- * The transactions of one session that commit what overlaps take turns, so that they do not run into each other in the
- * store; each begins with what the one before it left. Whoever asks gets in line for all its names at once, so none waits
- * for one that waits for it.
+ * The transactions of one session that touch the same do not run into each other in the store: their commits are sent in
+ * an order, and each begins with what the ones before it are going to leave, while these are still on their way. Where that
+ * can't be foreseen, it waits until they are done. What was foreseen is checked in the store as everything that was read;
+ * where a commit is refused, nobody builds on it, or on what was built on it, any more.
  */
 export class Turns {
   readonly #lines: Map<string, Line> = new Map();
 
-  take(names: ReadonlySet<string>): Turn {
-    const turn = new Turn(this.#lines, names);
-    for (const name of names) {
-      const line = this.#lines.get(name);
-      if (line === undefined) this.#lines.set(name, { turns: [turn], left: new Map() });
-      else {
-        line.turns.push(turn);
-        turn.ahead += 1;
-      }
-    }
-    if (turn.ahead > 0) turn.granted = new Promise((grant) => (turn.grant = grant));
+  /** What a read will give when all is committed that is on its way; nothing where nobody writes it, or that is not known. */
+  foreseen({ name, id }: Read): Known | undefined {
+    const left = this.#lines.get(name)?.left?.get(id);
+    return left === undefined || left.by.isVoid ? undefined : left;
+  }
+
+  /** Gets in line for all that is read and written at once, so that none waits for one that waits for it. */
+  take(reads: ReadonlyMap<string, { readonly read: Read }>, writes: readonly Write[]): Turn {
+    const turn = new Turn(this.#lines, reads);
+    for (const { read } of reads.values()) turn.enter(read.name);
+    for (const { name } of writes) if (name !== '') turn.enter(name);
     return turn;
   }
 }
 
 /** A place in line. */
 export class Turn {
-  readonly names: ReadonlySet<string>;
-  /** In so many lines somebody stands before it. */
-  ahead = 0;
-  /** Nothing: it was first everywhere. */
-  granted: Promise<void> | undefined;
-  grant: () => void = () => {};
+  readonly names: Set<string> = new Set();
+  /** Its commit was refused, or rests on one that was. */
+  isVoid = false;
   readonly #lines: Map<string, Line>;
-  #ended = false;
+  readonly #reads: ReadonlyMap<string, { readonly read: Read }>;
+  #isSent = false;
+  #isOver = false;
+  /** So many stand in its way. */
+  #ahead = 0;
+  #grant: (() => void) | undefined;
+  /** Those who wait until it is sent, or over. */
+  #waiting: Turn[] | undefined;
+  /** Those who have read what it will leave. */
+  #resting: Turn[] | undefined;
 
-  constructor(lines: Map<string, Line>, names: ReadonlySet<string>) {
+  constructor(lines: Map<string, Line>, reads: ReadonlyMap<string, { readonly read: Read }>) {
     this.#lines = lines;
-    this.names = names;
+    this.#reads = reads;
   }
 
-  /** What the one before left of this. */
-  left(name: string, id: string): readonly string[] | undefined {
-    return this.#lines.get(name)?.left.get(id);
+  enter(name: string): void {
+    if (this.names.has(name)) return;
+    this.names.add(name);
+    const line = this.#lines.get(name);
+    if (line === undefined) {
+      this.#lines.set(name, { turns: 1, last: this, writer: undefined, left: undefined });
+      return;
+    }
+    if (!line.last.#isSent) line.last.#letWait(this);
+    else if (line.writer?.hides(name, this) === true) line.writer.#letWait(this);
+    line.turns += 1;
+    line.last = this;
   }
 
-  /** Leaves all lines, also before it was granted. Idempotent. */
-  end(left: readonly Left[]): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    const granted: Turn[] = [];
+  /** Nothing: nobody is in its way. */
+  get granted(): Promise<void> | undefined {
+    return this.#ahead === 0 ? undefined : new Promise((grant) => (this.#grant = grant));
+  }
+
+  /** Its commit is about to be sent. `rests`: on whose it builds. */
+  send(writes: readonly Write[], left: readonly Left[], rests: Iterable<Turn>): void {
+    for (const by of rests) {
+      if (by.isVoid) this.isVoid = true;
+      else if (!by.#isOver) (by.#resting ??= []).push(this);
+    }
+    this.#isSent = true;
+    if (!this.isVoid) this.#foretell(writes, left);
+    const waiting = this.#waiting;
+    if (waiting === undefined) return;
+    this.#waiting = undefined;
+    for (const turn of waiting) {
+      if (this.#hidesAny(turn)) (this.#waiting ??= []).push(turn);
+      else turn.#proceed();
+    }
+  }
+
+  #foretell(writes: readonly Write[], left: readonly Left[]): void {
+    for (const { name } of writes) {
+      const line = this.#lines.get(name);
+      if (line === undefined || line.writer === this) continue;
+      line.writer = this;
+      line.left = undefined;
+    }
+    for (const { name, id, texts } of left) {
+      const line = this.#lines.get(name);
+      if (line !== undefined) (line.left ??= new Map()).set(id, { texts, moment: 0, by: this });
+    }
+  }
+
+  /** Leaves all lines, also before it was granted. Idempotent. `isDone`: what it was to leave is there. */
+  end(isDone: boolean): void {
+    if (this.#isOver) return;
+    this.#isSent = true;
+    this.#isOver = true;
+    if (!isDone) this.#void();
     for (const name of this.names) {
       const line = this.#lines.get(name)!;
-      const place = line.turns.indexOf(this);
-      line.turns.splice(place, 1);
-      const next = line.turns[0];
-      if (next === undefined) this.#lines.delete(name);
-      else if (place === 0 && (next.ahead -= 1) === 0) granted.push(next);
+      line.turns -= 1;
+      if (line.turns === 0) this.#lines.delete(name);
     }
-    for (const { name, id, texts } of left) this.#lines.get(name)?.left.set(id, texts);
-    for (const turn of granted) turn.grant();
+    const waiting = this.#waiting ?? [];
+    this.#waiting = undefined;
+    for (const turn of waiting) turn.#proceed();
+  }
+
+  /** Whether it is not known what this one, which wrote a name, leaves of what `turn` reads. */
+  hides(name: string, turn: Turn): boolean {
+    if (this.#isOver) return false;
+    for (const { read } of turn.#reads.values()) {
+      if (read.name === name && this.#lines.get(name)!.left?.has(read.id) !== true) return true;
+    }
+    return false;
+  }
+
+  #hidesAny(turn: Turn): boolean {
+    for (const name of turn.names) {
+      if (this.#lines.get(name)!.writer === this && this.hides(name, turn)) return true;
+    }
+    return false;
+  }
+
+  #letWait(turn: Turn): void {
+    (this.#waiting ??= []).push(turn);
+    turn.#ahead += 1;
+  }
+
+  #proceed(): void {
+    this.#ahead -= 1;
+    if (this.#ahead === 0) this.#grant?.();
+  }
+
+  #void(): void {
+    this.isVoid = true;
+    for (const turn of this.#resting ?? []) if (!turn.#isOver && !turn.isVoid) turn.#void();
+    this.#resting = undefined;
   }
 }
