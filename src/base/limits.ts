@@ -211,6 +211,10 @@ export const limits = {
   transactionQuickTries: 3,
   transactionPauseMsMin: 0.5,
   transactionPauseMsMax: 20,
+  /** Reads and writes in a step that goes by cells. */
+  transactionCellsMax: 2_000,
+  /** After a step that could not go by cells a session does not try so again for that long: ms. */
+  transactionOtherMs: 1_000,
   /** Between two looks whether it is a transaction's turn, where no message told it: ms. */
   transactionTurnMs: 5,
   /** For so long a session asks what came of a commit whose reply was lost: ms. */

@@ -53,7 +53,7 @@ export const commit: BatchOperation<readonly (string | number)[]> = {
     let outcomes = args[1]!;
     let holder = tx.hget(keys[1]!, '') ?? '';
     let at = 3 + tx.number(args[2]!);
-    while (at < args.length && args[at]! !== '?') {
+    for (; at < args.length && args[at]! !== '?'; at = behindWrites(args, behindReads(tx, args, at + 1) + 1) + 1) {
       let outcome = attempt(tx, keys, args, at, state, holder);
       if (args[at]! !== '') {
         queueUp(tx, keys, args, at, outcome);
@@ -63,7 +63,6 @@ export const commit: BatchOperation<readonly (string | number)[]> = {
       replies.push(outcome);
       if (outcome !== 'ok' && !tx.startsWith(outcome, 'kind-')) explain(tx, keys, args, at + 1, state, replies);
       outcomes = outcomes + ':' + outcome;
-      at = behindWrites(args, behindReads(tx, args, at + 1) + 1) + 1;
     }
     if (args[1]! !== '') tx.hset(keys[0]!, args[0]!, outcomes);
     if (at < args.length) showAll(tx, keys, args, at + 1, state, replies);
@@ -479,7 +478,7 @@ function isWrong(wanted: string, found: string): boolean {
 // Steps that are sent again
 
 /** Whether a step with this id, or a later one of its slot, was done. */
-function isDone(tx: Tx, known: string, id: string): boolean {
+export function isDone(tx: Tx, known: string, id: string): boolean {
   return id !== '' && known !== '' && tx.number(tx.part(known, 0)) >= tx.number(id);
 }
 

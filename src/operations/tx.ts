@@ -45,9 +45,13 @@ export interface Tx {
 
   // Hashes
   hget(key: string, field: string): string | undefined;
+  /** HMGET: by field, its value, or false. At least one field, at most 5,000. */
+  hmget(key: string, fields: readonly string[]): (string | false)[];
   hexists(key: string, field: string): boolean;
   /** HSET of one field: 1 if it is new. */
   hset(key: string, field: string, value: string): number;
+  /** HMSET: fields and values, flat. At least one field, at most 2,500. */
+  hmset(key: string, entries: readonly string[]): void;
   /** HDEL of one field: 1 if it was there. */
   hdel(key: string, field: string): number;
   hlen(key: string): number;

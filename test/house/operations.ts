@@ -120,6 +120,7 @@ const reading: ReadonlySet<string> = new Set([
   'within',
   'get',
   'hget',
+  'hmget',
   'hexists',
   'hlen',
   'hvals',
@@ -395,9 +396,15 @@ function checkBinary(node: ts.BinaryExpression, checker: ts.TypeChecker, find: F
     find(node, 'orders what is no number: the order of texts differs in Lua');
   }
   if (operator.kind === K.SlashToken && !isFloored(node)) find(node, '/ makes fractions: Math.floor(a / b)');
-  if (operator.kind === K.EqualsToken && !ts.isIdentifier(node.left)) {
-    find(node, 'changes an argument or an array in place: state is changed through tx only');
-  }
+  if (operator.kind === K.EqualsToken && !ts.isIdentifier(node.left)) checkPlace(node, checker, find);
+}
+
+/** An element of an array that the operation made, by the name of that array, may be replaced: keys and args are readonly. */
+function checkPlace({ left, right }: ts.BinaryExpression, checker: ts.TypeChecker, find: Find): void {
+  const isElement = ts.isElementAccessExpression(left) && ts.isIdentifier(left.expression);
+  if (isElement && checker.isArrayType(typeOf(left.expression, checker)))
+    return checkElementValue(right, checker, find);
+  find(left, 'changes an argument in place: state is changed through tx, and in arrays of the operation itself');
 }
 
 function isFloored(node: ts.Node): boolean {

@@ -5,6 +5,7 @@
 import fc from 'fast-check';
 import { keysOf, type LockNames, type SpaceKeys } from '../../src/base/names.ts';
 import type { Engine } from '../../src/engines/engine.ts';
+import * as cells from '../../src/operations/cells.ts';
 import * as counter from '../../src/operations/counter.ts';
 import * as lock from '../../src/operations/lock.ts';
 import * as map from '../../src/operations/map.ts';
@@ -18,7 +19,7 @@ import { type CollectionCommand, collectionCommand, collectionKeys, collectionSt
 import { type QueueCommand, queueCommand, queueFields, queueState, queueStepOf } from './queue-programs.ts';
 import { type TopicCommand, topicCommand, topicFields, topicState, topicStepOf } from './topic-programs.ts';
 import * as transaction from '../../src/operations/transaction.ts';
-import { requests, stepOf, type TransactionRequest } from './transactions.ts';
+import { cellRequests, cellStepOf, requests, stepOf, type TransactionRequest } from './transactions.ts';
 import { call, state } from './verbs/verbs.ts';
 
 /** A waiter: of the session in this place (or of the one before it, which is gone), with this lease. */
@@ -69,6 +70,8 @@ export type Command =
   | { on: 'transaction'; do: 'commit'; id: number; requests: TransactionRequest[] }
   | { on: 'transaction'; do: 'look'; requests: TransactionRequest[] }
   | { on: 'transaction'; do: 'forget' }
+  | { on: 'transaction'; do: 'commitCells'; id: number; asked: string[][]; looks: boolean }
+  | { on: 'transaction'; do: 'lookAtCells' }
   | { on: 'map'; do: 'readMap'; by: (typeof mapReads)[number]; field: string }
   | ({ on: 'map'; do: 'writeMap'; by: (typeof mapWrites)[number]; field: string; other: string } & Written)
   | { on: 'map'; do: 'foreignEntry'; field: string; text: string }
@@ -312,6 +315,15 @@ const transactionCommand = fc.oneof(
   { weight: 6, arbitrary: kind('transaction', 'commit', { id: fc.constantFrom(0, 0, 1, 2, 3), requests }) },
   { weight: 2, arbitrary: kind('transaction', 'look', { requests }) },
   { weight: 1, arbitrary: kind('transaction', 'forget', {}) },
+  {
+    weight: 4,
+    arbitrary: kind('transaction', 'commitCells', {
+      id: fc.constantFrom(0, 0, 1, 2, 3),
+      asked: cellRequests,
+      looks: fc.boolean(),
+    }),
+  },
+  { weight: 1, arbitrary: kind('transaction', 'lookAtCells', {}) },
 );
 
 const sessionCommand = fc.oneof(
@@ -633,6 +645,7 @@ export class Meaning {
   #transactionStep(command: On<'transaction'>): Step {
     const { commits } = this.#space.commit;
     if (command.do === 'forget') return batch(transaction.forget, [commits], [this.session(0), 'x']);
+    if (command.do === 'lookAtCells' || command.do === 'commitCells') return this.#cellStep(command);
     const id = command.do === 'look' || command.id === 0 ? '' : String(command.id);
     const { keys, args, lookArgs } = stepOf(
       this.#space,
@@ -643,6 +656,16 @@ export class Meaning {
     );
     if (command.do === 'look') return batch(transaction.look, keys, lookArgs);
     return batch(transaction.commit, keys, args);
+  }
+
+  #cellStep(command: On<'transaction'> & { do: 'commitCells' | 'lookAtCells' }): Step {
+    if (command.do === 'lookAtCells') {
+      const { keys, args } = cellStepOf(this.#space, '', '', [], true);
+      return batch(cells.look, keys, args);
+    }
+    const id = command.id === 0 ? '' : String(command.id);
+    const { keys, args } = cellStepOf(this.#space, this.session(0), id, command.asked, command.looks);
+    return batch(cells.commit, keys, args);
   }
 
   #sessionStep(command: On<'session'>): Step {

@@ -111,6 +111,50 @@ export const requests: fc.Arbitrary<TransactionRequest[]> = fc.array(
   { minLength: 1, maxLength: 3 },
 );
 
+const entry = fc.constantFrom('0', '1', '2');
+const cell = fc.constantFrom('0', '0', '1', '2', '3');
+const counted = fc.constantFrom('0', '1', '2', '3');
+
+/** Requests over cells: three entries of a map, a value, and a counter, which is added to only where it is known. */
+export const cellRequests: fc.Arbitrary<string[][]> = fc.array(
+  fc
+    .array(
+      fc.oneof(
+        fc.tuple(fc.constant('='), cell, texts),
+        fc.tuple(fc.constant('0'), cell),
+        fc.tuple(fc.constant('~'), cell, texts, texts),
+        fc.tuple(fc.constant('+'), cell, texts),
+        fc.tuple(fc.constant('!'), cell, texts),
+        fc.tuple(fc.constant('!'), entry, texts),
+        fc.tuple(fc.constant('-'), fc.constantFrom('0', '1', '2', '3', '4')),
+        fc.tuple(fc.constant('!'), fc.constant('4'), counted),
+        fc.tuple(counted, small).map(([now, by]) => ['=', '4', now, '#', '4', by]),
+      ),
+      { maxLength: 4 },
+    )
+    .map((tokens) => [...tokens.flat(), ';']),
+  { minLength: 1, maxLength: 4 },
+);
+
+/** Keys and arguments of `cells.commit`. */
+export function cellStepOf(
+  space: SpaceKeys,
+  session: string,
+  id: string,
+  asked: readonly string[][],
+  looks: boolean,
+): {
+  keys: string[];
+  args: string[];
+} {
+  const { map, expiry, watchers } = space.map('m');
+  const { value, watchers: valueWatchers } = space.value('v');
+  const { commits, lock } = space.commit;
+  const keys = [commits, lock, map, expiry, watchers, value, valueWatchers, space.counter('n')];
+  const things = ['3', 'hash', '3', 'x', 'é', '😀', 'value', 'string'];
+  return { keys, args: [session, id, ...things, ...asked.flat(), ...(looks ? ['?'] : [])] };
+}
+
 /** Keys and arguments of `transaction.commit` and `transaction.look`. */
 export function stepOf(
   space: SpaceKeys,

@@ -89,6 +89,10 @@ describe.each(engines)('Tx on %s', (name, open) => {
       [0, 'h', 'hlen'],
       [[], 'h', 'hvals'],
       [[], 'h', 'hgetall'],
+      [[0, 0], 'h', 'hmget', '', 'é'],
+      [0, 'h', 'hmset', 'é', ''],
+      [['é', 0], 'h', 'hmget', '', 'e'],
+      [['', 'é'], 'h', 'hmget', 'é', ''],
     ));
 
   test('lists grow and shrink at both ends, and vanish when empty', () =>
@@ -304,6 +308,8 @@ describe.each(engines)('Tx on %s', (name, open) => {
       ['get'],
       ['hset', 'f', 'v'],
       ['hvals'],
+      ['hmget', 'f', 'g'],
+      ['hmset', 'f', 'g'],
       ['sadd', 'm'],
       ['zadd', '1', 'm'],
       ['zrange', '0', '1'],

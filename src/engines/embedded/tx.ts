@@ -187,6 +187,14 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
     return texts(sql(parts.join(` ${operator} `)).all(...names));
   }
 
+  function hset(key: string, field: string, value: string): number {
+    const found = open(key, hash);
+    if (sql('UPDATE hashes SET value = ? WHERE key = ? AND field = ?').run(value, key, field).changes !== 0) return 0;
+    sql('INSERT INTO hashes (key, field, value) VALUES (?, ?, ?)').run(key, field, value);
+    resize(found, 1);
+    return 1;
+  }
+
   return {
     begin: keys.begin,
     flush: keys.flush,
@@ -243,16 +251,18 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
       if (read(key, hash) === undefined) return undefined;
       return sql('SELECT value FROM hashes WHERE key = ? AND field = ?').get(key, field)?.[0] as string | undefined;
     },
+    hmget(key, fields) {
+      if (read(key, hash) === undefined) return fields.map(() => false);
+      const one = sql('SELECT value FROM hashes WHERE key = ? AND field = ?');
+      return fields.map((field) => (one.get(key, field)?.[0] as string | undefined) ?? false);
+    },
     hexists(key, field) {
       if (read(key, hash) === undefined) return false;
       return sql('SELECT 1 FROM hashes WHERE key = ? AND field = ?').get(key, field) !== undefined;
     },
-    hset(key, field, value) {
-      const found = open(key, hash);
-      if (sql('UPDATE hashes SET value = ? WHERE key = ? AND field = ?').run(value, key, field).changes !== 0) return 0;
-      sql('INSERT INTO hashes (key, field, value) VALUES (?, ?, ?)').run(key, field, value);
-      resize(found, 1);
-      return 1;
+    hset,
+    hmset(key, entries) {
+      for (let i = 0; i < entries.length; i += 2) hset(key, entries[i]!, entries[i + 1]!);
     },
     hdel(key, field) {
       const found = read(key, hash);

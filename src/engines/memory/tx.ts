@@ -118,6 +118,14 @@ export function memoryTx(entries: Map<string, Entry>, listens: (session: string)
     return keys.map((key) => read(key, 'set') ?? noMembers);
   }
 
+  function hset(key: string, field: string, value: string): number {
+    const hash = open(key, 'hash');
+    const before = hash.get(field);
+    undo.push(() => (before === undefined ? hash.delete(field) : hash.set(field, before)));
+    hash.set(field, value);
+    return before === undefined ? 1 : 0;
+  }
+
   return {
     begin(us) {
       nowUs = us;
@@ -173,13 +181,14 @@ export function memoryTx(entries: Map<string, Entry>, listens: (session: string)
     },
 
     hget: (key, field) => read(key, 'hash')?.get(field),
+    hmget(key, fields) {
+      const hash = read(key, 'hash');
+      return fields.map((field) => hash?.get(field) ?? false);
+    },
     hexists: (key, field) => read(key, 'hash')?.has(field) ?? false,
-    hset(key, field, value) {
-      const hash = open(key, 'hash');
-      const before = hash.get(field);
-      undo.push(() => (before === undefined ? hash.delete(field) : hash.set(field, before)));
-      hash.set(field, value);
-      return before === undefined ? 1 : 0;
+    hset,
+    hmset(key, entries) {
+      for (let i = 0; i < entries.length; i += 2) hset(key, entries[i]!, entries[i + 1]!);
     },
     hdel(key, field) {
       const hash = read(key, 'hash');

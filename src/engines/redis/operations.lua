@@ -81,12 +81,20 @@ function tx:hget(key, field)
   return redis.call('HGET', key, field) or nil
 end
 
+function tx:hmget(key, fields)
+  return redis.call('HMGET', key, unpack(fields))
+end
+
 function tx:hexists(key, field)
   return redis.call('HEXISTS', key, field) == 1
 end
 
 function tx:hset(key, field, value)
   return redis.call('HSET', key, field, value)
+end
+
+function tx:hmset(key, entries)
+  redis.call('HMSET', key, unpack(entries))
 end
 
 function tx:hdel(key, field)
@@ -305,6 +313,254 @@ end
 function tx:sha1hex(text)
   return redis.sha1hex(text)
 end
+
+--==[ cells ]==
+
+function cells_showAll(cells, reply)
+    for ____, text in ipairs(cells.now) do
+        reply[#reply + 1] = text == false and 0 or text
+    end
+end
+
+function cells_load(tx, keys, args, cells)
+    local things = tonumber(args[3])
+    local now = cells.now
+    local places = cells.key
+    local names = cells.field
+    local key = 2
+    local at = 3
+    do
+        local thing = 0
+        while thing < things do
+            if args[at + 1] == "hash" then
+                if (redis.call('EXISTS', keys[key + 1 + 1]) == 1) or (redis.call('EXISTS', keys[key + 2 + 1]) == 1) then
+                    return 0
+                end
+                local fields = {}
+                local stop = at + 2 + tonumber(args[at + 1 + 1])
+                do
+                    local i = at + 2
+                    while i < stop do
+                        fields[#fields + 1] = args[i + 1]
+                        i = i + 1
+                    end
+                end
+                local found = redis.call('HMGET', keys[key + 1], unpack(fields))
+                do
+                    local i = 0
+                    while i < #fields do
+                        now[#now + 1] = found[i + 1]
+                        places[#places + 1] = key
+                        names[#names + 1] = fields[i + 1]
+                        i = i + 1
+                    end
+                end
+                key = key + 3
+                at = stop
+            else
+                if args[at + 1] == "value" and (redis.call('EXISTS', keys[key + 1 + 1]) == 1) then
+                    return 0
+                end
+                now[#now + 1] = (redis.call('GET', keys[key + 1]) or nil) or false
+                places[#places + 1] = key
+                names[#names + 1] = false
+                key = key + (args[at + 1] == "value" and 2 or 1)
+                at = at + 1
+            end
+            thing = thing + 1
+        end
+    end
+    return at
+end
+
+function cells_lengthOf(verb)
+    if verb == "~" then
+        return 4
+    end
+    return (verb == "0" or verb == "-") and 2 or 3
+end
+
+function cells_behind(args, from)
+    local next = from + 1
+    do
+        local at = from
+        while args[at + 1] ~= ";" do
+            next = at + cells_lengthOf(args[at + 1]) + 1
+            at = at + cells_lengthOf(args[at + 1])
+        end
+    end
+    return next
+end
+
+function cells_checked(tx, keys, args, from, cells)
+    local now = cells.now
+    local isKept = false
+    do
+        local at = from
+        while args[at + 1] ~= ";" do
+            local verb = args[at + 1]
+            local cell = tonumber(args[at + 1 + 1])
+            if verb == "=" or verb == "~" then
+                if now[cell + 1] ~= args[at + 2 + 1] then
+                    return "conflict"
+                end
+            elseif verb == "0" or verb == "+" then
+                if now[cell + 1] ~= false then
+                    return "conflict"
+                end
+            end
+            if cells.isLocked and verb ~= "=" and verb ~= "0" and cells_isReserved(tx, keys, cells, cell) then
+                isKept = true
+            end
+            at = at + cells_lengthOf(args[at + 1])
+        end
+    end
+    return isKept and "turn" or "ok"
+end
+
+function cells_isReserved(tx, keys, cells, cell)
+    local key = keys[cells.key[cell + 1] + 1]
+    if (redis.call('HEXISTS', keys[2], key) == 1) then
+        return true
+    end
+    local field = cells.field[cell + 1]
+    return field ~= false and (redis.call('HEXISTS', keys[2], (key .. " ") .. field) == 1)
+end
+
+function cells_change(tx, keys, args, from, cells, changed)
+    local now = cells.now
+    do
+        local at = from
+        while args[at + 1] ~= ";" do
+            local verb = args[at + 1]
+            if verb ~= "=" and verb ~= "0" then
+                local cell = tonumber(args[at + 1 + 1])
+                local key = keys[cells.key[cell + 1] + 1]
+                if verb == "#" then
+                    now[cell + 1] = tx:incrby(key, args[at + 2 + 1])
+                elseif verb == "-" then
+                    now[cell + 1] = false
+                else
+                    now[cell + 1] = args[(verb == "~" and at + 3 or at + 2) + 1]
+                end
+                if cells.field[cell + 1] ~= false then
+                    changed[#changed + 1] = cell
+                elseif verb == "-" then
+                    redis.call('DEL', key)
+                elseif verb ~= "#" then
+                    redis.call('SET', key, args[(verb == "~" and at + 3 or at + 2) + 1])
+                end
+            end
+            at = at + cells_lengthOf(args[at + 1])
+        end
+    end
+end
+
+function cells_writeBack(tx, keys, cells, changed)
+    local entries = {}
+    do
+        local i = 0
+        while i < #changed do
+            local cell = changed[i + 1]
+            local key = keys[cells.key[cell + 1] + 1]
+            local field = cells.field[cell + 1]
+            local text = cells.now[cell + 1]
+            if field ~= false and text == false then
+                redis.call('HDEL', key, field)
+            elseif field ~= false and text ~= false then
+                entries[#entries + 1] = field
+                entries[#entries + 1] = text
+            end
+            local isLast = i + 1 == #changed or #entries == 2000 or cells.key[changed[i + 1 + 1] + 1] ~= cells.key[cell + 1]
+            if isLast and #entries > 0 then
+                redis.call('HMSET', key, unpack(entries))
+                entries = {}
+            end
+            i = i + 1
+        end
+    end
+end
+
+--- What came of each request, as one text: the id, then `:ok`, `:conflict`, or `:turn` where the commit lock is in the way. Then,
+-- if one was refused or `?` follows them, what all cells hold now: a text, or 0 for none. `other` where it is not for here.
+-- 
+-- keys: commits, lock, then of each thing its key and those that must not be. args: the field in commits, the id ('' for none), how
+-- many things; of each thing `hash`, how many fields, these fields, or `value`, or `string`; then the requests, each ended by `;`.
+-- Cells are numbered in this order, from 0. A request is made of `=` cell text (it is that), `0` cell (it is absent), `~` cell text
+-- text (it is that, and becomes that), `+` cell text (it is absent, and becomes that), `!` cell text (it becomes that), `-` cell (it is
+-- deleted), `#` cell integer (it becomes more by that).
+function cells_commit(tx, keys, args)
+    local known = (redis.call('HGET', keys[1], args[1]) or nil) or ""
+    if transaction_isDone(tx, known, args[2]) then
+        return {"done", known}
+    end
+    local cells = {
+        now = {},
+        key = {},
+        field = {},
+        isLocked = (redis.call('EXISTS', keys[2]) == 1)
+    }
+    local changed = {}
+    local at = cells_load(tx, keys, args, cells)
+    if at == 0 then
+        return {"other"}
+    end
+    local isRefused = false
+    local outcomes = args[2]
+    do
+        while at < #args and args[at + 1] ~= "?" do
+            local outcome = cells_checked(
+                tx,
+                keys,
+                args,
+                at,
+                cells
+            )
+            if outcome == "ok" then
+                cells_change(
+                    tx,
+                    keys,
+                    args,
+                    at,
+                    cells,
+                    changed
+                )
+            else
+                isRefused = true
+            end
+            outcomes = (outcomes .. ":") .. outcome
+            at = cells_behind(args, at)
+        end
+    end
+    cells_writeBack(tx, keys, cells, changed)
+    if args[2] ~= "" then
+        redis.call('HSET', keys[1], args[1], outcomes)
+    end
+    local reply = {"now", outcomes}
+    if isRefused or at < #args then
+        cells_showAll(cells, reply)
+    end
+    return reply
+end
+
+--- What all cells hold: keys and args as of `commit`, without requests, and so is the reply.
+function cells_look(tx, keys, args)
+    local cells = {now = {}, key = {}, field = {}, isLocked = false}
+    if cells_load(tx, keys, args, cells) == 0 then
+        return {"other"}
+    end
+    local reply = {"now", ""}
+    cells_showAll(cells, reply)
+    return reply
+end
+
+--==[ cells.commit ]==
+
+return cells_commit(tx, KEYS, ARGV)
+
+--==[ cells.look ]==
+
+return cells_look(tx, KEYS, ARGV)
 
 --==[ collection ]==
 
@@ -4568,6 +4824,7 @@ function transaction_isWrong(wanted, found)
     return found ~= "none" and found ~= wanted and "+" .. found ~= wanted
 end
 
+--- Whether a step with this id, or a later one of its slot, was done.
 function transaction_isDone(tx, known, id)
     return id ~= "" and known ~= "" and tonumber(tx:part(known, 0)) >= tonumber(id)
 end
@@ -4681,44 +4938,46 @@ function transaction_commit(tx, keys, args)
     local outcomes = args[2]
     local holder = (redis.call('HGET', keys[2], "") or nil) or ""
     local at = 3 + tonumber(args[3])
-    while at < #args and args[at + 1] ~= "?" do
-        local outcome = transaction_attempt(
-            tx,
-            keys,
-            args,
-            at,
-            state,
-            holder
-        )
-        if args[at + 1] ~= "" then
-            transaction_queueUp(
+    do
+        while at < #args and args[at + 1] ~= "?" do
+            local outcome = transaction_attempt(
                 tx,
                 keys,
                 args,
                 at,
-                outcome
-            )
-            holder = (redis.call('HGET', keys[2], "") or nil) or ""
-            if holder == args[at + 1] and outcome ~= "overtaken" then
-                outcome = "granted"
-            end
-        end
-        replies[#replies + 1] = outcome
-        if outcome ~= "ok" and not (string.sub(outcome, 1, #"kind-") == "kind-") then
-            transaction_explain(
-                tx,
-                keys,
-                args,
-                at + 1,
                 state,
-                replies
+                holder
             )
+            if args[at + 1] ~= "" then
+                transaction_queueUp(
+                    tx,
+                    keys,
+                    args,
+                    at,
+                    outcome
+                )
+                holder = (redis.call('HGET', keys[2], "") or nil) or ""
+                if holder == args[at + 1] and outcome ~= "overtaken" then
+                    outcome = "granted"
+                end
+            end
+            replies[#replies + 1] = outcome
+            if outcome ~= "ok" and not (string.sub(outcome, 1, #"kind-") == "kind-") then
+                transaction_explain(
+                    tx,
+                    keys,
+                    args,
+                    at + 1,
+                    state,
+                    replies
+                )
+            end
+            outcomes = (outcomes .. ":") .. outcome
+            at = transaction_behindWrites(
+                args,
+                transaction_behindReads(tx, args, at + 1) + 1
+            ) + 1
         end
-        outcomes = (outcomes .. ":") .. outcome
-        at = transaction_behindWrites(
-            args,
-            transaction_behindReads(tx, args, at + 1) + 1
-        ) + 1
     end
     if args[2] ~= "" then
         redis.call('HSET', keys[1], args[1], outcomes)

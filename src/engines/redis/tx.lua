@@ -74,12 +74,20 @@ function tx:hget(key, field)
   return redis.call('HGET', key, field) or nil
 end
 
+function tx:hmget(key, fields)
+  return redis.call('HMGET', key, unpack(fields))
+end
+
 function tx:hexists(key, field)
   return redis.call('HEXISTS', key, field) == 1
 end
 
 function tx:hset(key, field, value)
   return redis.call('HSET', key, field, value)
+end
+
+function tx:hmset(key, entries)
+  redis.call('HMSET', key, unpack(entries))
 end
 
 function tx:hdel(key, field)

@@ -1,8 +1,10 @@
 import { isLockstepError, LockstepError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import { wait as pause } from './pause.ts';
+import * as cells from '../../operations/cells.ts';
 import * as operations from '../../operations/transaction.ts';
 import { forgetCommits, type Session } from '../../session/session.ts';
+import { type CellStep, cellStep, isCell, isOfCells } from './cells.ts';
 import type { Known, Turn } from './turns.ts';
 
 /** Where a thing is: its keys, and what Redis calls the type of each. One object a thing and transaction. */
@@ -83,6 +85,8 @@ export class Steps {
   #ids = 0;
   #moments = 0;
   #usualMs = 0;
+  /** Until then no step goes by cells, as one could not: monotonic ms. */
+  #otherUntilMs = -Infinity;
   #idle: (() => void) | undefined;
 
   constructor(session: Session) {
@@ -153,6 +157,11 @@ export class Steps {
   }
 
   async #look(looks: readonly Looking[]): Promise<void> {
+    if (this.#areOfCells(looks)) {
+      const step = this.#cellStep([], looks, '', '');
+      const reply = await this.#orOther(this.#session.engine.runBatch(cells.look, step.keys, step.args));
+      if (reply[0] !== 'other') return this.#settleCells([], looks, step, reply);
+    }
     const { keys, args, places } = this.#begin('', '', [], looks);
     pushLooks(looks, places, args);
     this.#answer(looks, keys, await this.#session.engine.runBatch(operations.look, keys, args), 1);
@@ -180,23 +189,89 @@ export class Steps {
     const beganMs = clock.monotonicMs();
     const writes = group.some((asked) => asked.writes.length > 0 || asked.ticket !== '');
     const id = writes && engine.losesReplies ? String((this.#ids += 1)) : '';
+    const field = id === '' ? '' : `${this.#session.info.id}:${slot}`;
     try {
-      const { keys, args } = this.#encode(group, looks, slot, id);
-      const reply = await engine.runBatch(operations.commit, keys, args).catch((error: unknown) => {
-        for (const { reject } of looks) reject(error);
-        if (id === '' || !isLost(error)) throw error;
-        return this.#learn(group, keys, args, error);
-      });
-      this.#usualMs += (clock.monotonicMs() - beganMs - this.#usualMs) / 8;
-      if (reply[0] === 'done') this.#settleDone(group, looks, String(reply[1]));
-      else this.#answer(looks, keys, reply, this.#settle(group, keys, reply));
+      await this.#carryOut(group, looks, field, id);
     } catch (error) {
+      for (const { reject } of looks) reject(error);
       for (const asked of group) fail(asked, error);
     }
+    this.#usualMs += (clock.monotonicMs() - beganMs - this.#usualMs) / 8;
+  }
+
+  async #carryOut(group: readonly Asked[], looks: readonly Looking[], field: string, id: string): Promise<void> {
+    if (group.every(isOfCells) && isSmall(group) && this.#areOfCells(looks)) {
+      const step = this.#cellStep(group, looks, field, id);
+      const reply = await this.#orOther(this.#reply(cells.commit, step, group, looks));
+      if (reply[0] === 'done') return this.#settleDone(group, looks, String(reply[1]));
+      if (reply[0] !== 'other') return this.#settleCells(group, looks, step, reply);
+    }
+    const step = this.#encode(group, looks, field, id);
+    const reply = await this.#reply(operations.commit, step, group, looks);
+    if (reply[0] === 'done') return this.#settleDone(group, looks, String(reply[1]));
+    this.#answer(looks, step.keys, reply, this.#settle(group, step.keys, reply));
+  }
+
+  async #reply(
+    operation: Commit,
+    { keys, args }: { readonly keys: readonly string[]; readonly args: readonly string[] },
+    group: readonly Asked[],
+    looks: readonly Looking[],
+  ): Promise<readonly (string | number)[]> {
+    try {
+      return await this.#session.engine.runBatch(operation, keys, args);
+    } catch (error) {
+      for (const { reject } of looks) reject(error);
+      if (args[1] === '' || !isLost(error)) throw error;
+      return this.#learn(operation, group, keys, args, error);
+    }
+  }
+
+  // Steps over cells
+
+  #areOfCells(looks: readonly Looking[]): boolean {
+    return this.#session.clock.monotonicMs() >= this.#otherUntilMs && looks.every(({ read }) => isCell(read));
+  }
+
+  #cellStep(group: readonly Request[], looks: readonly Looking[], field: string, id: string): CellStep {
+    const { commits, lock } = this.#session.keys.commit;
+    const reads = looks.map(({ read }) => read);
+    return cellStep({ keys: [commits, lock], args: [field, id] }, group, reads);
+  }
+
+  /** `other` too where a key is of a wrong kind: the step that looks closer says whose. */
+  async #orOther(reply: Promise<readonly (string | number)[]>): Promise<readonly (string | number)[]> {
+    let came: readonly (string | number)[] = ['other'];
+    try {
+      came = await reply;
+    } catch (error) {
+      if (!isLockstepError(error, 'WRONG_KIND')) throw error;
+    }
+    if (came[0] === 'other') this.#otherUntilMs = this.#session.clock.monotonicMs() + limits.transactionOtherMs;
+    return came;
+  }
+
+  #settleCells(
+    group: readonly Asked[],
+    looks: readonly Looking[],
+    step: CellStep,
+    reply: readonly (string | number)[],
+  ): void {
+    const moment = (this.#moments += 1);
+    const outcomes = String(reply[1]).split(':');
+    for (let i = 0; i < group.length; i++) {
+      const asked = group[i]!;
+      const is = outcomes[i + 1] as 'ok' | 'conflict' | 'turn';
+      asked.turn?.end(is === 'ok');
+      if (is === 'ok') asked.resolve({ is, moment });
+      else asked.resolve({ is, moment, now: asked.reads.map((read) => step.textsOf(read, reply, 2)) });
+    }
+    for (const { read, resolve } of looks) resolve({ texts: step.textsOf(read, reply, 2), moment });
   }
 
   /** Asks what came of a step, by asking for it again: it is done only where it was not done before. */
   async #learn(
+    operation: Commit,
     group: readonly Asked[],
     keys: readonly string[],
     args: readonly string[],
@@ -208,8 +283,9 @@ export class Steps {
     for (let tries = 0; !closing && clock.monotonicMs() < endMs; tries++) {
       await pause(clock, clock.random() * Math.min(250, 2 ** tries));
       try {
-        return await engine.runBatch(operations.commit, keys, args);
+        return await engine.runBatch(operation, keys, args);
       } catch (error) {
+        if (isLockstepError(error, 'WRONG_KIND')) throw error; // it was not done
         if (!isLockstepError(error, 'UNAVAILABLE')) break;
       }
     }
@@ -231,8 +307,8 @@ export class Steps {
     return { keys, args, places };
   }
 
-  #encode(group: readonly Asked[], looks: readonly Looking[], slot: number, id: string): Begun {
-    const begun = this.#begin(id === '' ? '' : `${this.#session.info.id}:${slot}`, id, group, looks);
+  #encode(group: readonly Asked[], looks: readonly Looking[], field: string, id: string): Begun {
+    const begun = this.#begin(field, id, group, looks);
     const { args, places } = begun;
     for (const asked of group) {
       args.push(asked.ticket);
@@ -299,6 +375,15 @@ export class Steps {
       } else this.#line.push(asked);
     }
   }
+}
+
+type Commit = typeof operations.commit;
+
+/** Redis's Lua can't hand over more at once. */
+function isSmall(group: readonly Request[]): boolean {
+  let cells = 0;
+  for (const { reads, writes } of group) cells += reads.length + writes.length;
+  return cells <= limits.transactionCellsMax;
 }
 
 interface Begun {

@@ -104,6 +104,11 @@ function onCollection(tx: Tx, verb: string, key: string, first: string, second: 
   if (verb === 'getset') return maybe(tx.getset(key, first));
   if (verb === 'incrby') return tx.incrby(key, first);
   if (verb === 'hget') return maybe(tx.hget(key, first));
+  if (verb === 'hmget') return textsOf(tx.hmget(key, [first, second]));
+  if (verb === 'hmset') {
+    tx.hmset(key, [first, second, second, first]);
+    return 0;
+  }
   if (verb === 'hexists') return truth(tx.hexists(key, first));
   if (verb === 'hset') return tx.hset(key, first, second);
   if (verb === 'hdel') return tx.hdel(key, first);
@@ -114,6 +119,12 @@ function onCollection(tx: Tx, verb: string, key: string, first: string, second: 
   if (verb === 'srem') return tx.srem(key, first);
   if (verb === 'sismember') return truth(tx.sismember(key, first));
   return undefined;
+}
+
+function textsOf(values: readonly (string | false)[]): Reply {
+  const texts: (string | number)[] = [];
+  for (const value of values) texts.push(value === false ? 0 : value);
+  return texts;
 }
 
 function onList(tx: Tx, verb: string, key: string, first: string, second: string): Reply | undefined {

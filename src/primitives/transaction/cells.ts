@@ -1,0 +1,145 @@
+import type { Place, Read, Request, Write } from './steps.ts';
+
+/** A text of the store, and its number in a step of operations/cells.ts. */
+interface Cell {
+  readonly field: string;
+  at: number;
+  /** What the request that is being written down does with it. */
+  write: Write | undefined;
+}
+
+interface Thing {
+  readonly place: Place;
+  readonly cells: Cell[];
+}
+
+/** Keys and arguments of a step over cells, and where the texts of its reply belong. */
+export interface CellStep {
+  readonly keys: string[];
+  readonly args: string[];
+  /** What a read gives, by the texts of all cells, which begin at `from` in a reply. */
+  textsOf(read: Read, reply: readonly (string | number)[], from: number): readonly string[];
+}
+
+/** Whether operations/cells.ts has all that a request needs. */
+export function isOfCells({ ticket, reads, expected, writes }: Request): boolean {
+  if (ticket !== '') return false;
+  for (const read of reads) if (!isCell(read)) return false;
+  for (const texts of expected) if (texts.length > 1) return false;
+  for (const write of writes) {
+    if (!writing.has(write.verb)) return false;
+    // What nobody read may be beyond its bounds, or no integer.
+    if (write.verb === 'counter.add' && !reads.some(({ name }) => name === write.name)) return false;
+  }
+  return true;
+}
+
+export function isCell({ verb }: Read): boolean {
+  return reading.has(verb);
+}
+
+const reading: ReadonlySet<string> = new Set(['map.get', 'value.get', 'counter.get', 'guard']);
+const writing: ReadonlySet<string> = new Set([
+  'map.set',
+  'map.delete',
+  'value.set',
+  'value.delete',
+  'counter.set',
+  'counter.add',
+]);
+
+/** `first`: the keys and arguments that all steps begin with. */
+export function cellStep(
+  first: { readonly keys: readonly string[]; readonly args: readonly string[] },
+  group: readonly Request[],
+  looks: readonly Read[],
+): CellStep {
+  const cells = new Cells();
+  for (const { reads, writes } of group) {
+    for (const read of reads) cells.enter(read);
+    for (const write of writes) cells.enter(write);
+  }
+  for (const read of looks) cells.enter(read);
+  const keys = [...first.keys];
+  const args = [...first.args];
+  cells.number(keys, args);
+  for (const request of group) pushRequest(request, cells, args);
+  if (looks.length > 0) args.push('?');
+  return {
+    keys,
+    args,
+    textsOf(read, reply, from) {
+      const text = reply[from + cells.of(read).at];
+      if (read.verb === 'guard') return text === read.parameters[0] ? none : over;
+      return typeof text === 'string' ? [text] : none;
+    },
+  };
+}
+
+const none: readonly string[] = [];
+const over: readonly string[] = ['over'];
+
+class Cells {
+  readonly #things: Map<string, Thing> = new Map();
+  readonly #cells: Map<string, Cell> = new Map();
+
+  of({ name }: Read | Write): Cell {
+    return this.#cells.get(name)!;
+  }
+
+  /** Of an entry, its field is the first parameter; names differ where cells do. */
+  enter({ name, place, verb, parameters }: Read | Write): void {
+    if (this.#cells.has(name)) return;
+    const cell: Cell = { field: verb.startsWith('map.') ? parameters[0]! : '', at: 0, write: undefined };
+    this.#cells.set(name, cell);
+    const key = place.keys[0]!;
+    const thing = this.#things.get(key);
+    if (thing === undefined) this.#things.set(key, { place, cells: [cell] });
+    else thing.cells.push(cell);
+  }
+
+  number(keys: string[], args: string[]): void {
+    let at = 0;
+    args.push(String(this.#things.size));
+    for (const { place, cells } of this.#things.values()) {
+      for (const key of place.keys) keys.push(key);
+      for (const cell of cells) cell.at = at++;
+      if (place.kinds[0] !== 'hash') {
+        args.push(place.keys.length > 1 ? 'value' : 'string');
+        continue;
+      }
+      args.push('hash', String(cells.length));
+      for (const { field } of cells) args.push(field);
+    }
+  }
+}
+
+function pushRequest({ reads, expected, writes }: Request, cells: Cells, args: string[]): void {
+  for (const write of writes) cells.of(write).write = write;
+  for (let i = 0; i < reads.length; i++) {
+    const cell = cells.of(reads[i]!);
+    const text = reads[i]!.verb === 'guard' ? reads[i]!.parameters[0] : expected[i]![0];
+    const becomes = cell.write === undefined ? undefined : textOf(cell.write);
+    if (text === undefined) args.push(becomes === undefined ? '0' : '+', String(cell.at));
+    else args.push(becomes === undefined ? '=' : '~', String(cell.at), text);
+    if (becomes === undefined) continue;
+    args.push(becomes);
+    cell.write = undefined;
+  }
+  for (const write of writes) {
+    const cell = cells.of(write);
+    if (cell.write === undefined) continue;
+    const text = textOf(write);
+    if (write.verb === 'counter.add') args.push('#', String(cell.at), write.parameters[0]!);
+    else if (text === undefined) args.push('-', String(cell.at));
+    else args.push('!', String(cell.at), text);
+    cell.write = undefined;
+  }
+  args.push(';');
+}
+
+/** What is written as a whole; a counter that is added to keeps what else it has. */
+function textOf({ verb, parameters }: Write): string | undefined {
+  if (verb === 'map.set') return parameters[1];
+  return verb === 'value.set' || verb === 'counter.set' ? parameters[0] : undefined;
+}
