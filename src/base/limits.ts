@@ -205,10 +205,10 @@ export const limits = {
   /** Steps of transactions that a session has on their way at once. */
   transactionSteps: 4,
   /** Tries of a transaction before it asks for the commit lock, and tries while it has it. */
-  transactionTries: 10,
+  transactionTries: 16,
   transactionLockedTries: 10,
   /** Tries without a pause; from then on pauses of random length, up to twice as long each time, of at least and at most so many ms. */
-  transactionQuickTries: 3,
+  transactionQuickTries: 8,
   transactionPauseMsMin: 0.5,
   transactionPauseMsMax: 20,
   /** Reads and writes in a step that goes by cells. */

@@ -76,6 +76,8 @@ export class Transactions {
   /** Told when the commit lock may be theirs. */
   readonly #waiting = new Map<string, () => void>();
   #tickets = 0;
+  /** A transaction of this session is in line for the commit lock: the others are better off behind it. */
+  #isInLine = false;
 
   constructor(session: Session) {
     this.#session = session;
@@ -109,7 +111,8 @@ export class Transactions {
     const guard = 'guard' in options ? [guardCheck(guardOf(options.guard, engine, space))] : none;
     const run = new Run(this.#session, this.#steps, this.#turns, body, guard, {
       within: (active, work) => this.#running.run(active, work),
-      ticket: () => `${this.#session.info.id}:${(this.#tickets += 1)}`,
+      ticket: () => this.#ticket(),
+      leaveLine: () => void (this.#isInLine = false),
       turn: (ticket, ms) => this.#turn(ticket, ms),
     });
     this.#session.enter();
@@ -118,6 +121,12 @@ export class Transactions {
     } finally {
       this.#session.exit();
     }
+  }
+
+  #ticket(): string {
+    if (this.#isInLine) return '';
+    this.#isInLine = true;
+    return `${this.#session.info.id}:${(this.#tickets += 1)}`;
   }
 
   /** Waits until the ticket may have its turn. */
@@ -134,7 +143,9 @@ const transactionOptions: ReadonlySet<string> = new Set(['guard', 'timeout', 'si
 
 interface Surroundings {
   within<R>(run: Run<unknown>, work: () => R): R;
+  /** '' where another transaction of the session has one. */
   ticket(): string;
+  leaveLine(): void;
   turn(ticket: string, ms: number): Promise<void>;
 }
 
@@ -202,13 +213,18 @@ class Run<T> {
   }
 
   async #finish(): Promise<T> {
+    let isDone = false;
     try {
       const result = await this.#tryAgain();
-      this.#ticket = ''; // the commit gave it back
+      isDone = true;
       return result;
     } finally {
       this.#turn?.end(false);
-      if (this.#ticket !== '') this.#session.inBackground(this.#steps.ask({ ...nothing, ticket: this.#ticket }));
+      if (this.#ticket !== '') this.#around.leaveLine();
+      // a commit gives it back
+      if (this.#ticket !== '' && !isDone) {
+        this.#session.inBackground(this.#steps.ask({ ...nothing, ticket: this.#ticket }));
+      }
     }
   }
 
@@ -337,7 +353,8 @@ class Run<T> {
   /** At most. Who has the commit lock does not wait: it holds up others. */
   #pauseMs(is: Exclude<Outcome, { is: 'ok' }>['is']): number {
     if (is === 'granted' || is === 'overtaken') return 0;
-    if (is === 'turn' || this.#ticket !== '') return limits.transactionTurnMs;
+    if (this.#ticket !== '') return limits.transactionTurnMs;
+    if (is === 'turn') return Math.min(limits.transactionTurnMs, this.#steps.usualMs * 4);
     const tries = this.#tries - limits.transactionQuickTries;
     return tries <= 0 ? 0 : Math.min(limits.transactionPauseMsMax, this.#steps.usualMs * 2 ** tries);
   }
