@@ -79,35 +79,55 @@ function showAll(cells: Cells, reply: (string | number)[]): void {
 /** Where the requests begin; 0 if it is not for here. */
 function load(tx: Tx, keys: readonly string[], args: readonly string[], cells: Cells): number {
   const things = tx.number(args[2]!);
-  const now = cells.now;
-  const places = cells.key;
-  const names = cells.field;
   let key = 2;
   let at = 3;
   for (let thing = 0; thing < things; thing++) {
     if (args[at]! === 'hash') {
       if (tx.exists(keys[key + 1]!) || tx.exists(keys[key + 2]!)) return 0;
-      const fields: string[] = [];
-      const stop = at + 2 + tx.number(args[at + 1]!);
-      for (let i = at + 2; i < stop; i++) fields.push(args[i]!);
-      const found = tx.hmget(keys[key]!, fields);
-      for (let i = 0; i < fields.length; i++) {
-        now.push(found[i]!);
-        places.push(key);
-        names.push(fields[i]!);
-      }
+      at = loadEntries(tx, keys, args, at + 1, cells, key);
       key = key + 3;
-      at = stop;
     } else {
-      if (args[at]! === 'value' && tx.exists(keys[key + 1]!)) return 0;
-      now.push(tx.get(keys[key]!) ?? false);
-      places.push(key);
-      names.push(false);
-      key = key + (args[at]! === 'value' ? 2 : 1);
+      const isValue = args[at]! === 'value';
+      if (isValue && tx.exists(keys[key + 1]!)) return 0;
+      loadText(tx, keys, cells, key);
+      key = key + (isValue ? 2 : 1);
       at = at + 1;
     }
   }
   return at;
+}
+
+/** Where the next thing begins. */
+function loadEntries(
+  tx: Tx,
+  keys: readonly string[],
+  args: readonly string[],
+  from: number,
+  cells: Cells,
+  key: number,
+): number {
+  const now = cells.now;
+  const places = cells.key;
+  const names = cells.field;
+  const fields: string[] = [];
+  const stop = from + 1 + tx.number(args[from]!);
+  for (let i = from + 1; i < stop; i++) fields.push(args[i]!);
+  const found = tx.hmget(keys[key]!, fields);
+  for (let i = 0; i < fields.length; i++) {
+    now.push(found[i]!);
+    places.push(key);
+    names.push(fields[i]!);
+  }
+  return stop;
+}
+
+function loadText(tx: Tx, keys: readonly string[], cells: Cells, key: number): void {
+  const now = cells.now;
+  now.push(tx.get(keys[key]!) ?? false);
+  const places = cells.key;
+  places.push(key);
+  const names = cells.field;
+  names.push(false);
 }
 
 function lengthOf(verb: string): number {
@@ -135,14 +155,16 @@ function checked(
   for (let at = from; args[at]! !== ';'; at = at + lengthOf(args[at]!)) {
     const verb = args[at]!;
     const cell = tx.number(args[at + 1]!);
-    if (verb === '=' || verb === '~') {
-      if (now[cell]! !== args[at + 2]!) return 'conflict';
-    } else if (verb === '0' || verb === '+') {
-      if (now[cell]! !== false) return 'conflict';
-    }
+    if (isOther(verb, now[cell]!, args[at + 2]!)) return 'conflict';
     if (cells.isLocked && verb !== '=' && verb !== '0' && isReserved(tx, keys, cells, cell)) isKept = true;
   }
   return isKept ? 'turn' : 'ok';
+}
+
+/** Whether a cell is not what it is expected to be. */
+function isOther(verb: string, now: Text, expected: string): boolean {
+  if (verb === '=' || verb === '~') return now !== expected;
+  return (verb === '0' || verb === '+') && now !== false;
 }
 
 /** See `reserve` in operations/transaction.ts. */
@@ -166,15 +188,26 @@ function change(
     const verb = args[at]!;
     if (verb !== '=' && verb !== '0') {
       const cell = tx.number(args[at + 1]!);
-      const key = keys[cells.key[cell]!]!;
-      if (verb === '#') now[cell] = tx.incrby(key, args[at + 2]!);
-      else if (verb === '-') now[cell] = false;
-      else now[cell] = args[verb === '~' ? at + 3 : at + 2]!;
-      if (cells.field[cell]! !== false) changed.push(cell);
-      else if (verb === '-') tx.del(key);
-      else if (verb !== '#') tx.set(key, args[verb === '~' ? at + 3 : at + 2]!);
+      const text = args[verb === '~' ? at + 3 : at + 2]!;
+      if (cells.field[cell]! === false) now[cell] = writeText(tx, keys[cells.key[cell]!]!, verb, text);
+      else {
+        changed.push(cell);
+        if (verb === '-') now[cell] = false;
+        else now[cell] = text;
+      }
     }
   }
+}
+
+/** What is there then. */
+function writeText(tx: Tx, key: string, verb: string, text: string): Text {
+  if (verb === '#') return tx.incrby(key, text);
+  if (verb === '-') {
+    tx.del(key);
+    return false;
+  }
+  tx.set(key, text);
+  return text;
 }
 
 /** Entries of a map that changed one behind the other are written together; in the end all are as they are now. */

@@ -51,14 +51,13 @@ export const commit: BatchOperation<readonly (string | number)[]> = {
     const state = stateOf(tx, keys, args);
     const replies: (string | number)[] = ['now'];
     let outcomes = args[1]!;
-    let holder = tx.hget(keys[1]!, '') ?? '';
+    let holder = holderOf(tx, keys[1]!);
     let at = 3 + tx.number(args[2]!);
     for (; at < args.length && args[at]! !== '?'; at = behindWrites(args, behindReads(tx, args, at + 1) + 1) + 1) {
       let outcome = attempt(tx, keys, args, at, state, holder);
       if (args[at]! !== '') {
-        queueUp(tx, keys, args, at, outcome);
-        holder = tx.hget(keys[1]!, '') ?? '';
-        if (holder === args[at]! && outcome !== 'overtaken') outcome = 'granted';
+        outcome = queueUp(tx, keys, args, at, outcome);
+        holder = holderOf(tx, keys[1]!);
       }
       replies.push(outcome);
       if (outcome !== 'ok' && !tx.startsWith(outcome, 'kind-')) explain(tx, keys, args, at + 1, state, replies);
@@ -495,8 +494,13 @@ function isHeldUp(tx: Tx, keys: readonly string[], args: readonly string[], at: 
   return false;
 }
 
-/** A ticket that is done leaves, and the next one has the commit lock; another one gets in line. */
-function queueUp(tx: Tx, keys: readonly string[], args: readonly string[], at: number, outcome: string): void {
+/** Who has it; '' for nobody. */
+function holderOf(tx: Tx, lock: string): string {
+  return tx.hget(lock, '') ?? '';
+}
+
+/** A ticket that is done leaves, and the next one has the commit lock; another one gets in line. What came of its request. */
+function queueUp(tx: Tx, keys: readonly string[], args: readonly string[], at: number, outcome: string): string {
   const lock = keys[1]!;
   const queue = keys[2]!;
   const ticket = args[at]!;
@@ -504,14 +508,15 @@ function queueUp(tx: Tx, keys: readonly string[], args: readonly string[], at: n
     tx.zrem(queue, ticket);
     if (tx.hget(lock, '') === ticket) tx.del(lock);
     promote(tx, lock, queue, ticket);
-    return;
+    return outcome;
   }
   tx.zaddNew(queue, arrival(tx, queue), ticket);
   tx.pexpire(queue, queueMs);
   promote(tx, lock, queue, ticket);
-  if (tx.hget(lock, '') !== ticket) return;
+  if (tx.hget(lock, '') !== ticket) return outcome;
   reserve(tx, keys, args, at);
   tx.pexpire(lock, lockMs);
+  return outcome === 'overtaken' ? outcome : 'granted';
 }
 
 /** Gives the commit lock, if it is free, to the first in line who lives; and puts that one last, as it may not move any more. */

@@ -122,14 +122,14 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a commit that does not look at what was read',
-    file: 'src/operations/transaction.ts',
-    from: "if (outcome === 'ok' && !holds(tx, keys, args, place, key, state)) outcome = 'conflict';",
-    to: "if (place < 0 && !holds(tx, keys, args, place, key, state)) outcome = 'conflict';",
+    file: 'src/operations/cells.ts',
+    from: "if (isOther(verb, now[cell]!, args[at + 2]!)) return 'conflict';",
+    to: "if (at < 0 && isOther(verb, now[cell]!, args[at + 2]!)) return 'conflict';",
     seed: 3,
   },
   {
     name: 'a commit that is done again when it is sent again',
-    file: 'src/operations/transaction.ts',
+    file: 'src/operations/cells.ts',
     from: 'if (isDone(tx, known, args[1]!)) return',
     to: "if (args.length === 0 && isDone(tx, known, '')) return",
     seed: 102,

@@ -187,7 +187,7 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
     return texts(sql(parts.join(` ${operator} `)).all(...names));
   }
 
-  function hset(key: string, field: string, value: string): number {
+  function put(key: string, field: string, value: string): number {
     const found = open(key, hash);
     if (sql('UPDATE hashes SET value = ? WHERE key = ? AND field = ?').run(value, key, field).changes !== 0) return 0;
     sql('INSERT INTO hashes (key, field, value) VALUES (?, ?, ?)').run(key, field, value);
@@ -260,9 +260,11 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
       if (read(key, hash) === undefined) return false;
       return sql('SELECT 1 FROM hashes WHERE key = ? AND field = ?').get(key, field) !== undefined;
     },
-    hset,
+    hset(key, field, value) {
+      return put(key, field, value);
+    },
     hmset(key, entries) {
-      for (let i = 0; i < entries.length; i += 2) hset(key, entries[i]!, entries[i + 1]!);
+      for (let i = 0; i < entries.length; i += 2) put(key, entries[i]!, entries[i + 1]!);
     },
     hdel(key, field) {
       const found = read(key, hash);

@@ -187,8 +187,8 @@ export function memoryTx(entries: Map<string, Entry>, listens: (session: string)
     },
     hexists: (key, field) => read(key, 'hash')?.has(field) ?? false,
     hset,
-    hmset(key, entries) {
-      for (let i = 0; i < entries.length; i += 2) hset(key, entries[i]!, entries[i + 1]!);
+    hmset(key, pairs) {
+      for (let i = 0; i < pairs.length; i += 2) hset(key, pairs[i]!, pairs[i + 1]!);
     },
     hdel(key, field) {
       const hash = read(key, 'hash');

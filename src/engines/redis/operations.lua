@@ -324,9 +324,6 @@ end
 
 function cells_load(tx, keys, args, cells)
     local things = tonumber(args[3])
-    local now = cells.now
-    local places = cells.key
-    local names = cells.field
     local key = 2
     local at = 3
     do
@@ -336,41 +333,63 @@ function cells_load(tx, keys, args, cells)
                 if (redis.call('EXISTS', keys[key + 1 + 1]) == 1) or (redis.call('EXISTS', keys[key + 2 + 1]) == 1) then
                     return 0
                 end
-                local fields = {}
-                local stop = at + 2 + tonumber(args[at + 1 + 1])
-                do
-                    local i = at + 2
-                    while i < stop do
-                        fields[#fields + 1] = args[i + 1]
-                        i = i + 1
-                    end
-                end
-                local found = redis.call('HMGET', keys[key + 1], unpack(fields))
-                do
-                    local i = 0
-                    while i < #fields do
-                        now[#now + 1] = found[i + 1]
-                        places[#places + 1] = key
-                        names[#names + 1] = fields[i + 1]
-                        i = i + 1
-                    end
-                end
+                at = cells_loadEntries(
+                    tx,
+                    keys,
+                    args,
+                    at + 1,
+                    cells,
+                    key
+                )
                 key = key + 3
-                at = stop
             else
-                if args[at + 1] == "value" and (redis.call('EXISTS', keys[key + 1 + 1]) == 1) then
+                local isValue = args[at + 1] == "value"
+                if isValue and (redis.call('EXISTS', keys[key + 1 + 1]) == 1) then
                     return 0
                 end
-                now[#now + 1] = (redis.call('GET', keys[key + 1]) or nil) or false
-                places[#places + 1] = key
-                names[#names + 1] = false
-                key = key + (args[at + 1] == "value" and 2 or 1)
+                cells_loadText(tx, keys, cells, key)
+                key = key + (isValue and 2 or 1)
                 at = at + 1
             end
             thing = thing + 1
         end
     end
     return at
+end
+
+function cells_loadEntries(tx, keys, args, from, cells, key)
+    local now = cells.now
+    local places = cells.key
+    local names = cells.field
+    local fields = {}
+    local stop = from + 1 + tonumber(args[from + 1])
+    do
+        local i = from + 1
+        while i < stop do
+            fields[#fields + 1] = args[i + 1]
+            i = i + 1
+        end
+    end
+    local found = redis.call('HMGET', keys[key + 1], unpack(fields))
+    do
+        local i = 0
+        while i < #fields do
+            now[#now + 1] = found[i + 1]
+            places[#places + 1] = key
+            names[#names + 1] = fields[i + 1]
+            i = i + 1
+        end
+    end
+    return stop
+end
+
+function cells_loadText(tx, keys, cells, key)
+    local now = cells.now
+    now[#now + 1] = (redis.call('GET', keys[key + 1]) or nil) or false
+    local places = cells.key
+    places[#places + 1] = key
+    local names = cells.field
+    names[#names + 1] = false
 end
 
 function cells_lengthOf(verb)
@@ -400,14 +419,8 @@ function cells_checked(tx, keys, args, from, cells)
         while args[at + 1] ~= ";" do
             local verb = args[at + 1]
             local cell = tonumber(args[at + 1 + 1])
-            if verb == "=" or verb == "~" then
-                if now[cell + 1] ~= args[at + 2 + 1] then
-                    return "conflict"
-                end
-            elseif verb == "0" or verb == "+" then
-                if now[cell + 1] ~= false then
-                    return "conflict"
-                end
+            if cells_isOther(verb, now[cell + 1], args[at + 2 + 1]) then
+                return "conflict"
             end
             if cells.isLocked and verb ~= "=" and verb ~= "0" and cells_isReserved(tx, keys, cells, cell) then
                 isKept = true
@@ -416,6 +429,13 @@ function cells_checked(tx, keys, args, from, cells)
         end
     end
     return isKept and "turn" or "ok"
+end
+
+function cells_isOther(verb, now, expected)
+    if verb == "=" or verb == "~" then
+        return now ~= expected
+    end
+    return (verb == "0" or verb == "+") and now ~= false
 end
 
 function cells_isReserved(tx, keys, cells, cell)
@@ -435,25 +455,33 @@ function cells_change(tx, keys, args, from, cells, changed)
             local verb = args[at + 1]
             if verb ~= "=" and verb ~= "0" then
                 local cell = tonumber(args[at + 1 + 1])
-                local key = keys[cells.key[cell + 1] + 1]
-                if verb == "#" then
-                    now[cell + 1] = tx:incrby(key, args[at + 2 + 1])
-                elseif verb == "-" then
-                    now[cell + 1] = false
+                local text = args[(verb == "~" and at + 3 or at + 2) + 1]
+                if cells.field[cell + 1] == false then
+                    now[cell + 1] = cells_writeText(tx, keys[cells.key[cell + 1] + 1], verb, text)
                 else
-                    now[cell + 1] = args[(verb == "~" and at + 3 or at + 2) + 1]
-                end
-                if cells.field[cell + 1] ~= false then
                     changed[#changed + 1] = cell
-                elseif verb == "-" then
-                    redis.call('DEL', key)
-                elseif verb ~= "#" then
-                    redis.call('SET', key, args[(verb == "~" and at + 3 or at + 2) + 1])
+                    if verb == "-" then
+                        now[cell + 1] = false
+                    else
+                        now[cell + 1] = text
+                    end
                 end
             end
             at = at + cells_lengthOf(args[at + 1])
         end
     end
+end
+
+function cells_writeText(tx, key, verb, text)
+    if verb == "#" then
+        return tx:incrby(key, text)
+    end
+    if verb == "-" then
+        redis.call('DEL', key)
+        return false
+    end
+    redis.call('SET', key, text)
+    return text
 end
 
 function cells_writeBack(tx, keys, cells, changed)
@@ -4849,6 +4877,10 @@ function transaction_isHeldUp(tx, keys, args, at)
     return false
 end
 
+function transaction_holderOf(tx, lock)
+    return (redis.call('HGET', lock, "") or nil) or ""
+end
+
 function transaction_queueUp(tx, keys, args, at, outcome)
     local lock = keys[2]
     local queue = keys[3]
@@ -4859,16 +4891,17 @@ function transaction_queueUp(tx, keys, args, at, outcome)
             redis.call('DEL', lock)
         end
         transaction_promote(tx, lock, queue, ticket)
-        return
+        return outcome
     end
     redis.call('ZADD', queue, 'NX', string.format('%.17g', (transaction_arrival(tx, queue)) + 0), ticket)
     redis.call('PEXPIRE', queue, lifetime(transaction_queueMs))
     transaction_promote(tx, lock, queue, ticket)
     if (redis.call('HGET', lock, "") or nil) ~= ticket then
-        return
+        return outcome
     end
     transaction_reserve(tx, keys, args, at)
     redis.call('PEXPIRE', lock, lifetime(transaction_lockMs))
+    return outcome == "overtaken" and outcome or "granted"
 end
 
 function transaction_promote(tx, lock, queue, ticket)
@@ -4936,7 +4969,7 @@ function transaction_commit(tx, keys, args)
     local state = transaction_stateOf(tx, keys, args)
     local replies = {"now"}
     local outcomes = args[2]
-    local holder = (redis.call('HGET', keys[2], "") or nil) or ""
+    local holder = transaction_holderOf(tx, keys[2])
     local at = 3 + tonumber(args[3])
     do
         while at < #args and args[at + 1] ~= "?" do
@@ -4949,17 +4982,14 @@ function transaction_commit(tx, keys, args)
                 holder
             )
             if args[at + 1] ~= "" then
-                transaction_queueUp(
+                outcome = transaction_queueUp(
                     tx,
                     keys,
                     args,
                     at,
                     outcome
                 )
-                holder = (redis.call('HGET', keys[2], "") or nil) or ""
-                if holder == args[at + 1] and outcome ~= "overtaken" then
-                    outcome = "granted"
-                end
+                holder = transaction_holderOf(tx, keys[2])
             end
             replies[#replies + 1] = outcome
             if outcome ~= "ok" and not (string.sub(outcome, 1, #"kind-") == "kind-") then

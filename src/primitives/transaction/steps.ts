@@ -1,7 +1,7 @@
 import { isLockstepError, LockstepError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import { wait as pause } from './pause.ts';
-import * as cells from '../../operations/cells.ts';
+import { commit as commitCells, look as lookAtCells } from '../../operations/cells.ts';
 import * as operations from '../../operations/transaction.ts';
 import { forgetCommits, type Session } from '../../session/session.ts';
 import { type CellStep, cellStep, isCell, isOfCells } from './cells.ts';
@@ -159,7 +159,7 @@ export class Steps {
   async #look(looks: readonly Looking[]): Promise<void> {
     if (this.#areOfCells(looks)) {
       const step = this.#cellStep([], looks, '', '');
-      const reply = await this.#orOther(this.#session.engine.runBatch(cells.look, step.keys, step.args));
+      const reply = await this.#orOther(this.#session.engine.runBatch(lookAtCells, step.keys, step.args));
       if (reply[0] !== 'other') return this.#settleCells([], looks, step, reply);
     }
     const { keys, args, places } = this.#begin('', '', [], looks);
@@ -202,7 +202,7 @@ export class Steps {
   async #carryOut(group: readonly Asked[], looks: readonly Looking[], field: string, id: string): Promise<void> {
     if (group.every(isOfCells) && isSmall(group) && this.#areOfCells(looks)) {
       const step = this.#cellStep(group, looks, field, id);
-      const reply = await this.#orOther(this.#reply(cells.commit, step, group, looks));
+      const reply = await this.#orOther(this.#reply(commitCells, step, group, looks));
       if (reply[0] === 'done') return this.#settleDone(group, looks, String(reply[1]));
       if (reply[0] !== 'other') return this.#settleCells(group, looks, step, reply);
     }

@@ -12,7 +12,7 @@ export const call: BatchOperation<Reply> = {
     const second = args[2] ?? '';
     const third = args[3] ?? '';
     const found = onKey(tx, verb, key, number(tx, first)) ?? onCollection(tx, verb, key, first, second);
-    const more = found ?? onList(tx, verb, key, first, second) ?? onSets(tx, verb, keys);
+    const more = found ?? onMany(tx, verb, key, first, second) ?? onSets(tx, verb, keys);
     return more ?? onSorted(tx, verb, key, first, second, third) ?? onText(tx, verb, key, first, second, third);
   },
 };
@@ -104,11 +104,6 @@ function onCollection(tx: Tx, verb: string, key: string, first: string, second: 
   if (verb === 'getset') return maybe(tx.getset(key, first));
   if (verb === 'incrby') return tx.incrby(key, first);
   if (verb === 'hget') return maybe(tx.hget(key, first));
-  if (verb === 'hmget') return textsOf(tx.hmget(key, [first, second]));
-  if (verb === 'hmset') {
-    tx.hmset(key, [first, second, second, first]);
-    return 0;
-  }
   if (verb === 'hexists') return truth(tx.hexists(key, first));
   if (verb === 'hset') return tx.hset(key, first, second);
   if (verb === 'hdel') return tx.hdel(key, first);
@@ -127,7 +122,12 @@ function textsOf(values: readonly (string | false)[]): Reply {
   return texts;
 }
 
-function onList(tx: Tx, verb: string, key: string, first: string, second: string): Reply | undefined {
+function onMany(tx: Tx, verb: string, key: string, first: string, second: string): Reply | undefined {
+  if (verb === 'hmget') return textsOf(tx.hmget(key, [first, second]));
+  if (verb === 'hmset') {
+    tx.hmset(key, [first, second, second, first]);
+    return 0;
+  }
   if (verb === 'lset') {
     const place = number(tx, first);
     const length = tx.llen(key);
