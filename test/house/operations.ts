@@ -348,7 +348,9 @@ function checkCall(node: ts.CallExpression, checker: ts.TypeChecker, find: Find)
   if (verb !== undefined) return checkKey(node, checker, find);
   const callee = node.expression;
   if (ts.isPropertyAccessExpression(callee)) {
-    if (callee.name.text === 'push') for (const value of node.arguments) checkElementValue(value, checker, find);
+    if (callee.name.text === 'push') {
+      for (const value of node.arguments) checkElementValue(value, checker, find, callee.expression);
+    }
     return; // checkMember
   }
   const target = checker.getResolvedSignature(node)?.declaration;
@@ -403,7 +405,7 @@ function checkBinary(node: ts.BinaryExpression, checker: ts.TypeChecker, find: F
 function checkPlace({ left, right }: ts.BinaryExpression, checker: ts.TypeChecker, find: Find): void {
   const isElement = ts.isElementAccessExpression(left) && ts.isIdentifier(left.expression);
   if (isElement && checker.isArrayType(typeOf(left.expression, checker)))
-    return checkElementValue(right, checker, find);
+    return checkElementValue(right, checker, find, left.expression);
   find(left, 'changes an argument in place: state is changed through tx, and in arrays of the operation itself');
 }
 
@@ -414,11 +416,15 @@ function isFloored(node: ts.Node): boolean {
 }
 
 /** An array with a hole ends at it in Lua. */
-function checkElementValue(value: ts.Expression, checker: ts.TypeChecker, find: Find): void {
+function checkElementValue(value: ts.Expression, checker: ts.TypeChecker, find: Find, array?: ts.Expression): void {
   const type = typeOf(value, checker);
   if (isAny(type, ts.TypeFlags.Undefined | ts.TypeFlags.Null)) {
     find(value, `${value.getText()} may be undefined: an array with a hole ends there in Lua`);
   }
+  // An array that says that it holds booleans is no reply.
+  const told =
+    array === undefined ? undefined : checker.getIndexTypeOfType(typeOf(array, checker), ts.IndexKind.Number);
+  if (told !== undefined && isAny(told, ts.TypeFlags.BooleanLike)) return;
   if (isAny(type, ts.TypeFlags.BooleanLike))
     find(value, 'a boolean in a reply: Redis makes nothing of false; say 1 or 0');
 }

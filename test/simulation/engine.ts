@@ -190,7 +190,7 @@ export class RemoteEngine {
   #fateOf(place: string, name: string): RequestFate | undefined {
     if (this.process.world.nowUs > peaceMs * 1_000) return undefined;
     const fate = this.#fates.get(place) as RequestFate | undefined;
-    const isRepeatable = ['lock', 'session', 'transaction'].includes(name.split('.', 1)[0]!);
+    const isRepeatable = ['lock', 'session', 'transaction', 'cells'].includes(name.split('.', 1)[0]!);
     if (fate === 'applied twice') return isRepeatable ? fate : 'reply lost';
     // Nothing is on its way to a store in a directory when its caller has given up.
     if (fate === 'applied later') return isRepeatable && this.#scenario.kind === 'server' ? fate : 'reply lost';
