@@ -149,9 +149,10 @@ export function cellStepOf(
 } {
   const { map, expiry, watchers } = space.map('m');
   const { value, watchers: valueWatchers } = space.value('v');
+  const { counter, watchers: counterWatchers } = space.counter('n');
   const { commits, lock } = space.commit;
-  const keys = [commits, lock, map, expiry, watchers, value, valueWatchers, space.counter('n')];
-  const things = ['3', 'hash', '3', 'x', 'é', '😀', 'value', 'string'];
+  const keys = [commits, lock, map, expiry, watchers, value, valueWatchers, counter, counterWatchers];
+  const things = ['3', 'hash', '3', 'x', 'é', '😀', 'value', 'value'];
   return { keys, args: [session, id, ...things, ...asked.flat(), ...(looks ? ['?'] : [])] };
 }
 
