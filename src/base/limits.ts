@@ -27,6 +27,8 @@ export const limits = {
   /** Tries of an update before it queues, and of one whose turn it is before it gives up. */
   updateTries: 10,
   updateTriesInTurn: 100,
+  /** So many updates of one session go in one step. */
+  updatesTogether: 100,
   /** The longest pause between two of them: ms. */
   updatePauseMsMax: 50,
 

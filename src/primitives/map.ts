@@ -333,6 +333,7 @@ class StoredMap<V> implements SharedMap<V> {
     return {
       where: this.#where(key),
       id: `map/${this.name}/${key}`,
+      terms: `${ms}/${condition.guard}/${condition.owner}`,
       read: () => this.#stored(key),
       write: (expected, value, turn) => {
         const keys = { ...this.#names, guard: condition.guard, turn: turn.key };

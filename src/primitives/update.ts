@@ -1,9 +1,11 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { createHash } from 'node:crypto';
 import type { ValueCodec } from '../base/codec.ts';
 import { invalidArgument, LockstepError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { Session } from '../session/session.ts';
 import type { Guarding } from './guard.ts';
+import { heldHere } from './holding.ts';
 import type { Lease } from './lease.ts';
 import { createLock } from './lock.ts';
 
@@ -13,6 +15,8 @@ export interface Cell {
   readonly where: string;
   /** The key that it lies under, and the field: together they name it in its space. */
   readonly id: string;
+  /** Updates of a cell with the same terms, a guard and an end, can be one write. */
+  readonly terms: string;
   read(): Promise<string | undefined>;
   /**
    * Writes `text` if the cell holds `expected`, in one step: ['ok'], or ['busy'], ['other', the text now, if any].
@@ -29,9 +33,10 @@ export interface Turn {
 
 /**
  * Changes a cell by what it is: `change` gets the value now, and runs again with the fresh one where somebody else was
- * faster. Updates of one session take turns. Who was slower too often waits in a FIFO queue for all sessions, and is not
- * overtaken by other updates any more. Resolves to the new value; rejects with what `change` threw, and with
- * `CONFLICT` where plain writes were faster each time.
+ * faster. Updates of one session take turns, and those that wait go in one step: each change gets what the one before
+ * it made. Who was slower too often waits in a FIFO queue for all sessions, and is not overtaken by other updates any
+ * more. Resolves to the new value; rejects with what `change` threw, and with `CONFLICT` where plain writes were faster
+ * each time.
  */
 export async function update<V>(
   session: Session,
@@ -42,14 +47,20 @@ export async function update<V>(
   if (typeof change !== 'function') throw invalidArgument('change', change, 'a function');
   session.assertOpen();
   session.enter();
-  const left = await enterLine(session, cell.id);
   try {
-    return await new Update(session, cell, codec, change, left).run();
+    // Who holds locks waits for itself: only then a circle of waits is seen.
+    const alone = change instanceof AsyncFunction || heldHere() !== undefined;
+    const place: Place<V> = { cell, codec, change: AsyncLocalStorage.bind(change), alone, called: undefined };
+    const line = lineOf(session, cell.id);
+    const outcome = (await line.enter(place)) ?? (await new Update(session, line, place).run());
+    if ('error' in outcome) throw outcome.error;
+    return outcome.value as V;
   } finally {
-    left();
     session.exit();
   }
 }
+
+const AsyncFunction = (async () => {}).constructor as new () => unknown;
 
 /** Writes `next` if the cell holds the value `expected`; undefined: none. Equal is what `ValueCodec.same` says. */
 export async function compareAndSet(
@@ -71,61 +82,111 @@ export async function compareAndSet(
   throw conflict(cell);
 }
 
-class Update<V> {
-  readonly #session: Session;
-  readonly #cell: Cell;
-  readonly #codec: ValueCodec<V>;
-  readonly #change: (now: V | undefined) => V | Promise<V>;
-  readonly #leaveLine: () => void;
-  #now: string | undefined;
-  #value: V | undefined;
+/** What came of an update. */
+type Outcome = { value: unknown } | { error: unknown };
 
-  constructor(
-    session: Session,
-    cell: Cell,
-    codec: ValueCodec<V>,
-    change: (now: V | undefined) => V | Promise<V>,
-    leaveLine: () => void,
-  ) {
+/** An update in the line of its session. */
+interface Place<V = unknown> {
+  readonly cell: Cell;
+  readonly codec: ValueCodec<V>;
+  change(now: V | undefined): V | Promise<V>;
+  /** Whether it goes in a step of its own: what takes long keeps nobody waiting, and is not called for a guess. */
+  alone: boolean;
+  /** Tells it what came of it, or that it is the first now. */
+  called: ((outcome: Outcome | undefined) => void) | undefined;
+}
+
+/** The first of a line, with those that go in its step. */
+class Update {
+  readonly #session: Session;
+  readonly #line: Line;
+  readonly #cell: Cell;
+  #places: Place[];
+  #now: string | undefined;
+  #left = false;
+
+  constructor(session: Session, line: Line, first: Place) {
     this.#session = session;
-    this.#cell = cell;
-    this.#codec = codec;
-    this.#change = change;
-    this.#leaveLine = leaveLine;
+    this.#line = line;
+    this.#cell = first.cell;
+    this.#places = [first];
   }
 
-  async run(): Promise<V> {
+  /** What came of the first; the others are told. */
+  async run(): Promise<Outcome> {
+    let made: Outcome[];
+    try {
+      made = await this.#made();
+    } catch (error) {
+      made = this.#places.map(() => ({ error }));
+    }
+    this.#leave();
+    for (const [i, { called }] of this.#places.entries()) called?.(made[i]);
+    return made[0]!;
+  }
+
+  async #made(): Promise<Outcome[]> {
     const where = turnOf(this.#session, this.#cell);
     this.#now = await this.#cell.read();
     for (let tries = 0; tries < limits.updateTries; tries++) {
       if (tries > 1) await this.#pause(tries);
-      const verdict = await this.#try({ key: where.keys.owner, owner: 'none' });
-      if (verdict === 'ok') return this.#value!;
-      if (verdict === 'busy') break;
+      const made = await this.#try({ key: where.keys.owner, owner: 'none' });
+      if (typeof made !== 'string') return made;
+      if (made === 'busy') break;
     }
-    return createLock(this.#session, where, {}).run((lease) => this.#runInTurn(lease));
+    return createLock(this.#session, where, {}).run((lease) => this.#inTurn(lease));
   }
 
   /** Only plain writes can be in the way. */
-  async #runInTurn(lease: Lease): Promise<V> {
+  async #inTurn(lease: Lease): Promise<Outcome[]> {
     this.#now = await this.#cell.read();
     for (let tries = 0; tries < limits.updateTriesInTurn; tries++) {
       const { key, owner } = (lease as Lease & Guarding).asGuard();
-      if ((await this.#try({ key, owner })) === 'ok') return this.#value!;
+      const made = await this.#try({ key, owner });
+      if (typeof made !== 'string') return made;
     }
     throw conflict(this.#cell);
   }
 
-  async #try(turn: Turn): Promise<string> {
-    const { where } = this.#cell;
-    const value = this.#now === undefined ? undefined : await this.#codec.decode(where, this.#now);
-    const changed = this.#change(value);
-    if (changed instanceof Promise) this.#leaveLine(); // it may take long, or update the same cell itself
-    this.#value = await changed;
-    const text = await this.#codec.encode(where, this.#value);
-    const [verdict = '', now] = await this.#cell.write(this.#now, text, turn);
+  /** What came of each; `busy` or `other` where nothing was written. */
+  async #try(turn: Turn): Promise<Outcome[] | string> {
+    if (!this.#left) this.#places.push(...this.#line.companions(this.#places[0]!, this.#places.length));
+    const made: Outcome[] = [];
+    let text = this.#now;
+    let changes = 0;
+    for (const place of this.#places) {
+      try {
+        const value = text === undefined ? undefined : await place.codec.decode(this.#cell.where, text);
+        const changed = place.change(value);
+        if (changed instanceof Promise && !this.#goesAlone(place, changed)) break;
+        const next = await changed;
+        text = await place.codec.encode(this.#cell.where, next);
+        changes += 1;
+        made.push({ value: next });
+      } catch (error) {
+        made.push({ error });
+      }
+    }
+    if (changes === 0) return made;
+    const [verdict = '', now] = await this.#cell.write(this.#now, text!, turn);
+    if (verdict === 'ok') return made;
     if (verdict === 'other') this.#now = now;
     return verdict;
+  }
+
+  /** A promise may take long, or update the same cell itself. False for one that is not the first: it was called in vain. */
+  #goesAlone(place: Place, changed: Promise<unknown>): boolean {
+    place.alone = true;
+    const at = this.#places.indexOf(place);
+    this.#line.giveBack(this.#places.splice(Math.max(at, 1)));
+    if (at === 0) this.#leave();
+    else changed.catch(() => {});
+    return at === 0;
+  }
+
+  #leave(): void {
+    if (!this.#left) this.#line.leave();
+    this.#left = true;
   }
 
   /** Full jitter. */
@@ -154,20 +215,53 @@ function conflict(cell: Cell): LockstepError {
   );
 }
 
-/** Of each session, the last in line for a cell: tasks of one session would only be in each other's way. */
-const lines: WeakMap<Session, Map<string, Promise<void>>> = new WeakMap();
+/** The updates of a session that wait for one cell: its tasks would only be in each other's way. */
+class Line {
+  readonly #waiting: Place[] = [];
+  readonly #empty: () => void;
+  #taken = false;
 
-/** Waits for its place; gives what leaves it. */
-async function enterLine(session: Session, id: string): Promise<() => void> {
-  let line = lines.get(session);
-  if (line === undefined) lines.set(session, (line = new Map<string, Promise<void>>()));
-  const before = line.get(id);
-  let leave: () => void = () => {};
-  const mine = new Promise<void>((done) => (leave = done));
-  line.set(id, mine);
-  await before;
-  return () => {
-    if (line.get(id) === mine) line.delete(id);
-    leave();
-  };
+  constructor(empty: () => void) {
+    this.#empty = empty;
+  }
+
+  /** Resolves to what came of it, where another one's step did it; to nothing when it is the first. */
+  async enter(place: Place): Promise<Outcome | undefined> {
+    if (this.#taken) return new Promise((called) => this.#waiting.push(Object.assign(place, { called })));
+    this.#taken = true;
+    return undefined;
+  }
+
+  /** Takes those out of the line that stand next and can go in the step of `first`, in which so many are. */
+  companions(first: Place, count: number): Place[] {
+    if (first.alone) return [];
+    let end = 0;
+    for (const { alone, cell } of this.#waiting) {
+      if (alone || cell.terms !== first.cell.terms || count + end === limits.updatesTogether) break;
+      end += 1;
+    }
+    return this.#waiting.splice(0, end);
+  }
+
+  giveBack(places: readonly Place[]): void {
+    this.#waiting.unshift(...places);
+  }
+
+  /** The first has gone. */
+  leave(): void {
+    const next = this.#waiting.shift();
+    if (next !== undefined) return next.called!(undefined);
+    this.#taken = false;
+    this.#empty();
+  }
+}
+
+const lines: WeakMap<Session, Map<string, Line>> = new WeakMap();
+
+function lineOf(session: Session, id: string): Line {
+  let all = lines.get(session);
+  if (all === undefined) lines.set(session, (all = new Map<string, Line>()));
+  let line = all.get(id);
+  if (line === undefined) all.set(id, (line = new Line(() => all.delete(id))));
+  return line;
 }

@@ -204,6 +204,7 @@ class StoredValue<V> implements SharedValue<V> {
     return {
       where: this.#where,
       id: `value/${this.name}`,
+      terms: `${ms}/${condition.guard}/${condition.owner}`,
       read: async () => (await engine.run(operations.get, this.#keys, {}))[0],
       write: (expected, text, turn) => {
         const keys = { ...this.#keys, guard: condition.guard, turn: turn.key };

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { keysOf } from '../../src/base/names.ts';
 import { failure } from '../failure.ts';
-import { eachEngine } from './each-engine.ts';
+import type { Engine } from '../../src/engines/engine.ts';
+import { eachEngine, type Store } from './each-engine.ts';
 import { openSession, until } from './sessions.ts';
 
 const valueKey = keysOf('test').value('v').value;
@@ -73,6 +74,39 @@ describe('a value', () => {
       const made = (await Promise.all(tasks)).flat().sort((a, b) => a - b);
       expect(made).toEqual(Array.from({ length: 120 }, (_value, i) => i + 1));
       expect(await values[0]!.get()).toBe(120);
+    });
+
+    it('is updated in one step by those of a session that wait, each by itself', async () => {
+      const store = await openStore();
+      const writes: string[] = [];
+      const counted: Store = { ...store, engine: async () => told(await store.engine(), (name) => writes.push(name)) };
+      const value = (await openSession(counted, 'a')).value<number>('v', { ttl: '1h' });
+      const other = (await openSession(store, 'b')).value<number>('v');
+      await value.set(0);
+      const own = new Error('no');
+      const calls: number[] = [];
+      const settled = await Promise.allSettled([
+        ...Array.from({ length: 20 }, () => value.update((n) => n! + 1)),
+        value.update(() => {
+          throw own;
+        }),
+        value.update(() => undefined as never),
+        value.update((n) => Promise.resolve(n! + 100)), // not known before its call
+        value.update(async (n) => {
+          calls.push(n!);
+          return n! + 100;
+        }),
+        value.update((n) => n! + 1, { ttl: '1m' }),
+        ...Array.from({ length: 20 }, () => value.update((n) => n! + 1, { ttl: '1m' })),
+      ]);
+      const made = settled.map((one) => (one.status === 'fulfilled' ? one.value : (one.reason as Error)));
+      expect(made.slice(0, 20)).toEqual(Array.from({ length: 20 }, (_value, i) => i + 1));
+      expect(made[20]).toBe(own);
+      expect(made[21]).toEqual(failure('INVALID_VALUE'));
+      expect(new Set(made.slice(22)).size).toBe(23);
+      expect(await other.get()).toBe(20 + 200 + 21);
+      expect(await other.remaining()).toBeLessThanOrEqual(60_000);
+      expect(writes.filter((name) => name === 'value.compareAndSet').length).toBeLessThan(15);
     });
 
     it('lets slow updates finish against fast ones', { timeout: 60_000 }, async () => {
@@ -151,3 +185,14 @@ describe('a value', () => {
     });
   });
 });
+
+/** The engine, which tells the name of each operation that it runs. */
+function told(engine: Engine, tell: (name: string) => void): Engine {
+  const run: Engine['run'] = (operation, ...rest) => {
+    tell(operation.name);
+    return engine.run(operation, ...rest);
+  };
+  return new Proxy(engine, {
+    get: (target, name) => (name === 'run' ? run : target[name as keyof Engine]),
+  });
+}
