@@ -48,10 +48,9 @@ class MapView<V> implements TransactionMap<V> {
   }
 
   get(key: string): Promise<V | undefined> {
-    return this.#call(key, async () => {
-      await this.#entries.load(key);
-      const text = this.#entries.now(key);
-      return text === undefined ? undefined : this.#codec.decode(this.#where(key), text);
+    return this.#call(key, () => {
+      const loading = this.#entries.load(key);
+      return loading instanceof Promise ? loading.then(() => this.#now(key)) : this.#now(key);
     });
   }
 
@@ -95,6 +94,12 @@ class MapView<V> implements TransactionMap<V> {
     return this.#attempt.call(this.#entries.place.what, () => this.#entries.size());
   }
 
+  /** After `load`. */
+  #now(key: string): V | undefined | Promise<V | undefined> {
+    const text = this.#entries.now(key);
+    return text === undefined ? undefined : this.#codec.decode(this.#where(key), text);
+  }
+
   #call<R>(key: string, work: () => R | Promise<R>): Promise<R> {
     return this.#attempt.call(this.#entries.place.what, () => {
       checkName('key', key, limits.entryKeyBytesMax);
@@ -112,6 +117,8 @@ export class Entries implements Thing {
   readonly place: Place;
   readonly #attempt: Attempt;
   readonly #written: Map<string, Written> = new Map();
+  /** By field. */
+  readonly #reads: Map<string, Read> = new Map();
 
   constructor(attempt: Attempt, place: Place) {
     this.#attempt = attempt;
@@ -148,7 +155,7 @@ export class Entries implements Thing {
 
   writes(): Write[] {
     return [...this.#written].map(([field, { text, ms }]) => {
-      const name = this.#name(field);
+      const { name } = this.#entry(field);
       if (text === undefined) return { name, place: this.place, verb: 'map.delete', parameters: [field] };
       if (ms === 0) return { name, place: this.place, verb: 'map.set', parameters: [field, text] };
       return { name, place: this.place, verb: 'map.setFor', parameters: [field, text, String(ms)] };
@@ -156,20 +163,19 @@ export class Entries implements Thing {
   }
 
   left(): Left[] {
-    return [...this.#written].map(([field, { text }]) => ({
-      name: this.#name(field),
-      id: this.#entry(field).id,
-      texts: text === undefined ? [] : [text],
-    }));
+    return [...this.#written].map(([field, { text }]) => {
+      const { name, id } = this.#entry(field);
+      return { name, id, texts: text === undefined ? [] : [text] };
+    });
   }
 
   #entry(field: string): Read {
-    const name = this.#name(field);
-    return { id: `map.get ${name}`, name, place: this.place, verb: 'map.get', parameters: [field] };
-  }
-
-  /** Neither keys nor fields hold control characters. */
-  #name(field: string): string {
-    return `${this.place.keys[0]!}\n${field}`;
+    let read = this.#reads.get(field);
+    if (read === undefined) {
+      const name = `${this.place.keys[0]!}\n${field}`; // neither keys nor fields hold control characters
+      read = { id: `map.get ${name}`, name, place: this.place, verb: 'map.get', parameters: [field] };
+      this.#reads.set(field, read);
+    }
+    return read;
   }
 }
