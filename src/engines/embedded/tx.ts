@@ -247,25 +247,7 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
       return value;
     },
 
-    hget(key, field) {
-      if (read(key, hash) === undefined) return undefined;
-      return sql('SELECT value FROM hashes WHERE key = ? AND field = ?').get(key, field)?.[0] as string | undefined;
-    },
-    hmget(key, fields) {
-      if (read(key, hash) === undefined) return fields.map(() => false);
-      const one = sql('SELECT value FROM hashes WHERE key = ? AND field = ?');
-      return fields.map((field) => (one.get(key, field)?.[0] as string | undefined) ?? false);
-    },
-    hexists(key, field) {
-      if (read(key, hash) === undefined) return false;
-      return sql('SELECT 1 FROM hashes WHERE key = ? AND field = ?').get(key, field) !== undefined;
-    },
-    hset(key, field, value) {
-      return put(key, field, value);
-    },
-    hmset(key, entries) {
-      for (let i = 0; i < entries.length; i += 2) put(key, entries[i]!, entries[i + 1]!);
-    },
+    ...hashVerbs(sql, read, put),
     hdel(key, field) {
       const found = read(key, hash);
       if (found === undefined) return 0;
@@ -466,6 +448,33 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
     },
     shrink(pages) {
       sqlite.exec(`PRAGMA incremental_vacuum(${pages})`);
+    },
+  };
+}
+
+/** Verbs of hashes. `put` is HSET. */
+function hashVerbs(
+  sql: (text: string) => Statement,
+  read: (key: string, kind: number) => Key | undefined,
+  put: Tx['hset'],
+): Pick<Tx, 'hget' | 'hmget' | 'hexists' | 'hset' | 'hmset'> {
+  return {
+    hget(key, field) {
+      if (read(key, hash) === undefined) return undefined;
+      return sql('SELECT value FROM hashes WHERE key = ? AND field = ?').get(key, field)?.[0] as string | undefined;
+    },
+    hmget(key, fields) {
+      if (read(key, hash) === undefined) return fields.map(() => false);
+      const one = sql('SELECT value FROM hashes WHERE key = ? AND field = ?');
+      return fields.map((field) => (one.get(key, field)?.[0] as string | undefined) ?? false);
+    },
+    hexists(key, field) {
+      if (read(key, hash) === undefined) return false;
+      return sql('SELECT 1 FROM hashes WHERE key = ? AND field = ?').get(key, field) !== undefined;
+    },
+    hset: put,
+    hmset(key, entries) {
+      for (let i = 0; i < entries.length; i += 2) put(key, entries[i]!, entries[i + 1]!);
     },
   };
 }
