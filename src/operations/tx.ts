@@ -54,6 +54,8 @@ export interface Tx {
   hmset(key: string, entries: readonly string[]): void;
   /** HDEL of one field: 1 if it was there. */
   hdel(key: string, field: string): number;
+  /** HDEL of several fields, 1 to 5,000: how many were there. */
+  hdelAll(key: string, fields: readonly string[]): number;
   hlen(key: string): number;
   /** HGETALL: fields and values, flat. For hashes that the operation itself keeps small. In no order. */
   hgetall(key: string): string[];
@@ -64,6 +66,8 @@ export interface Tx {
   /** LPUSH, RPUSH of one element: the new length. */
   lpush(key: string, element: string): number;
   rpush(key: string, element: string): number;
+  /** RPUSH of several elements, 1 to 5,000: the new length. */
+  rpushAll(key: string, elements: readonly string[]): number;
   lpop(key: string): string | undefined;
   rpop(key: string): string | undefined;
   llen(key: string): number;
@@ -90,13 +94,19 @@ export interface Tx {
   // Sorted sets, ordered by score, then by the bytes of the member. Scores are numbers as JavaScript has them, -0 is 0.
   /** ZADD of one member: 1 if it is new, 0 if only its score changed. */
   zadd(key: string, score: number, member: string): number;
+  /** ZADD of several members, 1 to 2,500, all with this score: how many are new. */
+  zaddAll(key: string, score: number, members: readonly string[]): number;
   /** ZADD NX: 1 if it is new; a member that is there keeps its score. */
   zaddNew(key: string, score: number, member: string): number;
   /** ZREM of one member: 1 if it was there. */
   zrem(key: string, member: string): number;
+  /** ZREM of several members, 1 to 5,000: how many were there. */
+  zremAll(key: string, members: readonly string[]): number;
   /** ZINCRBY: the new score. Their sum must be a number and finite. */
   zincrby(key: string, by: number, member: string): number;
   zscore(key: string, member: string): number | undefined;
+  /** ZMSCORE: by member, its score as text for `number`, or false. At least one member, at most 5,000. */
+  zmscore(key: string, members: readonly string[]): (string | false)[];
   /** ZRANK: how many come before it. */
   zrank(key: string, member: string): number | undefined;
   zcard(key: string): number;

@@ -143,8 +143,8 @@ eachEngine((_engine, openStore) => {
     expect(await queue.size()).toEqual({ ...size, delayed: 1 });
     const first = await takeOne(queue);
     expect(performance.now() - pushedAt).toBeGreaterThan(58);
-    await first.nack({ delay: 40 });
     const given = performance.now();
+    await first.nack({ delay: 40 });
     const second = await takeOne(queue);
     expect(performance.now() - given).toBeGreaterThan(38);
     expect(second.deliveries).toBe(2);

@@ -133,6 +133,7 @@ const reading: ReadonlySet<string> = new Set([
   'sismember',
   'scard',
   'zscore',
+  'zmscore',
   'zcard',
   'zrange',
   'zrank',

@@ -156,6 +156,26 @@ describe.each(engines)('Tx on %s', (name, open) => {
       [0, 'z', 'zrem', 'Z'],
     ));
 
+  test('several elements go in and out by one call', () =>
+    expects(
+      [1, 'h', 'hset', 'a', '2'],
+      [1, 'h', 'hset', '', ''],
+      [1, 'h', 'hset', 'é', '3'],
+      [2, 'h', 'hdelAll', 'a', 'b', '', 'a'],
+      [1, 'h', 'hdelAll', 'é'],
+      [0, 'h', 'exists'],
+      [2, 'l', 'rpushAll', 'a', 'b'],
+      [3, 'l', 'rpushAll', 'a'],
+      [['a', 'b', 'a'], 'l', 'lrange', 0, -1],
+      [2, 'z', 'zaddAll', Number.MAX_SAFE_INTEGER, 'a', 'b'],
+      [1, 'z', 'zaddAll', -0, 'a', 'c'],
+      [['0', 'none', '9007199254740991', '0'], 'z', 'zmscore', 'a', 'd', 'b', 'c'],
+      [['none'], 'none', 'zmscore', 'a'],
+      [2, 'z', 'zremAll', 'a', 'b', 'a', 'd'],
+      [1, 'z', 'zremAll', 'c'],
+      [0, 'z', 'exists'],
+    ));
+
   test('scores are exact up to 2^53', () =>
     expects(
       [1, 'z', 'zadd', Number.MAX_SAFE_INTEGER, 'a'],

@@ -1,6 +1,7 @@
 /** The verbs of `Tx` as prepared statements over the tables of schema.ts. */
 import { invalidArgument } from '../../base/errors.ts';
 import type { Tx } from '../../operations/tx.ts';
+import { type Several, withSeveral } from '../several.ts';
 import { textVerbs } from '../text.ts';
 import { wrongKind } from '../wrong-kind.ts';
 import type { Row, Sqlite, Statement, Value } from './driver.ts';
@@ -195,7 +196,7 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
     return 1;
   }
 
-  return {
+  return withSeveral<Omit<SqliteTx, Several>>({
     begin: keys.begin,
     flush: keys.flush,
     forget: keys.forget,
@@ -449,7 +450,7 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
     shrink(pages) {
       sqlite.exec(`PRAGMA incremental_vacuum(${pages})`);
     },
-  };
+  });
 }
 
 /** Verbs of hashes. `put` is HSET. */

@@ -4,6 +4,7 @@
  */
 import { invalidArgument } from '../../base/errors.ts';
 import type { Tx } from '../../operations/tx.ts';
+import { type Several, withSeveral } from '../several.ts';
 import { textVerbs } from '../text.ts';
 import { wrongKind } from '../wrong-kind.ts';
 import { SortedSet } from './sorted-set.ts';
@@ -126,8 +127,8 @@ export function memoryTx(entries: Map<string, Entry>, listens: (session: string)
     return before === undefined ? 1 : 0;
   }
 
-  return {
-    begin(us) {
+  return withSeveral<Omit<MemoryTx, Several>>({
+    begin(us: number) {
       nowUs = us;
       undo = [];
       wakes = [];
@@ -296,7 +297,7 @@ export function memoryTx(entries: Map<string, Entry>, listens: (session: string)
     },
 
     ...textVerbs,
-  };
+  });
 }
 
 /** As Redis has it: a key lives through the whole of its last millisecond. */

@@ -101,6 +101,10 @@ function tx:hdel(key, field)
   return redis.call('HDEL', key, field)
 end
 
+function tx:hdelAll(key, fields)
+  return redis.call('HDEL', key, unpack(fields))
+end
+
 function tx:hlen(key)
   return redis.call('HLEN', key)
 end
@@ -119,6 +123,10 @@ end
 
 function tx:rpush(key, element)
   return redis.call('RPUSH', key, element)
+end
+
+function tx:rpushAll(key, elements)
+  return redis.call('RPUSH', key, unpack(elements))
 end
 
 function tx:lpop(key)
@@ -182,12 +190,26 @@ function tx:zadd(key, score, member)
   return redis.call('ZADD', key, string.format('%.17g', score + 0), member)
 end
 
+function tx:zaddAll(key, score, members)
+  local text = string.format('%.17g', score + 0)
+  local pairs = {}
+  for i = 1, #members do
+    pairs[i * 2 - 1] = text
+    pairs[i * 2] = members[i]
+  end
+  return redis.call('ZADD', key, unpack(pairs))
+end
+
 function tx:zaddNew(key, score, member)
   return redis.call('ZADD', key, 'NX', string.format('%.17g', score + 0), member)
 end
 
 function tx:zrem(key, member)
   return redis.call('ZREM', key, member)
+end
+
+function tx:zremAll(key, members)
+  return redis.call('ZREM', key, unpack(members))
 end
 
 function tx:zincrby(key, by, member)
@@ -197,6 +219,10 @@ end
 function tx:zscore(key, member)
   local score = redis.call('ZSCORE', key, member)
   return score and tonumber(score) or nil
+end
+
+function tx:zmscore(key, members)
+  return redis.call('ZMSCORE', key, unpack(members))
 end
 
 function tx:zrank(key, member)
@@ -1932,6 +1958,26 @@ function queue_enqueue(tx, queue, way, seq, head, payload)
     return id
 end
 
+function queue_gatherPlain(tx, plain, way, seq, payload)
+    local id = string.format('%.0f', seq)
+    local ids = plain.ids
+    local records = plain.records
+    ids[#ids + 1] = id
+    records[#records + 1] = id
+    records[#records + 1] = (way.stamp .. ":::") .. payload
+    return id
+end
+
+function queue_storePlain(tx, queue, plain)
+    if #plain.ids == 0 then
+        return
+    end
+    redis.call('HMSET', queue.messages, unpack(plain.records))
+    redis.call('RPUSH', queue.line, unpack(plain.ids))
+    plain.ids = {}
+    plain.records = {}
+end
+
 function queue_isFirst(tx, queue, ownId, windowMs)
     local now = tx:nowUs()
     for ____, over in ipairs(redis.call('ZRANGEBYSCORE', queue.ids, '0', string.format('%.17g', now), 'LIMIT', '0', '2')) do
@@ -2050,8 +2096,17 @@ end
 
 function queue_take(tx, queue, who, max, leaseMs, limit)
     local untilUs = tx:nowUs() + leaseMs * 1000
-    local taken = {}
     local ranked = redis.call('ZRANGE', queue.ranked, '0', '0')[1]
+    if ranked == nil then
+        return queue_takeLine(
+            tx,
+            queue,
+            who,
+            max,
+            untilUs
+        )
+    end
+    local taken = {}
     do
         local i = 0
         while i < max + queue_movedMax and #taken < max * 2 do
@@ -2091,6 +2146,51 @@ function queue_take(tx, queue, who, max, leaseMs, limit)
         end
     end
     return taken
+end
+
+function queue_takeLine(tx, queue, who, max, untilUs)
+    local taken = {}
+    local tokens = {}
+    do
+        local turn = 0
+        while turn < queue_movedMax and #tokens < max do
+            local ids = redis.call('LRANGE', queue.line, '0', max - #tokens - 1)
+            if #ids == 0 then
+                break
+            end
+            redis.call('LTRIM', queue.line, #ids, '-1')
+            local records = redis.call('HMGET', queue.messages, unpack(ids))
+            do
+                local i = 0
+                while i < #ids do
+                    local record = records[i + 1]
+                    if record ~= false then
+                        local token = (ids[i + 1] .. ":1") .. who
+                        tokens[#tokens + 1] = token
+                        taken[#taken + 1] = token
+                        taken[#taken + 1] = record
+                    end
+                    i = i + 1
+                end
+            end
+            turn = turn + 1
+        end
+    end
+    if #tokens > 0 then
+        queue_lend(tx, queue, untilUs, tokens)
+    end
+    return taken
+end
+
+function queue_lend(tx, queue, untilUs, tokens)
+    local isLong = #tokens > queue_fewTokens
+    if isLong then
+        redis.call('ZADD', queue.leases, string.format('%.17g', untilUs + 0), queue_longMember)
+    end
+    tx:zaddAll(queue.leases, untilUs, tokens)
+    if isLong then
+        redis.call('ZREM', queue.leases, queue_longMember)
+    end
 end
 
 function queue_isAhead(tx, queue, entry)
@@ -2411,6 +2511,10 @@ local queue_placesPerPriority = 17592186044416
 
 local queue_movedMax = 100
 
+local queue_fewTokens = 10
+
+local queue_longMember = "-----------------------------------------------------------------"
+
 --- The keys of a queue in the order in which they are passed, from `first` on.
 function queue_queueAt(keys, first)
     return {
@@ -2454,6 +2558,7 @@ function queue_push(tx, keys, args)
     }
     local first = seq
     local ids = {}
+    local plain = {ids = {}, records = {}}
     local refused = 0
     do
         local i = 3
@@ -2462,7 +2567,16 @@ function queue_push(tx, keys, args)
                 refused = refused + 1
                 ids[#ids + 1] = "full"
             else
-                local id = queue_enqueue(
+                if args[i + 1] ~= "" then
+                    queue_storePlain(tx, queue, plain)
+                end
+                local id = args[i + 1] == "" and queue_gatherPlain(
+                    tx,
+                    plain,
+                    way,
+                    seq + 1,
+                    args[i + 1 + 1]
+                ) or queue_enqueue(
                     tx,
                     queue,
                     way,
@@ -2479,6 +2593,7 @@ function queue_push(tx, keys, args)
             i = i + 2
         end
     end
+    queue_storePlain(tx, queue, plain)
     if seq > first then
         redis.call('HSET', queue.queue, "seq", string.format('%.0f', seq))
         queue_wakeWaiting(tx, queue, seq - first)
@@ -2525,21 +2640,45 @@ function queue_settle(tx, queue, token, group)
     return true
 end
 
---- Acknowledges deliveries. args: token and group of each. 1 each that still was its holder's.
+--- Acknowledges deliveries. args: token and group of each. 1 each that still was its holder's; a token is given once, or
+-- counts for each time that it is given.
 function queue_ack(tx, keys, args)
     local queue = queue_queueAt(keys, 0)
     local done = {}
     local freed = 0
+    local tokens = {}
     do
         local i = 0
         while i + 1 < #args do
-            local settled = queue_settle(tx, queue, args[i + 1], args[i + 1 + 1])
+            tokens[#tokens + 1] = args[i + 1]
+            i = i + 2
+        end
+    end
+    local scores = redis.call('ZMSCORE', queue.leases, unpack(tokens))
+    local over = {}
+    local ids = {}
+    do
+        local i = 0
+        while i < #tokens do
+            local token = tokens[i + 1]
+            local group = args[i * 2 + 1 + 1]
+            local settled = scores[i + 1] ~= false
+            if settled and group ~= "" then
+                settled = queue_settle(tx, queue, token, group)
+            elseif settled then
+                over[#over + 1] = token
+                ids[#ids + 1] = tx:part(token, 0)
+            end
             done[#done + 1] = settled and 1 or 0
             if settled then
                 freed = freed + 1
             end
-            i = i + 2
+            i = i + 1
         end
+    end
+    if #over > 0 then
+        redis.call('ZREM', queue.leases, unpack(over))
+        redis.call('HDEL', queue.messages, unpack(ids))
     end
     queue_afterSettling(tx, queue, freed)
     return done

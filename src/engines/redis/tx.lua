@@ -94,6 +94,10 @@ function tx:hdel(key, field)
   return redis.call('HDEL', key, field)
 end
 
+function tx:hdelAll(key, fields)
+  return redis.call('HDEL', key, unpack(fields))
+end
+
 function tx:hlen(key)
   return redis.call('HLEN', key)
 end
@@ -112,6 +116,10 @@ end
 
 function tx:rpush(key, element)
   return redis.call('RPUSH', key, element)
+end
+
+function tx:rpushAll(key, elements)
+  return redis.call('RPUSH', key, unpack(elements))
 end
 
 function tx:lpop(key)
@@ -175,12 +183,26 @@ function tx:zadd(key, score, member)
   return redis.call('ZADD', key, string.format('%.17g', score + 0), member)
 end
 
+function tx:zaddAll(key, score, members)
+  local text = string.format('%.17g', score + 0)
+  local pairs = {}
+  for i = 1, #members do
+    pairs[i * 2 - 1] = text
+    pairs[i * 2] = members[i]
+  end
+  return redis.call('ZADD', key, unpack(pairs))
+end
+
 function tx:zaddNew(key, score, member)
   return redis.call('ZADD', key, 'NX', string.format('%.17g', score + 0), member)
 end
 
 function tx:zrem(key, member)
   return redis.call('ZREM', key, member)
+end
+
+function tx:zremAll(key, members)
+  return redis.call('ZREM', key, unpack(members))
 end
 
 function tx:zincrby(key, by, member)
@@ -190,6 +212,10 @@ end
 function tx:zscore(key, member)
   local score = redis.call('ZSCORE', key, member)
   return score and tonumber(score) or nil
+end
+
+function tx:zmscore(key, members)
+  return redis.call('ZMSCORE', key, unpack(members))
 end
 
 function tx:zrank(key, member)

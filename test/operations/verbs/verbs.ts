@@ -13,7 +13,8 @@ export const call: BatchOperation<Reply> = {
     const third = args[3] ?? '';
     const found = onKey(tx, verb, key, number(tx, first)) ?? onCollection(tx, verb, key, first, second);
     const more = found ?? onMany(tx, verb, key, first, second) ?? onSets(tx, verb, keys);
-    return more ?? onSorted(tx, verb, key, first, second, third) ?? onText(tx, verb, key, first, second, third);
+    const several = more ?? onSeveral(tx, verb, key, args);
+    return several ?? onSorted(tx, verb, key, first, second, third) ?? onText(tx, verb, key, first, second, third);
   },
 };
 
@@ -148,6 +149,20 @@ function onSets(tx: Tx, verb: string, keys: readonly string[]): Reply | undefine
   if (verb === 'sinter') return tx.sinter(keys);
   if (verb === 'sdiff') return tx.sdiff(keys);
   return undefined;
+}
+
+/** Of the scores 'none' for absence. */
+function onSeveral(tx: Tx, verb: string, key: string, args: readonly string[]): Reply | undefined {
+  const several: string[] = [];
+  for (let i = verb === 'zaddAll' ? 2 : 1; i < args.length; i++) several.push(args[i]!);
+  if (verb === 'hdelAll') return tx.hdelAll(key, several);
+  if (verb === 'rpushAll') return tx.rpushAll(key, several);
+  if (verb === 'zaddAll') return tx.zaddAll(key, tx.number(args[1]!), several);
+  if (verb === 'zremAll') return tx.zremAll(key, several);
+  if (verb !== 'zmscore') return undefined;
+  const found: string[] = [];
+  for (const score of tx.zmscore(key, several)) found.push(score === false ? 'none' : tx.decimal(tx.number(score)));
+  return found;
 }
 
 function onSorted(tx: Tx, verb: string, key: string, a: string, b: string, c: string): Reply | undefined {

@@ -1,0 +1,29 @@
+import type { Tx } from '../operations/tx.ts';
+
+export type Several = 'hdelAll' | 'rpushAll' | 'zaddAll' | 'zremAll' | 'zmscore';
+
+/** Adds the verbs of several elements, for stores inside of the process, where each element is a call all the same. */
+export function withSeveral<T extends Omit<Tx, Several>>(tx: T): T & Pick<Tx, Several> {
+  return Object.assign(tx, {
+    hdelAll: (key: string, fields: readonly string[]) => sum(fields, (field) => tx.hdel(key, field)),
+    rpushAll(key: string, elements: readonly string[]) {
+      let length = 0;
+      for (const element of elements) length = tx.rpush(key, element);
+      return length;
+    },
+    zaddAll: (key: string, score: number, members: readonly string[]) =>
+      sum(members, (member) => tx.zadd(key, score, member)),
+    zremAll: (key: string, members: readonly string[]) => sum(members, (member) => tx.zrem(key, member)),
+    zmscore: (key: string, members: readonly string[]) =>
+      members.map((member) => {
+        const score = tx.zscore(key, member);
+        return score === undefined ? false : String(score);
+      }),
+  });
+}
+
+function sum(elements: readonly string[], numberOf: (element: string) => number): number {
+  let total = 0;
+  for (const element of elements) total += numberOf(element);
+  return total;
+}
