@@ -1,6 +1,6 @@
 /**
  * `npm run bench`: every benchmark, one after the other; `npm run bench -- locks-embedded --json` one of them, with its
- * options. Each file of this folder is one.
+ * options behind it. Each file of this folder is one.
  */
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
@@ -12,10 +12,11 @@ const all = readdirSync(import.meta.dirname)
 process.exitCode = main(process.argv.slice(2));
 
 function main(given: readonly string[]): number {
-  const names = given.filter((word) => all.includes(word));
-  const options = given.filter((word) => !all.includes(word));
-  const [unknown] = options;
-  if (unknown !== undefined && !unknown.startsWith('-')) {
+  const first = given.findIndex((word) => word.startsWith('-'));
+  const names = first === -1 ? given : given.slice(0, first);
+  const options = given.slice(names.length);
+  const unknown = names.find((name) => !all.includes(name));
+  if (unknown !== undefined) {
     console.error(`There is no benchmark ${unknown}: use ${all.join(', ')}`);
     return 2;
   }

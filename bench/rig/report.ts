@@ -29,6 +29,8 @@ export interface Stage {
   readonly setUp: Record<string, string>;
   /** False for a part that `--only a,b` leaves out. */
   wants(part: string): boolean;
+  /** What stands behind `--name` on the command line. */
+  option(name: string): string | undefined;
   show(section: Section): void;
   /** Is done when the run ends, however it does: the last that was asked for is the first. */
   atEnd(end: () => Promise<unknown>): void;
@@ -53,6 +55,7 @@ export async function bench(name: string, boundMs: number, run: (stage: Stage) =
     directory,
     setUp,
     wants: (part) => only === undefined || only.includes(part),
+    option: (word) => valueOf(`--${word}`),
     show(section) {
       if (sections.length === 0) print(`# ${name}\n\n${describe(setUp)}`);
       sections.push(section);

@@ -12,6 +12,11 @@ export function spread(values: readonly number[]): Spread {
   return { median, low: sorted[0]!, high: sorted.at(-1)! };
 }
 
+/** The middle value. */
+export function median(values: readonly number[]): number {
+  return spread(values).median;
+}
+
 /** The nearest-rank percentile of sorted values: `share` of them are not above it. */
 export function percentile(sorted: ArrayLike<number>, share: number): number {
   return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? 0;
