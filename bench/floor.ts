@@ -166,9 +166,9 @@ function operations(stage: Stage, shared: Lockstep): Map<string, Way> {
         act: () =>
           shared.transaction(async (tx) => {
             const fields = tx.map<number>('accounts');
-            const now = await fields.getAll(['a', 'b']);
-            await fields.set('a', (now.get('a') ?? 0) - 1);
-            await fields.set('b', (now.get('b') ?? 0) + 1);
+            const [a = 0, b = 0] = await Promise.all([fields.get('a'), fields.get('b')]);
+            await fields.set('a', a - 1);
+            await fields.set('b', b + 1);
           }),
         floors: 2, // what it reads, and its commit
       },

@@ -5,7 +5,7 @@
  * Rounds are interleaved, so that what else the machine does meets all alike: read the ratios.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { lockers, lockstepAt, type LockerName, type Places, keeping, unixPeer } from './rig/lockers.ts';
+import { lockers, lockstepAt, type LockerName, type Places, keeping, oneProcessPeer, unixPeer } from './rig/lockers.ts';
 import { startCrew, type Worker } from './rig/crew.ts';
 import { holders } from './rig/holders.ts';
 import { startRedis } from './rig/redis.ts';
@@ -16,7 +16,7 @@ import { cell, digits } from './rig/table.ts';
 
 const processes = 4;
 const tasks = 8;
-const alsoAlone: readonly LockerName[] = [keeping, ...lockers, unixPeer];
+const alsoAlone: readonly LockerName[] = [keeping, oneProcessPeer, ...lockers, unixPeer];
 
 await bench('locks-embedded', 100_000, async (stage) => {
   const redis = await startRedis(stage.directory);

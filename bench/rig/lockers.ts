@@ -15,13 +15,16 @@ export const keeping = 'lockstep, keep: 250ms';
 /** On the same redis-server as the peers, over loopback as theirs. */
 export const onRedis = 'lockstep on Redis';
 export const keepingOnRedis = 'lockstep on Redis, keep: 250ms';
-/** What polls a key in Redis. */
-export const redisPeers = ['redlock 5', 'redis-semaphore', 'redlock-universal'] as const;
+/** What polls a key in Redis; simple-redis-mutex also hears of each release by PUBLISH, which all its waiters answer. */
+export const redisPeers = ['redlock 5', 'redis-semaphore', 'redlock-universal', 'simple-redis-mutex'] as const;
+/** Tasks of one process only, as nothing leaves it. */
+export const oneProcessPeer = 'async-mutex';
 /** `no lock`: a turn of the event loop, and nothing else; what the machine can do just now. */
 export type LockerName =
   | (typeof lockers)[number]
   | (typeof redisPeers)[number]
   | typeof unixPeer
+  | typeof oneProcessPeer
   | typeof keeping
   | typeof onRedis
   | typeof keepingOnRedis
@@ -65,6 +68,10 @@ export async function openLocker(name: LockerName, places: Places): Promise<Lock
       return openRedlock(new Redis(places.redisPort));
     case 'redlock-universal':
       return openRedlockUniversal(new Redis(places.redisPort));
+    case 'simple-redis-mutex':
+      return openSimpleRedisMutex(places);
+    case oneProcessPeer:
+      return openAsyncMutex();
     case 'proper-lockfile':
       return openProperLockfile(places);
     case 'redis-semaphore':
@@ -213,6 +220,48 @@ async function openRedlockUniversal(client: Redis): Promise<Locker> {
     },
     sent,
     close,
+  };
+}
+
+/** Without renewal, which it leaves to its user: a lease of 10 s. */
+async function openSimpleRedisMutex({ redisPort }: Places): Promise<Locker> {
+  const [{ createClient }, { lock }] = await Promise.all([import('redis'), import('simple-redis-mutex')]);
+  const client = createClient({ socket: { host: '127.0.0.1', port: redisPort } });
+  client.on('error', () => {}); // of a server that is stopped before its workers
+  await client.connect();
+  const options = { timeout: leaseMs, pollingInterval: pollMs };
+  return {
+    section(name) {
+      let release: () => Promise<void>;
+      return {
+        async enter() {
+          release = await lock(client as never, name, options);
+        },
+        leave: () => release(),
+      };
+    },
+    sent: () => Number.NaN, // not known
+    close: async () => client.destroy(),
+  };
+}
+
+async function openAsyncMutex(): Promise<Locker> {
+  const { Mutex } = await import('async-mutex');
+  const mutexes = new Map<string, InstanceType<typeof Mutex>>();
+  return {
+    section(name) {
+      const mutex = mutexes.get(name) ?? new Mutex();
+      mutexes.set(name, mutex);
+      let release: () => void;
+      return {
+        async enter() {
+          release = await mutex.acquire();
+        },
+        leave: async () => release(),
+      };
+    },
+    sent: () => 0,
+    close: async () => {},
   };
 }
 
