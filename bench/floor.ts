@@ -8,7 +8,7 @@ import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { DatabaseSync } from 'node:sqlite';
 import { join } from 'node:path';
-import type { Job, Lockstep } from '../src/index.ts';
+import type { Lockstep } from '../src/index.ts';
 import { type Act, type Cost, costOf, cpuOf } from './rig/cost.ts';
 import { bench, type Stage } from './rig/report.ts';
 import { atMost } from './rig/rounds.ts';
@@ -178,7 +178,7 @@ function operations(stage: Stage, shared: Lockstep): Map<string, Way> {
       'queue.push, until it is handled',
       {
         async act(turn) {
-          working ??= worked.work((_: Job<number>) => handled(), { signal: stop.signal });
+          working ??= worked.work(() => handled(), { signal: stop.signal });
           const done = new Promise<void>((resolve) => (handled = resolve));
           await worked.push(turn);
           await done;

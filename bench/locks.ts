@@ -1,12 +1,13 @@
 /**
- * Locks on Redis: lockstep beside redlock 5, redis-semaphore and redlock-universal, on one redis-server of this machine,
+ * Locks on Redis: lockstep beside redlock 5, redis-semaphore, redlock-universal, simple-redis-mutex and redis-py, on one redis-server of this machine,
  * all over loopback, all that poll each millisecond.
  *
  * Rounds are interleaved, so that what else the machine does meets all alike: read the ratios. Those that poll mostly
  * take a lock again that their own process had: what counts is how often it goes to another process.
  */
 import { startCrew } from './rig/crew.ts';
-import { keepingOnRedis, type LockerName, onRedis, type Places, redisPeers } from './rig/lockers.ts';
+import { keepingOnRedis, type LockerName, onRedis, type Places, redisPeers as allPeers } from './rig/lockers.ts';
+import { redisPyVersion } from './rig/python.ts';
 import { startRedis } from './rig/redis.ts';
 import { bench, type Finding, type Section } from './rig/report.ts';
 import { type All, atLeast, atMost, type Figure, rounds, times } from './rig/rounds.ts';
@@ -15,13 +16,16 @@ import { cell, digits } from './rig/table.ts';
 
 const processes = 4;
 const tasks = 8;
+const redisPy = redisPyVersion();
+const redisPeers = allPeers.filter((peer) => peer !== 'redis-py' || redisPy !== undefined);
 const crowded: readonly LockerName[] = [onRedis, ...redisPeers];
 const alone: readonly LockerName[] = [onRedis, keepingOnRedis, ...redisPeers];
 
-await bench('locks', 100_000, async (stage) => {
+await bench('locks', 120_000, async (stage) => {
   const redis = await startRedis(stage.directory);
   stage.atEnd(() => redis.stop());
   stage.setUp['redis-server'] = `${redis.version}, loopback, nothing on disk`;
+  stage.setUp['redis-py'] = redisPy ?? 'left out, as it is not there: apt-get install python3-redis';
   const places: Places = { directory: stage.directory, redisPath: redis.path, redisPort: redis.port };
   const crew = startCrew(processes);
   stage.atEnd(() => Promise.all(crew.map((worker) => worker.stop())));

@@ -16,7 +16,13 @@ export const keeping = 'lockstep, keep: 250ms';
 export const onRedis = 'lockstep on Redis';
 export const keepingOnRedis = 'lockstep on Redis, keep: 250ms';
 /** What polls a key in Redis; simple-redis-mutex also hears of each release by PUBLISH, which all its waiters answer. */
-export const redisPeers = ['redlock 5', 'redis-semaphore', 'redlock-universal', 'simple-redis-mutex'] as const;
+export const redisPeers = [
+  'redlock 5',
+  'redis-semaphore',
+  'redlock-universal',
+  'simple-redis-mutex',
+  'redis-py',
+] as const;
 /** Tasks of one process only, as nothing leaves it. */
 export const oneProcessPeer = 'async-mutex';
 /** `no lock`: a turn of the event loop, and nothing else; what the machine can do just now. */
@@ -78,6 +84,8 @@ export async function openLocker(name: LockerName, places: Places): Promise<Lock
       return openRedisSemaphore(new Redis(places.redisPort));
     case unixPeer:
       return openRedisSemaphore(new Redis(places.redisPath));
+    case 'redis-py':
+      throw new Error('redis-py is not a library of this process: see python.ts');
     case 'no lock':
       return { section: () => ({ enter: () => turn(), leave: async () => {} }), sent: () => 0, close: async () => {} };
   }

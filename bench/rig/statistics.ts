@@ -8,8 +8,8 @@ export interface Spread {
 export function spread(values: readonly number[]): Spread {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = (sorted.length - 1) / 2;
-  const median = (sorted[Math.floor(middle)]! + sorted[Math.ceil(middle)]!) / 2;
-  return { median, low: sorted[0]!, high: sorted.at(-1)! };
+  const between = (sorted[Math.floor(middle)]! + sorted[Math.ceil(middle)]!) / 2;
+  return { median: between, low: sorted[0]!, high: sorted.at(-1)! };
 }
 
 /** The middle value. */

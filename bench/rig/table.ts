@@ -17,6 +17,7 @@ function pad(text: string, width: number, column: number): string {
 
 /** A median with its range: `12.3 (11.8–12.9)`. */
 export function cell(values: Spread, unit = ''): string {
+  if (Number.isNaN(values.median)) return '–';
   const text = digits(values.median) + unit;
   return values.low === values.high ? text : `${text} (${digits(values.low)}–${digits(values.high)})`;
 }

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { nowMs } from './clock.ts';
 import { count, openCounter, type Adder, type Counted, type CounterName, type CountPlan } from './counting.ts';
 import { hammer, type Hammered, type Plan } from './hammering.ts';
+import { startPython, type PythonHammer } from './python.ts';
 import {
   type Bank,
   type BankPlace,
@@ -52,10 +53,11 @@ export interface Jobs {
 
 const jobs: Jobs = {
   async open(names, places) {
-    await Promise.all(names.map((name) => locker(name, places)));
+    await Promise.all(names.map((name) => (name === 'redis-py' ? redisPy(places) : locker(name, places))));
     flushCompileCache(); // for those that start later, and are killed
   },
   async hammer(name, places, plan) {
+    if (name === 'redis-py') return (await redisPy(places))(plan);
     return hammer(await locker(name, places), plan);
   },
   async openCounter(name, directory, counter) {
@@ -109,6 +111,12 @@ let worked: (() => Worked) | undefined;
 let adder: Adder | undefined;
 const entered = new Map<string, Section>();
 const open = new Map<LockerName, Promise<Locker>>();
+
+let python: Promise<PythonHammer> | undefined;
+
+function redisPy(places: Places): Promise<PythonHammer> {
+  return (python ??= startPython(places));
+}
 
 function locker(name: LockerName, places: Places): Promise<Locker> {
   let found = open.get(name);
