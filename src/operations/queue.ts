@@ -94,34 +94,17 @@ export const push: BatchOperation<readonly string[]> = {
     const queue = queueAt(keys, 0);
     const stored = tx.hget(queue.queue, 'seq');
     if (stored === undefined) checkKinds(tx, queue);
-    let seq = tx.integer(stored ?? '0') ?? 0;
-    let room = roomIn(tx, queue, numberAt(tx, args, 0));
-    const way: PushWay = { stamp: tx.text(Math.floor(tx.nowUs() / 1_000)), windowMs: numberAt(tx, args, 1) };
-    const first = seq;
-    const ids: string[] = [];
-    const plain: Plain = { ids: [], records: [] };
+    const first = tx.integer(stored ?? '0') ?? 0;
+    const ids = addAll(tx, queue, args, first);
+    let added = 0;
     let refused = 0;
-    for (let i = 3; i + 1 < args.length; i += 2) {
-      if (room === 0) {
-        refused = refused + 1;
-        ids.push('full');
-      } else {
-        if (args[i] !== '') storePlain(tx, queue, plain);
-        const id =
-          args[i] === ''
-            ? gatherPlain(tx, plain, way, seq + 1, args[i + 1]!)
-            : enqueue(tx, queue, way, seq + 1, args[i]!, args[i + 1]!);
-        ids.push(id);
-        if (id !== '') {
-          seq = seq + 1;
-          room = room - 1;
-        }
-      }
+    for (const id of ids) {
+      if (id === 'full') refused = refused + 1;
+      else if (id !== '') added = added + 1;
     }
-    storePlain(tx, queue, plain);
-    if (seq > first) {
-      tx.hset(queue.queue, 'seq', tx.text(seq));
-      wakeWaiting(tx, queue, seq - first);
+    if (added > 0) {
+      tx.hset(queue.queue, 'seq', tx.text(first + added));
+      wakeWaiting(tx, queue, added);
     }
     const session = args[2]!;
     if (session !== '') {
@@ -131,6 +114,31 @@ export const push: BatchOperation<readonly string[]> = {
     return ids;
   },
 };
+
+/** Adds the messages that there is room for, behind the place `last`: what `push` says of each. */
+function addAll(tx: Tx, queue: QueueKeys, args: readonly string[], last: number): string[] {
+  let seq = last;
+  let room = roomIn(tx, queue, numberAt(tx, args, 0));
+  const way: PushWay = { stamp: tx.text(Math.floor(tx.nowUs() / 1_000)), windowMs: numberAt(tx, args, 1) };
+  const plain: Plain = { ids: [], records: [] };
+  const ids: string[] = [];
+  for (let i = 3; i + 1 < args.length; i += 2) {
+    const head = args[i]!;
+    let id = 'full';
+    if (room > 0 && head === '') id = gatherPlain(tx, plain, way, seq + 1, args[i + 1]!);
+    else if (room > 0) {
+      storePlain(tx, queue, plain);
+      id = enqueue(tx, queue, way, seq + 1, head, args[i + 1]!);
+    }
+    ids.push(id);
+    if (id !== 'full' && id !== '') {
+      seq = seq + 1;
+      room = room - 1;
+    }
+  }
+  storePlain(tx, queue, plain);
+  return ids;
+}
 
 /** What the messages of one step have in common. */
 export interface PushWay {
@@ -319,8 +327,13 @@ export function isPaused(tx: Tx, queue: QueueKeys): boolean {
 /** The token and the record of each message that is taken. */
 function take(tx: Tx, queue: QueueKeys, who: string, max: number, leaseMs: number, limit: Limit): string[] {
   const untilUs = tx.nowUs() + leaseMs * 1_000;
+  if (tx.zcard(queue.ranked) === 0) return takeLine(tx, queue, who, max, untilUs);
+  return takeOrdered(tx, queue, who, max, untilUs, limit);
+}
+
+/** `take`, where some have a place of their own. */
+function takeOrdered(tx: Tx, queue: QueueKeys, who: string, max: number, untilUs: number, limit: Limit): string[] {
   let ranked = tx.zrange(queue.ranked, 0, 0)[0];
-  if (ranked === undefined) return takeLine(tx, queue, who, max, untilUs);
   const taken: string[] = [];
   // What died, or was deleted by others, takes up a turn too.
   for (let i = 0; i < max + movedMax && taken.length < max * 2; i++) {

@@ -9,13 +9,18 @@ export async function orAmbiguous<R>(reply: Promise<R>, what: string): Promise<R
   try {
     return await reply;
   } catch (cause) {
-    if (!isLockstepError(cause, 'UNAVAILABLE') || cause.details['applied'] !== 'unknown') throw cause;
-    throw new LockstepError(
-      'AMBIGUOUS',
-      `${what} may have happened or not, as the connection was lost before the reply: read what is there before you do it again (${cause.message})`,
-      { cause, details: cause.details },
-    );
+    throw ambiguityOf(cause, what);
   }
+}
+
+/** The error that `orAmbiguous` rejects with where a step failed with `cause`. */
+export function ambiguityOf(cause: unknown, what: string): unknown {
+  if (!isLockstepError(cause, 'UNAVAILABLE') || cause.details['applied'] !== 'unknown') return cause;
+  return new LockstepError(
+    'AMBIGUOUS',
+    `${what} may have happened or not, as the connection was lost before the reply: read what is there before you do it again (${cause.message})`,
+    { cause, details: cause.details },
+  );
 }
 
 /**

@@ -30,10 +30,13 @@ export class Batch<Item, Reply> {
   }
 
   add(item: Item): Promise<Reply> {
-    return new Promise((resolve, reject) => {
-      this.#line.push({ item, resolve, reject });
-      this.#schedule();
-    });
+    return new Promise((resolve, reject) => this.ask(item, resolve, reject));
+  }
+
+  /** As `add`, without a promise: one of both is called, and does not throw. */
+  ask(item: Item, resolve: (reply: Reply) => void, reject: (error: unknown) => void): void {
+    this.#line.push({ item, resolve, reject });
+    this.#schedule();
   }
 
   #schedule(): void {

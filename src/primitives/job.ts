@@ -55,7 +55,8 @@ export interface Delivery {
 export interface JobSource {
   readonly terms: { readonly leaseMs: number };
   readonly place: Omit<Delivery, 'token' | 'group'>;
-  ack(job: HeldJob<unknown>): Promise<void>;
+  /** One of both is called. */
+  ack(job: HeldJob<unknown>, done: () => void, failed: (error: unknown) => void): void;
   nack(job: HeldJob<unknown>, delayMs: number, reason: string, uncounted: boolean): Promise<void>;
   extend(job: HeldJob<unknown>, leaseMs: number): Promise<void>;
   dropped(job: HeldJob<unknown>): void;
@@ -114,9 +115,14 @@ export class HeldJob<T> implements Job<T> {
     return this.#abort.signal;
   }
 
-  async ack(): Promise<void> {
+  ack(): Promise<void> {
+    return new Promise((resolve, reject) => this.finish(resolve, reject));
+  }
+
+  /** As `ack`, without a promise. Throws `LEASE_LOST` where it is not active. */
+  finish(done: () => void, failed: (error: unknown) => void): void {
     this.settle('acknowledged');
-    await this.#consumer.ack(this);
+    this.#consumer.ack(this, done, failed);
   }
 
   async nack(options: NackOptions = {}): Promise<void> {

@@ -106,9 +106,12 @@ export class Consumer<T> implements QueueWaiter, JobSource {
 
   // What jobs ask for
 
-  async ack(job: HeldJob<unknown>): Promise<void> {
-    const done = await this.#line.ack(job.token, job.groupPart, this.#untilOf(job));
-    if (!done) throw job.lossOf('it was not acknowledged, as its lease was over', 'lost');
+  ack(job: HeldJob<unknown>, done: () => void, failed: (error: unknown) => void): void {
+    const told = (held: boolean): void => {
+      if (held) done();
+      else failed(job.lossOf('it was not acknowledged, as its lease was over', 'lost'));
+    };
+    this.#line.ack([job.token, job.groupPart], this.#untilOf(job), told, failed);
   }
 
   async nack(job: HeldJob<unknown>, delayMs: number, reason: string, uncounted: boolean): Promise<void> {

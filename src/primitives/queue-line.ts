@@ -84,24 +84,37 @@ export class QueueLine implements Receiver {
     this.#pushers.delete(pusher);
   }
 
-  /** True if the message was still its holder's, whose lease is surely valid until `until`. */
-  ack(token: string, group: string, until: Instant): Promise<boolean> {
-    return this.insist(until, () => this.#acks.add([token, group]));
+  /** `done`: true if the message was still its holder's, whose lease is surely valid until `until`. */
+  ack(
+    job: readonly [token: string, group: string],
+    until: Instant,
+    done: (held: boolean) => void,
+    failed: (error: unknown) => void,
+  ): void {
+    const again = (error: unknown): void => {
+      this.insist(until, () => this.#acks.add(job), error as Error).then(done, failed);
+    };
+    this.#acks.ask(job, (reply) => done(reply !== 0), again);
   }
 
   /**
    * Ends a delivery, again where the store's reply was lost, as long as the lease lasts: until then nobody else can have
-   * ended it, so that a store that knows nothing of it any more was told by an earlier try.
+   * ended it, so that a store that knows nothing of it any more was told by an earlier try. `failure`: of a first try that
+   * was made before.
    */
-  async insist(until: Instant, send: () => Promise<number>): Promise<boolean> {
+  async insist(until: Instant, send: () => Promise<number>, failure?: Error): Promise<boolean> {
+    let error = failure;
     for (let attempt = 0; ; attempt++) {
-      try {
-        const reply = await send();
-        return reply !== 0 || (attempt > 0 && !isOver(until, instantNow(this.session.clock)));
-      } catch (error) {
+      if (error !== undefined) {
         const isPassing = error instanceof LockstepError && error.code === 'UNAVAILABLE';
         if (!isPassing || this.session.closing || isOver(until, instantNow(this.session.clock))) throw error;
         await this.pause(retryMs(attempt, this.session.clock.random()));
+      }
+      try {
+        const reply = await send();
+        return reply !== 0 || (error !== undefined && !isOver(until, instantNow(this.session.clock)));
+      } catch (cause) {
+        error = cause as Error;
       }
     }
   }

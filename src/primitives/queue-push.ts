@@ -52,13 +52,16 @@ export class Pushes implements QueueWaiter {
   }
 
   /** The id in the store, or '' for a duplicate. */
-  async push(message: Outgoing, options: WaitOptions): Promise<string> {
+  push(message: Outgoing, options: WaitOptions): Promise<string> {
     this.#line.session.assertOpen();
-    if (this.#parked.length === 0) {
-      const id = await this.#batch.add(message);
-      if (id !== 'full') return id;
-    }
-    return this.#park(message, options);
+    if (this.#parked.length > 0) return this.#park(message, options);
+    const pushed = this.#batch.add(message);
+    return this.#rules.capacity === 0 ? pushed : this.#orPark(pushed, message, options);
+  }
+
+  async #orPark(pushed: Promise<string>, message: Outgoing, options: WaitOptions): Promise<string> {
+    const id = await pushed;
+    return id === 'full' ? this.#park(message, options) : id;
   }
 
   /** Somebody made room. */

@@ -52,8 +52,19 @@ export interface Delivered {
 }
 
 export function parseDelivered(text: string): Delivered {
-  const [place = '', deliveries = '0', session = ''] = text.split(':', 3);
-  return { place, deliveries: Number(deliveries), session };
+  const first = text.indexOf(':');
+  if (first === -1) return { place: text, deliveries: 0, session: '' };
+  const second = endOfPart(text, first + 1);
+  return {
+    place: text.slice(0, first),
+    deliveries: Number(text.slice(first + 1, second)),
+    session: text.slice(second + 1, endOfPart(text, second + 1)),
+  };
+}
+
+function endOfPart(text: string, from: number): number {
+  const end = text.indexOf(':', from);
+  return end === -1 ? text.length : end;
 }
 
 /** How a message is to be pushed. */

@@ -59,25 +59,38 @@ export function work<T>(
       if (over.error === undefined) resolve();
       else reject(over.error);
     };
-    const run = async (job: HeldJob<unknown>, body: () => unknown): Promise<void> => {
-      running += 1;
-      try {
-        await body();
-        if (job.active) await job.ack();
-      } catch (error) {
-        tell(error, job);
-        await failed(source, job, error).catch((late: unknown) => tell(late, job));
-      }
+    const ended = (): void => {
       running -= 1;
       consumer.wake();
       finish();
+    };
+    const fail = (job: HeldJob<unknown>, error: unknown): void => {
+      tell(error, job);
+      failed(source, job, error)
+        .catch((late: unknown) => tell(late, job))
+        .then(ended, ended);
+    };
+    const handled = (job: HeldJob<unknown>): void => {
+      if (job.active) job.finish(ended, (error) => fail(job, error));
+      else ended();
+    };
+    const run = (job: HeldJob<unknown>, body: () => unknown): void => {
+      running += 1;
+      try {
+        Promise.resolve(body()).then(
+          () => handled(job),
+          (error: unknown) => fail(job, error),
+        );
+      } catch (error) {
+        fail(job, error);
+      }
     };
     const wait = startWait('work', { signal }, source.line.session.clock, () => void consumer.stop());
     const consumer = new Consumer<T>(source.line, source.terms, {
       room: () => concurrency - running,
       decode: source.decode,
-      job: (job) => void run(job, () => inOwnContext(handler, job)),
-      unreadable: (job, error) => void run(job, () => Promise.reject(error)),
+      job: (job) => run(job, () => inOwnContext(handler, job)),
+      unreadable: (job, error) => run(job, () => Promise.reject(error)),
       trouble: tell,
       ended: (error) => {
         over = { error };

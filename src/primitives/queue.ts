@@ -7,7 +7,7 @@ import { checkOptions } from '../base/options.ts';
 import type { WaitOptions } from '../base/waiting.ts';
 import * as operations from '../operations/queue.ts';
 import type { Session } from '../session/session.ts';
-import { orAmbiguous } from './ambiguous.ts';
+import { ambiguityOf } from './ambiguous.ts';
 import { type Job, leaseMsOf } from './job.ts';
 import { type QueueLine, queueLineOf } from './queue-line.ts';
 import { type Message, type MessageKind, messagesOf } from './queue-messages.ts';
@@ -185,8 +185,11 @@ class StoredQueue<T> implements Queue<T> {
     const payload = this.#codec.encode(this.#where(options.id), item);
     // No await where there is nothing to wait for: messages go out in the order of their calls.
     const message = { head, payload: typeof payload === 'string' ? payload : await payload };
-    const push = this.#pushes.push(message, options);
-    return pushed(await (options.id === undefined ? this.#once(push) : push), options.id);
+    try {
+      return pushed(await this.#pushes.push(message, options), options.id);
+    } catch (error) {
+      throw options.id === undefined ? this.#ambiguityOf(error) : error;
+    }
   }
 
   async pushAll(items: readonly T[], options: Omit<PushOptions, 'id'> = noOptions): Promise<Pushed[]> {
@@ -199,13 +202,17 @@ class StoredQueue<T> implements Queue<T> {
       messages.push({ head, payload: typeof payload === 'string' ? payload : await payload });
     }
     const pushes = this.#pushes;
-    const ids = await Promise.all(messages.map((message) => this.#once(pushes.push(message, options))));
-    return ids.map((id) => pushed(id, undefined));
+    try {
+      const ids = await Promise.all(messages.map((message) => pushes.push(message, options)));
+      return ids.map((id) => pushed(id, undefined));
+    } catch (error) {
+      throw this.#ambiguityOf(error);
+    }
   }
 
   /** A message without an id of its own would be another one if it were pushed again. */
-  #once(push: Promise<string>): Promise<string> {
-    return orAmbiguous(push, `queue ${JSON.stringify(this.name)}: the push, which has no id of its own,`);
+  #ambiguityOf(error: unknown): unknown {
+    return ambiguityOf(error, `queue ${JSON.stringify(this.name)}: the push, which has no id of its own,`);
   }
 
   async work(handler: (job: Job<T>) => unknown, options: WorkOptions = {}): Promise<void> {

@@ -1927,6 +1927,55 @@ return map_sweep(tx, keys, ask)
 
 --==[ queue ]==
 
+function queue_addAll(tx, queue, args, last)
+    local seq = last
+    local room = queue_roomIn(
+        tx,
+        queue,
+        queue_numberAt(tx, args, 0)
+    )
+    local way = {
+        stamp = string.format('%.0f', math.floor(tx:nowUs() / 1000)),
+        windowMs = queue_numberAt(tx, args, 1)
+    }
+    local plain = {ids = {}, records = {}}
+    local ids = {}
+    do
+        local i = 3
+        while i + 1 < #args do
+            local head = args[i + 1]
+            local id = "full"
+            if room > 0 and head == "" then
+                id = queue_gatherPlain(
+                    tx,
+                    plain,
+                    way,
+                    seq + 1,
+                    args[i + 1 + 1]
+                )
+            elseif room > 0 then
+                queue_storePlain(tx, queue, plain)
+                id = queue_enqueue(
+                    tx,
+                    queue,
+                    way,
+                    seq + 1,
+                    head,
+                    args[i + 1 + 1]
+                )
+            end
+            ids[#ids + 1] = id
+            if id ~= "full" and id ~= "" then
+                seq = seq + 1
+                room = room - 1
+            end
+            i = i + 2
+        end
+    end
+    queue_storePlain(tx, queue, plain)
+    return ids
+end
+
 --- Adds one message in a fresh place: its id, or '' where one of its own id came within the window. It is for the caller
 -- to keep `seq` and to wake who waits.
 function queue_enqueue(tx, queue, way, seq, head, payload)
@@ -2096,8 +2145,7 @@ end
 
 function queue_take(tx, queue, who, max, leaseMs, limit)
     local untilUs = tx:nowUs() + leaseMs * 1000
-    local ranked = redis.call('ZRANGE', queue.ranked, '0', '0')[1]
-    if ranked == nil then
+    if redis.call('ZCARD', queue.ranked) == 0 then
         return queue_takeLine(
             tx,
             queue,
@@ -2106,6 +2154,18 @@ function queue_take(tx, queue, who, max, leaseMs, limit)
             untilUs
         )
     end
+    return queue_takeOrdered(
+        tx,
+        queue,
+        who,
+        max,
+        untilUs,
+        limit
+    )
+end
+
+function queue_takeOrdered(tx, queue, who, max, untilUs, limit)
+    local ranked = redis.call('ZRANGE', queue.ranked, '0', '0')[1]
     local taken = {}
     do
         local i = 0
@@ -2546,57 +2606,20 @@ function queue_push(tx, keys, args)
     if stored == nil then
         queue_checkKinds(tx, queue)
     end
-    local seq = tx:integer(stored or "0") or 0
-    local room = queue_roomIn(
-        tx,
-        queue,
-        queue_numberAt(tx, args, 0)
-    )
-    local way = {
-        stamp = string.format('%.0f', math.floor(tx:nowUs() / 1000)),
-        windowMs = queue_numberAt(tx, args, 1)
-    }
-    local first = seq
-    local ids = {}
-    local plain = {ids = {}, records = {}}
+    local first = tx:integer(stored or "0") or 0
+    local ids = queue_addAll(tx, queue, args, first)
+    local added = 0
     local refused = 0
-    do
-        local i = 3
-        while i + 1 < #args do
-            if room == 0 then
-                refused = refused + 1
-                ids[#ids + 1] = "full"
-            else
-                if args[i + 1] ~= "" then
-                    queue_storePlain(tx, queue, plain)
-                end
-                local id = args[i + 1] == "" and queue_gatherPlain(
-                    tx,
-                    plain,
-                    way,
-                    seq + 1,
-                    args[i + 1 + 1]
-                ) or queue_enqueue(
-                    tx,
-                    queue,
-                    way,
-                    seq + 1,
-                    args[i + 1],
-                    args[i + 1 + 1]
-                )
-                ids[#ids + 1] = id
-                if id ~= "" then
-                    seq = seq + 1
-                    room = room - 1
-                end
-            end
-            i = i + 2
+    for ____, id in ipairs(ids) do
+        if id == "full" then
+            refused = refused + 1
+        elseif id ~= "" then
+            added = added + 1
         end
     end
-    queue_storePlain(tx, queue, plain)
-    if seq > first then
-        redis.call('HSET', queue.queue, "seq", string.format('%.0f', seq))
-        queue_wakeWaiting(tx, queue, seq - first)
+    if added > 0 then
+        redis.call('HSET', queue.queue, "seq", string.format('%.0f', first + added))
+        queue_wakeWaiting(tx, queue, added)
     end
     local session = args[3]
     if session ~= "" then
