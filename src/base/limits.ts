@@ -200,6 +200,8 @@ export const limits = {
   /** The pause before another round: at random up to a bound that doubles from the one to the other: ms. */
   quorumPauseMsMin: 5,
   quorumPauseMsMax: 50,
+  /** So long a refused session is known to want the lock: longer than it pauses. */
+  quorumWantedMs: 150,
 
   /** Transactions in one step, and what their keys and values may add up to: UTF-16 code units. */
   transactionsPerStep: 128,

@@ -7,6 +7,8 @@ export interface LockNames {
   queue: string;
   waits: string;
   fences: string;
+  /** Of a lock over several servers. */
+  wanted: string;
   /** Programs that do not use lockstep may lock it too: they ask again and again, and stand in no queue. */
   shared: boolean;
 }
@@ -116,6 +118,7 @@ export function keysOf(space: string): SpaceKeys {
       owner: `${at}lock:${name}`,
       queue: `${at}lock-queue:${name}`,
       waits: `${at}lock-waits:${name}`,
+      wanted: `${at}lock-wanted:${name}`,
       fences: keys.fences,
       shared: false,
     }),
@@ -208,7 +211,7 @@ const unfit = /[\p{Cc}\p{Cs}]/u;
 const ownLock = /^\{([^{}]+)\}:lock:(.+)$/s;
 /** What the layout has for something else than an owner. */
 const taken =
-  /^(?:\{[^{}]+\}:(?:lock-queue:|lock-waits:|counter:|value:|map:|map-expiry:|set:|sorted:|list:|list-(?:waiting|taken|grants|returned):|stats:|stats-window:|(?:queue|topic|group)(?:-[a-z]+)?:|watchers:|(?:fence|sessions|commits|commit-lock|commit-queue)$)|lock-(?:queue|waits|fence):)/;
+  /^(?:\{[^{}]+\}:(?:lock-queue:|lock-waits:|lock-wanted:|counter:|value:|map:|map-expiry:|set:|sorted:|list:|list-(?:waiting|taken|grants|returned):|stats:|stats-window:|(?:queue|topic|group)(?:-[a-z]+)?:|watchers:|(?:fence|sessions|commits|commit-lock|commit-queue)$)|lock-(?:queue|waits|wanted|fence):)/;
 
 function verbatim(key: string): LockNames {
   const own = typeof key === 'string' ? ownLock.exec(key) : null;
@@ -224,6 +227,7 @@ function verbatim(key: string): LockNames {
     queue: `lock-queue:${tagged}`,
     waits: `lock-waits:${tagged}`,
     fences: `lock-fence:${tagged}`,
+    wanted: `lock-wanted:${tagged}`,
     shared: true,
   };
 }

@@ -1,7 +1,8 @@
 /**
  * A lock over several independent stores, of which each has one vote. Here is what happens in one of them.
  *
- *   owner  string  who has this store's vote, PX the lease; absent = free
+ *   owner   string  who has this store's vote, PX the lease; absent = free
+ *   wanted  string  who was refused last, PX a little longer than it pauses before it asks again
  *
  * An owner is `session:ask:ttlMs:0:sinceUs`, made by the asker before its first send, the same in all stores, and
  * unique for ever: 0 stands where other locks have their fence, as stores that know nothing of each other can't give one.
@@ -14,21 +15,30 @@ import type { Operation } from './tx.ts';
 
 export interface VoteKeys {
   owner: string;
+  wanted: string;
 }
 
-/** `['yes']`, or who has the vote instead, and what is left of that lease in ms; -1: for ever. */
-export type Vote = readonly ['yes'] | readonly ['no', owner: string, leftMs: number];
+/** `['yes']` with who wants it too, '' for nobody; or who has the vote instead, and what is left of that lease in ms; -1: for ever. */
+export type Vote = readonly ['yes', wanted: string] | readonly ['no', owner: string, leftMs: number];
 
-export const vote: Operation<VoteKeys, { owner: string; ttlMs: number }, Vote> = {
+export interface VoteAsk {
+  owner: string;
+  ttlMs: number;
+  /** So long somebody who is refused is known to want it; 0: it does not ask again. */
+  wantedMs: number;
+}
+
+export const vote: Operation<VoteKeys, VoteAsk, Vote> = {
   name: 'quorum.vote',
-  keys: ['owner'],
-  args: { owner: 'text', ttlMs: 'integer' },
+  keys: ['owner', 'wanted'],
+  args: { owner: 'text', ttlMs: 'integer', wantedMs: 'integer' },
   step(tx, lock, ask) {
     const owner = tx.get(lock.owner);
     if (owner === undefined || owner === ask.owner) {
       tx.setPx(lock.owner, ask.owner, ask.ttlMs);
-      return ['yes'];
+      return ['yes', tx.get(lock.wanted) ?? ''];
     }
+    if (ask.wantedMs > 0) tx.setPx(lock.wanted, ask.owner, ask.wantedMs);
     return ['no', owner, tx.pttl(lock.owner)];
   },
 };

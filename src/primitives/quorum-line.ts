@@ -2,14 +2,13 @@ import type { Timer } from '../base/clock.ts';
 import { LockstepError, isLockstepError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { Wait } from '../base/waiting.ts';
-import type { Instant } from '../engines/engine.ts';
 import type { Hold, Loss } from '../session/leases.ts';
 import type { QuorumSession } from '../session/quorum-session.ts';
 import { closedError } from '../session/session.ts';
 import type { LockName } from './lock-lines.ts';
 import { lossText } from './loss-text.ts';
 import { HeldQuorumLease, type QuorumLeaseSource } from './quorum-lease.ts';
-import { giveBack, holdRound, type VoteHolder } from './quorum-round.ts';
+import { giveBack, holdRound, type VoteHolder, type WonRound } from './quorum-round.ts';
 
 /** One task that waits for the lock. */
 export interface QuorumWaiter {
@@ -47,6 +46,8 @@ export class QuorumLine implements QuorumLeaseSource {
   /** Since when this session has the lock again and again, and when it gave it back last: monotonic ms. */
   #turnSince = 0;
   #freedAt = Number.NEGATIVE_INFINITY;
+  /** Whether another session was refused lately, as the servers said when they gave their votes. */
+  #isWanted = false;
 
   constructor(session: QuorumSession, where: LockName, idle: (line: QuorumLine) => void) {
     this.#idle = idle;
@@ -125,11 +126,12 @@ export class QuorumLine implements QuorumLeaseSource {
   /** Whether it has the lock now. */
   async #askFor(waiter: QuorumWaiter): Promise<boolean> {
     const { clock } = this.#session;
+    const { name, ttlMs } = waiter;
     let heardAt = Number.NEGATIVE_INFINITY;
     if (!waiter.once) await this.#leaveTurn(waiter);
     for (let pauseMs: number = limits.quorumPauseMsMin; this.#waiters[0] === waiter;) {
-      const round = await holdRound(this.#session, waiter.name, this.#where.keys, waiter.ttlMs);
-      if (round.is === 'won') return this.#won(waiter, round.owner, round.until);
+      const round = await holdRound(this.#session, { name, ttlMs, again: !waiter.once }, this.#where.keys);
+      if (round.is === 'won') return this.#won(waiter, round);
       if (round.is === 'lost') {
         this.holder = round.holder ?? this.holder;
         this.#turnSince = Number.POSITIVE_INFINITY;
@@ -138,8 +140,7 @@ export class QuorumLine implements QuorumLeaseSource {
       } else {
         // A majority that was there may come back; one that never was is not waited for.
         const isPassing = isLockstepError(round.error, 'UNAVAILABLE') && !waiter.once;
-        if (!isPassing || clock.monotonicMs() - heardAt > waiter.ttlMs)
-          this.#settle(waiter, () => waiter.fail(round.error));
+        if (!isPassing || clock.monotonicMs() - heardAt > ttlMs) this.#settle(waiter, () => waiter.fail(round.error));
       }
       await this.#sleep(waiter, clock.random() * pauseMs);
       pauseMs = Math.min(limits.quorumPauseMsMax, 2 * pauseMs);
@@ -147,7 +148,8 @@ export class QuorumLine implements QuorumLeaseSource {
     return false;
   }
 
-  #won(waiter: QuorumWaiter, owner: string, until: Instant): boolean {
+  #won(waiter: QuorumWaiter, { owner, until, isWanted }: WonRound): boolean {
+    this.#isWanted = isWanted;
     const { leases, clock } = this.#session;
     if (this.#waiters[0] !== waiter) {
       // Given up meanwhile.
@@ -167,8 +169,12 @@ export class QuorumLine implements QuorumLeaseSource {
     return true;
   }
 
-  /** A session that has had the lock for a while steps back for as long as others pause between two rounds. */
+  /**
+   * A session that has had the lock for a while steps back for as long as others pause between two rounds, where others
+   * want it; whether other libraries do is not known.
+   */
   async #leaveTurn(waiter: QuorumWaiter): Promise<void> {
+    if (!this.#isWanted && !this.#where.keys.shared) return;
     const { clock } = this.#session;
     const now = clock.monotonicMs();
     const isTurnOver = now - this.#turnSince > limits.quorumPauseMsMax;

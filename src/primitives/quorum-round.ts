@@ -5,7 +5,7 @@ import type { LockNames } from '../base/names.ts';
 import { instantNow, isOver, validFor } from '../base/validity.ts';
 import type { Instant, Voter } from '../engines/engine.ts';
 import * as lock from '../operations/lock.ts';
-import { vote, type Vote } from '../operations/quorum.ts';
+import { vote, type Vote, type VoteAsk } from '../operations/quorum.ts';
 import type { QuorumSession } from '../session/quorum-session.ts';
 
 /** Who has the votes instead, as far as one server knows. */
@@ -14,9 +14,17 @@ export interface VoteHolder {
   readonly leftMs: number;
 }
 
+/** `isWanted`: another session was refused lately. */
+export interface WonRound {
+  readonly is: 'won';
+  readonly owner: string;
+  readonly until: Instant;
+  readonly isWanted: boolean;
+}
+
 /** What came of a round. */
 export type Round =
-  | { readonly is: 'won'; readonly owner: string; readonly until: Instant }
+  | WonRound
   /** Somebody has it, or several share the votes. */
   | { readonly is: 'lost'; readonly holder: VoteHolder | undefined }
   /** `UNAVAILABLE` where too few servers took part. */
@@ -25,13 +33,18 @@ export type Round =
 /**
  * Asks all servers at once for their votes, and decides as soon as a majority gave them or can't any more. What was won
  * in vain is given back. Never rejects. After Redlock (redis.io, "Distributed Locks with Redis"), with validity counted
- * from before the first send.
+ * from before the first send. `again`: whoever is refused will ask again, and the servers say so to whoever has it.
  */
-export async function holdRound(session: QuorumSession, name: string, keys: LockNames, ttlMs: number): Promise<Round> {
+export async function holdRound(
+  session: QuorumSession,
+  { name, ttlMs, again }: { name: string; ttlMs: number; again: boolean },
+  keys: LockNames,
+): Promise<Round> {
   const { clock, majority, voters } = session;
   const sent = instantNow(clock);
   const owner = session.owner(ttlMs);
-  const asked = voters.map((voter) => askOne(session, voter, keys, { owner, ttlMs }));
+  const ask: VoteAsk = { owner, ttlMs, wantedMs: again ? limits.quorumWantedMs : 0 };
+  const asked = voters.map((voter) => askOne(session, voter, keys, ask));
   const isDecided = (said: Answers<Vote>): boolean => {
     const won = countReplies(said, isYes);
     return won >= majority || won + countOpen(said) < majority;
@@ -39,7 +52,9 @@ export async function holdRound(session: QuorumSession, name: string, keys: Lock
   const roundMs = Math.min(limits.quorumRoundMsMax, ttlMs / limits.quorumRoundPart);
   const answers = [...(await ballot(asked, clock, roundMs, isDecided))];
   const until = validFor(sent, ttlMs);
-  if (countReplies(answers, isYes) >= majority && !isOver(until, instantNow(clock))) return { is: 'won', owner, until };
+  if (countReplies(answers, isYes) >= majority && !isOver(until, instantNow(clock))) {
+    return { is: 'won', owner, until, isWanted: isWantedByOther(answers, owner) };
+  }
   for (const [place, voter] of voters.entries()) {
     if (mayHaveVoted(answers[place])) session.inBackground(giveBackTo(session, voter, keys, owner, ttlMs));
   }
@@ -63,11 +78,6 @@ async function askOne(session: QuorumSession, voter: Voter, keys: LockNames, ask
   const after = session.abstains(voter);
   if (after !== undefined) throw abstention(voter, after, 'unknown');
   return reply;
-}
-
-interface VoteAsk {
-  owner: string;
-  ttlMs: number;
 }
 
 function abstention(voter: Voter, reason: string, applied: 'no' | 'unknown'): LockstepError {
@@ -103,6 +113,13 @@ async function giveBackTo(
 
 function isYes(reply: Vote): boolean {
   return reply[0] === 'yes';
+}
+
+/** As far as one server knows: whoever is refused tells all that it reaches. */
+function isWantedByOther(answers: Answers<Vote>, owner: string): boolean {
+  const own = owner.slice(0, owner.indexOf(':') + 1);
+  const wants = (reply: Vote): boolean => reply[0] === 'yes' && reply[1] !== '' && !reply[1].startsWith(own);
+  return countReplies(answers, wants) > 0;
 }
 
 function countOpen(answers: Answers<Vote>): number {

@@ -35,6 +35,7 @@ describe('the key layout', () => {
       queue: '{shop}:lock-queue:invoice:42',
       waits: '{shop}:lock-waits:invoice:42',
       fences: '{shop}:fence',
+      wanted: '{shop}:lock-wanted:invoice:42',
       shared: false,
     });
     expect(shop.counter('visits')).toEqual({
@@ -67,6 +68,7 @@ describe('the key layout', () => {
       queue: 'lock-queue:{jobs}',
       waits: 'lock-waits:{jobs}',
       fences: 'lock-fence:{jobs}',
+      wanted: 'lock-wanted:{jobs}',
       shared: true,
     });
     expect(shop.lockAt('job:{42}:lock')).toEqual({
@@ -74,6 +76,7 @@ describe('the key layout', () => {
       queue: 'lock-queue:job:{42}:lock',
       waits: 'lock-waits:job:{42}:lock',
       fences: 'lock-fence:job:{42}:lock',
+      wanted: 'lock-wanted:job:{42}:lock',
       shared: true,
     });
   });
@@ -93,7 +96,7 @@ describe('the key layout', () => {
       '{shop}:fence',
       '{shop}:sessions',
     ];
-    const companions = ['lock-queue:{jobs}', 'lock-fence:x', 'lock-waits:a:{b}'];
+    const companions = ['lock-queue:{jobs}', 'lock-fence:x', 'lock-waits:a:{b}', 'lock-wanted:x'];
     for (const key of [...keys, ...companions, 'a}b', '{}a', '{}', '{jobs}', '', 'a\n', 'k'.repeat(201)]) {
       expect(() => shop.lockAt(key)).toThrow(invalid('key'));
     }

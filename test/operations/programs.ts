@@ -49,7 +49,7 @@ export type Command =
   | { on: 'lock'; do: 'look'; lock: number; from: number; to: number }
   | { on: 'lock'; do: 'acquireAll'; locks: number[]; token: Token; fences: number }
   | { on: 'lock'; do: 'renew'; leases: { lock: number; who: Who; ttlMs: number }[] }
-  | { on: 'lock'; do: 'vote'; lock: number; token: Token }
+  | { on: 'lock'; do: 'vote'; lock: number; token: Token; wantedMs: number }
   | { on: 'counter'; do: 'foreign'; text: string }
   | { on: 'counter'; do: 'add'; by: string; bounds: Bounds; lock: number; who: Who }
   | { on: 'counter'; do: 'addEach'; parts: string[]; bounds: Bounds; lock: number; who: Who }
@@ -231,7 +231,7 @@ const lockCommand = fc.oneof(
       fences,
     }),
   },
-  { weight: 2, arbitrary: kind('lock', 'vote', { lock: lockPlace, token }) },
+  { weight: 2, arbitrary: kind('lock', 'vote', { lock: lockPlace, token, wantedMs: fc.constantFrom(0, 150) }) },
   {
     weight: 2,
     arbitrary: kind('lock', 'renew', {
@@ -507,7 +507,11 @@ export class Meaning {
       }
       case 'vote': {
         const owner = `${this.#token(command.token)}:0:1`;
-        return single(quorum.vote, this.#lock(command.lock), { owner, ttlMs: command.token.ttlMs });
+        return single(quorum.vote, this.#lock(command.lock), {
+          owner,
+          ttlMs: command.token.ttlMs,
+          wantedMs: command.wantedMs,
+        });
       }
       case 'renew':
         return batch(
@@ -714,8 +718,8 @@ export class Meaning {
       [this.#space.value('v').watchers, 'zset'],
     ];
     for (const name of lockNames) {
-      const { owner, queue, waits } = this.#space.lock(name);
-      kinds.push([owner, 'string'], [queue, 'zset'], [waits, 'hash']);
+      const { owner, queue, waits, wanted } = this.#space.lock(name);
+      kinds.push([owner, 'string'], [queue, 'zset'], [waits, 'hash'], [wanted, 'string']);
     }
     const sessions = this.#generations.flatMap((last, at) =>
       Array.from({ length: last + 1 }, (_, back) => this.session(at, back)),

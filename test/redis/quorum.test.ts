@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import { createClient } from 'redis';
 import { Redis } from 'ioredis';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { limits } from '../../src/base/limits.ts';
 import { open, type QuorumOptions } from '../../src/open.ts';
 import type { QuorumLease } from '../../src/primitives/quorum-lease.ts';
 import type { QuorumLockstep } from '../../src/primitives/quorum.ts';
@@ -76,6 +77,18 @@ describe.skipIf(!hasRedisServer)('locks over three independent servers', () => {
       }
     };
     await Promise.all(sessions.flatMap((shared) => [task(shared), task(shared)]));
+  });
+
+  test('a session that nobody waits behind has the lock again and again without a pause', async () => {
+    const lock = (await opened()).lock('x', { ttl: 1_000 });
+    const timers = vi.spyOn(globalThis, 'setTimeout');
+    onTestFinished(() => timers.mockRestore());
+    const end = performance.now() + 10 * limits.quorumPauseMsMax;
+    for (let rounds = 0; rounds < 10 || performance.now() < end; rounds++) await lock.run(() => {});
+    const pauses = timers.mock.calls
+      .map(([, ms]) => ms!)
+      .filter((ms) => ms >= limits.quorumPauseMsMax && ms <= 1.5 * limits.quorumPauseMsMax);
+    expect(pauses).toEqual([]);
   });
 
   test('a session that wants the lock again and again leaves it to another one', async () => {

@@ -3013,7 +3013,13 @@ function quorum_vote(tx, lock, ask)
     local owner = (redis.call('GET', lock.owner) or nil)
     if owner == nil or owner == ask.owner then
         redis.call('SET', lock.owner, ask.owner, 'PX', lifetime(ask.ttlMs))
-        return {"yes"}
+        return {
+            "yes",
+            (redis.call('GET', lock.wanted) or nil) or ""
+        }
+    end
+    if ask.wantedMs > 0 then
+        redis.call('SET', lock.wanted, ask.owner, 'PX', lifetime(ask.wantedMs))
     end
     return {
         "no",
@@ -3024,8 +3030,8 @@ end
 
 --==[ quorum.vote ]==
 
-local keys = {owner = KEYS[1]}
-local ask = {owner = ARGV[1], ttlMs = tonumber(ARGV[2])}
+local keys = {owner = KEYS[1], wanted = KEYS[2]}
+local ask = {owner = ARGV[1], ttlMs = tonumber(ARGV[2]), wantedMs = tonumber(ARGV[3])}
 return quorum_vote(tx, keys, ask)
 
 --==[ range ]==
