@@ -18,6 +18,8 @@ export async function growthOfProcesses(stage: Stage, sizes: readonly number[]):
   stage.atEnd(() => Promise.all(crew.map((worker) => worker.stop())));
   const names: readonly LockerName[] = ['lockstep', onRedis];
   for (const worker of crew) await worker.ask('open', names, places);
+  // The first lease of a session starts its thread.
+  await rounds(1, 'first', crew, places, { tasks: 1, ownLocks: true, sectionMs: 0, windowMs: 500 }, names);
 
   const oneLock = new Map<string, Cost[][]>(names.map((name) => [name, sizes.map(() => [])]));
   const ownLocks = new Map<string, Cost[][]>(names.map((name) => [name, sizes.map(() => [])]));
