@@ -1,6 +1,6 @@
 import type { Tx } from '../operations/tx.ts';
 
-export type Several = 'hdelAll' | 'rpushAll' | 'zaddAll' | 'zremAll' | 'zmscore';
+export type Several = 'hdelAll' | 'rpushAll' | 'zaddAll' | 'zremEach';
 
 /** Adds the verbs of several elements, for stores inside of the process, where each element is a call all the same. */
 export function withSeveral<T extends Omit<Tx, Several>>(tx: T): T & Pick<Tx, Several> {
@@ -13,12 +13,7 @@ export function withSeveral<T extends Omit<Tx, Several>>(tx: T): T & Pick<Tx, Se
     },
     zaddAll: (key: string, score: number, members: readonly string[]) =>
       sum(members, (member) => tx.zadd(key, score, member)),
-    zremAll: (key: string, members: readonly string[]) => sum(members, (member) => tx.zrem(key, member)),
-    zmscore: (key: string, members: readonly string[]) =>
-      members.map((member) => {
-        const score = tx.zscore(key, member);
-        return score === undefined ? false : String(score);
-      }),
+    zremEach: (key: string, members: readonly string[]) => members.map((member) => tx.zrem(key, member)),
   });
 }
 

@@ -473,39 +473,23 @@ export function settle(tx: Tx, queue: QueueKeys, token: string, group: string): 
   return true;
 }
 
-/**
- * Acknowledges deliveries. args: token and group of each. 1 each that still was its holder's; a token is given once, or
- * counts for each time that it is given.
- */
+/** Acknowledges deliveries: at least one. args: token and group of each. 1 each that still was its holder's. */
 export const ack: BatchOperation<readonly number[]> = {
   name: 'queue.ack',
   batch: true,
   step(tx, keys, args) {
     const queue = queueAt(keys, 0);
-    const done: number[] = [];
-    let freed = 0;
     const tokens: string[] = [];
     for (let i = 0; i + 1 < args.length; i += 2) tokens.push(args[i]!);
-    const scores = tx.zmscore(queue.leases, tokens);
-    const over: string[] = [];
+    const done = tx.zremEach(queue.leases, tokens);
     const ids: string[] = [];
+    for (let i = 0; i < tokens.length; i++) if (done[i] === 1) ids.push(tx.part(tokens[i]!, 0));
+    if (ids.length > 0) tx.hdelAll(queue.messages, ids);
     for (let i = 0; i < tokens.length; i++) {
-      const token = tokens[i]!;
       const group = args[i * 2 + 1]!;
-      let settled = scores[i] !== false;
-      if (settled && group !== '') settled = settle(tx, queue, token, group);
-      else if (settled) {
-        over.push(token);
-        ids.push(tx.part(token, 0));
-      }
-      done.push(settled ? 1 : 0);
-      if (settled) freed = freed + 1;
+      if (done[i] === 1 && group !== '') advance(tx, queue, group);
     }
-    if (over.length > 0) {
-      tx.zremAll(queue.leases, over);
-      tx.hdelAll(queue.messages, ids);
-    }
-    afterSettling(tx, queue, freed);
+    afterSettling(tx, queue, ids.length);
     return done;
   },
 };

@@ -100,13 +100,11 @@ export interface Tx {
   zaddNew(key: string, score: number, member: string): number;
   /** ZREM of one member: 1 if it was there. */
   zrem(key: string, member: string): number;
-  /** ZREM of several members, 1 to 5,000: how many were there. */
-  zremAll(key: string, members: readonly string[]): number;
+  /** ZREM of each of several members, 1 to 5,000: by member, 1 if it was there. */
+  zremEach(key: string, members: readonly string[]): number[];
   /** ZINCRBY: the new score. Their sum must be a number and finite. */
   zincrby(key: string, by: number, member: string): number;
   zscore(key: string, member: string): number | undefined;
-  /** ZMSCORE: by member, its score as text for `number`, or false. At least one member, at most 5,000. */
-  zmscore(key: string, members: readonly string[]): (string | false)[];
   /** ZRANK: how many come before it. */
   zrank(key: string, member: string): number | undefined;
   zcard(key: string): number;

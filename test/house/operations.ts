@@ -133,7 +133,6 @@ const reading: ReadonlySet<string> = new Set([
   'sismember',
   'scard',
   'zscore',
-  'zmscore',
   'zcard',
   'zrange',
   'zrank',

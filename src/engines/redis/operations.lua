@@ -208,8 +208,18 @@ function tx:zrem(key, member)
   return redis.call('ZREM', key, member)
 end
 
-function tx:zremAll(key, members)
-  return redis.call('ZREM', key, unpack(members))
+-- Two commands for all: each call of one costs more than what it does. A member may be given twice.
+function tx:zremEach(key, members)
+  local scores = redis.call('ZMSCORE', key, unpack(members))
+  redis.call('ZREM', key, unpack(members))
+  local seen = {}
+  local removed = {}
+  for i = 1, #members do
+    local member = members[i]
+    removed[i] = scores[i] and not seen[member] and 1 or 0
+    seen[member] = true
+  end
+  return removed
 end
 
 function tx:zincrby(key, by, member)
@@ -219,10 +229,6 @@ end
 function tx:zscore(key, member)
   local score = redis.call('ZSCORE', key, member)
   return score and tonumber(score) or nil
-end
-
-function tx:zmscore(key, members)
-  return redis.call('ZMSCORE', key, unpack(members))
 end
 
 function tx:zrank(key, member)
@@ -2663,12 +2669,9 @@ function queue_settle(tx, queue, token, group)
     return true
 end
 
---- Acknowledges deliveries. args: token and group of each. 1 each that still was its holder's; a token is given once, or
--- counts for each time that it is given.
+--- Acknowledges deliveries: at least one. args: token and group of each. 1 each that still was its holder's.
 function queue_ack(tx, keys, args)
     local queue = queue_queueAt(keys, 0)
-    local done = {}
-    local freed = 0
     local tokens = {}
     do
         local i = 0
@@ -2677,33 +2680,31 @@ function queue_ack(tx, keys, args)
             i = i + 2
         end
     end
-    local scores = redis.call('ZMSCORE', queue.leases, unpack(tokens))
-    local over = {}
+    local done = tx:zremEach(queue.leases, tokens)
     local ids = {}
     do
         local i = 0
         while i < #tokens do
-            local token = tokens[i + 1]
-            local group = args[i * 2 + 1 + 1]
-            local settled = scores[i + 1] ~= false
-            if settled and group ~= "" then
-                settled = queue_settle(tx, queue, token, group)
-            elseif settled then
-                over[#over + 1] = token
-                ids[#ids + 1] = tx:part(token, 0)
-            end
-            done[#done + 1] = settled and 1 or 0
-            if settled then
-                freed = freed + 1
+            if done[i + 1] == 1 then
+                ids[#ids + 1] = tx:part(tokens[i + 1], 0)
             end
             i = i + 1
         end
     end
-    if #over > 0 then
-        redis.call('ZREM', queue.leases, unpack(over))
+    if #ids > 0 then
         redis.call('HDEL', queue.messages, unpack(ids))
     end
-    queue_afterSettling(tx, queue, freed)
+    do
+        local i = 0
+        while i < #tokens do
+            local group = args[i * 2 + 1 + 1]
+            if done[i + 1] == 1 and group ~= "" then
+                queue_advance(tx, queue, group)
+            end
+            i = i + 1
+        end
+    end
+    queue_afterSettling(tx, queue, #ids)
     return done
 end
 

@@ -201,8 +201,18 @@ function tx:zrem(key, member)
   return redis.call('ZREM', key, member)
 end
 
-function tx:zremAll(key, members)
-  return redis.call('ZREM', key, unpack(members))
+-- Two commands for all: each call of one costs more than what it does. A member may be given twice.
+function tx:zremEach(key, members)
+  local scores = redis.call('ZMSCORE', key, unpack(members))
+  redis.call('ZREM', key, unpack(members))
+  local seen = {}
+  local removed = {}
+  for i = 1, #members do
+    local member = members[i]
+    removed[i] = scores[i] and not seen[member] and 1 or 0
+    seen[member] = true
+  end
+  return removed
 end
 
 function tx:zincrby(key, by, member)
@@ -212,10 +222,6 @@ end
 function tx:zscore(key, member)
   local score = redis.call('ZSCORE', key, member)
   return score and tonumber(score) or nil
-end
-
-function tx:zmscore(key, members)
-  return redis.call('ZMSCORE', key, unpack(members))
 end
 
 function tx:zrank(key, member)

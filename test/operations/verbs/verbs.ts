@@ -151,18 +151,13 @@ function onSets(tx: Tx, verb: string, keys: readonly string[]): Reply | undefine
   return undefined;
 }
 
-/** Of the scores 'none' for absence. */
 function onSeveral(tx: Tx, verb: string, key: string, args: readonly string[]): Reply | undefined {
   const several: string[] = [];
   for (let i = verb === 'zaddAll' ? 2 : 1; i < args.length; i++) several.push(args[i]!);
   if (verb === 'hdelAll') return tx.hdelAll(key, several);
   if (verb === 'rpushAll') return tx.rpushAll(key, several);
   if (verb === 'zaddAll') return tx.zaddAll(key, tx.number(args[1]!), several);
-  if (verb === 'zremAll') return tx.zremAll(key, several);
-  if (verb !== 'zmscore') return undefined;
-  const found: string[] = [];
-  for (const score of tx.zmscore(key, several)) found.push(score === false ? 'none' : tx.decimal(tx.number(score)));
-  return found;
+  return verb === 'zremEach' ? tx.zremEach(key, several) : undefined;
 }
 
 function onSorted(tx: Tx, verb: string, key: string, a: string, b: string, c: string): Reply | undefined {
