@@ -19,7 +19,7 @@ const collections: readonly CollectionKind[] = ['map', 'set', 'sorted', 'list'];
 /** What a step of the embedded engine counts its way to, as SQLite keeps no ranks: shown, not judged. */
 const counted = ['rank of a member'];
 
-await bench('growth', 400_000, async (stage) => {
+await bench('growth', 480_000, async (stage) => {
   const sizes = upTo(stage, [10, 1_000, 100_000, 1_000_000]);
   if (stage.wants('processes')) {
     for (const growth of await growthOfProcesses(stage, upTo(stage, [1, 2, 4, 8, 16])))

@@ -27,7 +27,7 @@ export async function costOf(store: Pick<Store, 'server'>, windowMs: number, act
   return { wallUs: wallUs / count, clientUs: (user + system) / count, serverUs: serverUs / count };
 }
 
-const leastCount = 20;
+const leastCount = 3;
 let turns = 0;
 
 /** CPU time of both sides. */
