@@ -221,6 +221,8 @@ export const limits = {
   transactionOtherMs: 1_000,
   /** Between two looks whether it is a transaction's turn, where no message told it: ms. */
   transactionTurnMs: 5,
+  /** For so long, at most twice, a transaction waits for those of its session that stand before it in line: ms. */
+  transactionPlaceMs: 500,
   /** For so long a session asks what came of a commit whose reply was lost: ms. */
   commitLearnMs: 30_000,
 

@@ -32,7 +32,7 @@ import { type TransactionValue, valueIn } from './transaction/value.ts';
 import { type LastingOptions, lastingOptions } from './value.ts';
 import { listIn, type TransactionList } from './transaction/list.ts';
 import { type Outcome, type Request, Steps, type Write } from './transaction/steps.ts';
-import { type Known, type Turn, Turns } from './transaction/turns.ts';
+import { type Known, same, type Turn, Turns } from './transaction/turns.ts';
 
 /** How a transaction runs. */
 export interface TransactionOptions extends WaitOptions {
@@ -71,7 +71,7 @@ export type TransactionBody<T> = (tx: Transaction) => Promise<T> | T;
 export class Transactions {
   readonly #session: Session;
   readonly #steps: Steps;
-  readonly #turns = new Turns();
+  readonly #turns: Turns;
   readonly #running = new AsyncLocalStorage<Run<unknown>>();
   /** Told when the commit lock may be theirs. */
   readonly #waiting = new Map<string, () => void>();
@@ -82,6 +82,7 @@ export class Transactions {
   constructor(session: Session) {
     this.#session = session;
     this.#steps = new Steps(session);
+    this.#turns = new Turns(session.clock);
     session.receivers.set(session.keys.commit.queue, {
       told: (_, ticket) => this.#waiting.get(ticket)?.(),
       resync: () => this.#waiting.forEach((told) => told()),
@@ -162,10 +163,12 @@ class Run<T> {
   #attempt: Attempt | undefined;
   #turn: Turn | undefined;
   #ticket = '';
+  /** A commit gave the ticket back. */
+  #isBack = false;
   #tries = 0;
   #lockedTries = 0;
-  /** The wait is over: nothing is begun any more. */
-  #ended = false;
+  /** The wait is over, for this reason: nothing is begun any more. */
+  #ended: { readonly reason: unknown } | undefined;
   #committing = false;
   #doubtful = false;
   #giveUp: () => void = () => {};
@@ -195,12 +198,12 @@ class Run<T> {
     const given = new Promise<never>((_, reject) => {
       const give: (reason: unknown) => void = reject;
       wait = startWait('the transaction', options, this.#session.clock, (reason) => {
-        this.#ended = true;
+        this.#ended = { reason };
         this.#attempt?.abandon();
-        this.#giveUp = () => give(givenUp(reason));
+        this.#giveUp = () => give(this.#doubtful ? givenUp(reason) : reason);
         if (this.#doubtful) this.#giveUp();
         if (this.#committing) return; // it is known soon what came of that
-        this.#turn?.end(false);
+        this.#leave();
         give(reason);
       });
       this.#once = wait?.once === true;
@@ -213,26 +216,28 @@ class Run<T> {
   }
 
   async #finish(): Promise<T> {
-    let isDone = false;
     try {
-      const result = await this.#tryAgain();
-      isDone = true;
-      return result;
+      return await this.#tryAgain();
     } finally {
-      this.#turn?.end(false);
-      if (this.#ticket !== '') this.#around.leaveLine();
-      // a commit gives it back
-      if (this.#ticket !== '' && !isDone) {
-        this.#session.inBackground(this.#steps.ask({ ...nothing, ticket: this.#ticket }));
-      }
+      this.#leave();
     }
+  }
+
+  /** Leaves all lines. Idempotent. */
+  #leave(): void {
+    this.#turn?.end(false);
+    this.#turn = undefined;
+    if (this.#ticket === '') return;
+    this.#around.leaveLine();
+    if (!this.#isBack) this.#session.inBackground(this.#steps.ask({ ...nothing, ticket: this.#ticket }));
+    this.#ticket = '';
   }
 
   async #tryAgain(): Promise<T> {
     let primed = unknown;
     for (;;) {
       // Whoever is in line for the commit lock builds on nothing that it may hold up.
-      const turns = this.#ticket === '' ? this.#turns : undefined;
+      const turns = this.#ticket === '' ? this.#turns : this.#outOfTurn();
       const attempt = (this.#attempt = new Attempt(this.#steps, turns, primed));
       const result = await this.#runBody(attempt);
       const writes = attempt.writes();
@@ -257,7 +262,7 @@ class Run<T> {
 
   /** What the body gave: an error that it threw may come from reads that do not belong together. */
   async #runBody(attempt: Attempt): Promise<{ value: T } | { error: unknown }> {
-    if (this.#ended) throw over();
+    if (this.#ended !== undefined) throw this.#ended.reason;
     this.active = true;
     try {
       const value = await this.#around.within(this, () => this.#body(attempt));
@@ -277,11 +282,12 @@ class Run<T> {
    */
   async #takeTurn(attempt: Attempt, writes: readonly Write[]): Promise<ReadonlyMap<string, Known> | undefined> {
     if (this.#turn !== undefined && !covers(this.#turn.names, attempt, writes)) {
-      this.#turn.end(false);
-      this.#turn = undefined;
+      this.#outOfTurn();
+      this.#tries += 1; // or those who touch the same each time would always be before it
+      this.#lineUp();
     }
     this.#turn ??= this.#turns.take(attempt.reads, writes);
-    const { granted } = this.#turn;
+    const granted = this.#turns.granted(this.#turn);
     if (granted !== undefined) await granted;
     let newer: Map<string, Known> | undefined;
     for (const [id, { read, known }] of attempt.reads) {
@@ -296,8 +302,9 @@ class Run<T> {
   /** Checks and writes in one step; nothing to do where there is nothing to write, and all was read at one moment. */
   async #commit(attempt: Attempt, writes: readonly Write[], checks: readonly Check[]): Promise<Outcome> {
     const reads = [...attempt.reads.values()];
-    if (writes.length === 0 && checks.length === 0 && attempt.isOfOneMoment) return { is: 'ok', moment: 0 };
-    if (this.#ended) throw over();
+    const isRead = writes.length === 0 && checks.length === 0;
+    if (isRead && attempt.isOfOneMoment && this.#ticket === '') return { is: 'ok', moment: 0 };
+    if (this.#ended !== undefined) throw this.#ended.reason;
     this.#committing = true;
     for (const check of checks) check.committing?.();
     this.#turn?.send(writes, writes.length === 0 ? none : attempt.left(), restsOf(reads));
@@ -305,18 +312,19 @@ class Run<T> {
     try {
       const outcome = await this.#steps.ask(
         {
-          ticket: writes.length === 0 ? '' : this.#ticket,
+          ticket: this.#ticket,
           reads: [...reads.map(({ read }) => read), ...checks.map(({ read }) => read)],
           expected: [...reads.map(({ known }) => known.texts), ...checks.map(() => none)],
           writes,
           turn: this.#turn,
         },
         () => {
-          this.#doubtful = true;
-          if (this.#ended) this.#giveUp();
+          this.#doubtful = !isRead;
+          if (this.#ended !== undefined) this.#giveUp();
         },
       );
       done = outcome.is === 'ok';
+      this.#isBack = done;
       return outcome;
     } finally {
       for (const check of checks) check.committed?.(done);
@@ -334,7 +342,10 @@ class Run<T> {
     const { now, moment } = outcome;
     for (const [i, check] of checks.entries()) if (now[attempt.reads.size + i]!.length > 0) throw check.over();
     const known = new Map<string, Known>();
-    for (const [i, id] of [...attempt.reads.keys()].entries()) known.set(id, { texts: now[i]!, moment });
+    for (const [i, [id, { read }]] of [...attempt.reads].entries()) {
+      this.#turns.learn(read, now[i]!);
+      known.set(id, { texts: now[i]!, moment });
+    }
     return known;
   }
 
@@ -347,7 +358,17 @@ class Run<T> {
     const pauseMs = clock.random() * this.#pauseMs(is);
     if (this.#ticket !== '' && pauseMs > 0) await this.#around.turn(this.#ticket, pauseMs);
     else if (pauseMs >= limits.transactionPauseMsMin) await pause(clock, pauseMs);
+    this.#lineUp();
+  }
+
+  #lineUp(): void {
     if (this.#tries >= limits.transactionTries && this.#ticket === '') this.#ticket = this.#around.ticket();
+  }
+
+  /** Gives its place up. */
+  #outOfTurn(): undefined {
+    this.#turn?.end(false);
+    this.#turn = undefined;
   }
 
   /** At most. Who has the commit lock does not wait: it holds up others. */
@@ -408,11 +429,6 @@ function transactionOf({ keys, engine, space }: Session, attempt: Attempt): Tran
   };
 }
 
-/** Nobody hears of it: the transaction was rejected before. */
-function over(): Error {
-  return new Error('the transaction was given up');
-}
-
 function givenUp(reason: unknown): LockstepError {
   return new LockstepError(
     'AMBIGUOUS',
@@ -443,10 +459,6 @@ function restsOf(reads: readonly { readonly known: Known }[]): Turn[] {
   const rests: Turn[] = [];
   for (const { known } of reads) if (known.by !== undefined) rests.push(known.by);
   return rests;
-}
-
-function same(a: readonly string[], b: readonly string[]): boolean {
-  return a.length === b.length && a.every((text, i) => text === b[i]);
 }
 
 function nested(): LockstepError {

@@ -13,9 +13,11 @@ export interface Thing {
 
 /** One run of the body of a transaction: what it read, and what it wants to write. */
 export class Attempt {
-  readonly reads: Map<string, { readonly read: Read; readonly known: Known }> = new Map();
+  reads: Map<string, { readonly read: Read; readonly known: Known }> = new Map();
   /** By their reads. */
   readonly checks: Map<string, Check> = new Map();
+  /** All that its calls got: also those that end after the body, whose reads are none of the transaction's. */
+  readonly #seen: Map<string, { readonly read: Read; readonly known: Known }> = this.reads;
   readonly #steps: Steps;
   readonly #turns: Turns | undefined;
   readonly #primed: ReadonlyMap<string, Known>;
@@ -46,17 +48,17 @@ export class Attempt {
 
   /** What a read gives; at once, where that is known. */
   read(read: Read): readonly string[] | Promise<readonly string[]> {
-    const seen = this.reads.get(read.id);
+    const seen = this.#seen.get(read.id);
     if (seen !== undefined) return seen.known.texts;
     const known = this.#turns?.foreseen(read) ?? this.#primed.get(read.id);
-    if (known === undefined) return this.#ask(read);
-    this.reads.set(read.id, { read, known });
+    if (known === undefined || known.by?.isVoid === true) return this.#ask(read);
+    this.#seen.set(read.id, { read, known });
     return known.texts;
   }
 
   /** What a read gave that is done. */
   seen(read: Read): readonly string[] {
-    return this.reads.get(read.id)!.known.texts;
+    return this.#seen.get(read.id)!.known.texts;
   }
 
   /** Every call of a handle goes through here: it belongs to the body, and ends before it. */
@@ -73,7 +75,7 @@ export class Attempt {
   /** The body ended. Throws where it did not wait for its own calls. */
   end(): void {
     const { things, pending } = { things: [...this.#things.values()], pending: this.#pending };
-    this.#over = true;
+    this.abandon();
     if (pending === 0) return;
     throw new LockstepError(
       'INVALID_ARGUMENT',
@@ -83,6 +85,7 @@ export class Attempt {
 
   /** The body is not waited for any more. */
   abandon(): void {
+    if (!this.#over && this.#pending > 0) this.reads = new Map(this.#seen);
     this.#over = true;
   }
 
@@ -112,7 +115,7 @@ export class Attempt {
 
   async #look(read: Read): Promise<readonly string[]> {
     const known = await this.#steps.look(read);
-    this.reads.set(read.id, { read, known });
+    this.#seen.set(read.id, { read, known });
     return known.texts;
   }
 }

@@ -221,8 +221,8 @@ export class Steps {
     try {
       return await this.#session.engine.runBatch(operation, keys, args);
     } catch (error) {
-      for (const { reject } of looks) reject(error);
       if (args[1] === '' || !isLost(error)) throw error;
+      for (const { reject } of looks) reject(error);
       return this.#learn(operation, group, keys, args, error);
     }
   }
@@ -395,9 +395,10 @@ interface Begun {
 
 function nothing(): void {}
 
+/** Nothing is in doubt where nothing was to be written. */
 function fail(asked: Asked, error: unknown): void {
   asked.turn?.end(false);
-  asked.reject(error);
+  asked.reject(asked.writes.length === 0 && isLockstepError(error, 'AMBIGUOUS') ? error.cause : error);
 }
 
 /** The key of the thing, which the next step need not name again. */

@@ -1,3 +1,5 @@
+import type { Clock } from '../../base/clock.ts';
+import { limits } from '../../base/limits.ts';
 import type { Read, Write } from './steps.ts';
 
 /** What a read gave, and when: reads of one moment are consistent with each other. */
@@ -34,15 +36,53 @@ interface Foreseen extends Known {
  * The transactions of one session that touch the same do not run into each other in the store: their commits are sent in
  * an order, and each begins with what the ones before it are going to leave, while these are still on their way. Where that
  * can't be foreseen, it waits until they are done. What was foreseen is checked in the store as everything that was read;
- * where a commit is refused, nobody builds on it, or on what was built on it, any more.
+ * where a commit is refused, nobody builds on it, or on what was built on it, any more. A place in line spares conflicts, and
+ * no more than that: nobody waits for long for one who does not move.
  */
 export class Turns {
   readonly #lines: Map<string, Line> = new Map();
+  readonly #clock: Clock;
+  /** Who waits; true where they did already at the last look. */
+  readonly #waiting: Map<Turn, boolean> = new Map();
+  #isWatching = false;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
 
   /** What a read will give when all is committed that is on its way; nothing where nobody writes it, or that is not known. */
   foreseen({ name, id }: Read): Known | undefined {
     const left = this.#lines.get(name)?.left?.get(id);
     return left === undefined || left.by.isVoid ? undefined : left;
+  }
+
+  /** What a read gave at a commit that was refused for it: what one that is done left is not there any more. */
+  learn({ name, id }: Read, texts: readonly string[]): void {
+    const left = this.#lines.get(name)?.left;
+    const known = left?.get(id);
+    if (known?.by.isOver === true && !same(known.texts, texts)) left!.delete(id);
+  }
+
+  /** When nobody is in its way, or it has waited for long; nothing where nobody is. */
+  granted(turn: Turn): Promise<void> | undefined {
+    const { granted } = turn;
+    if (granted === undefined) return undefined;
+    this.#waiting.set(turn, false);
+    this.#watch();
+    return granted.then(() => void this.#waiting.delete(turn));
+  }
+
+  #watch(): void {
+    if (this.#isWatching) return;
+    this.#isWatching = true;
+    this.#clock.timer(limits.transactionPlaceMs, () => {
+      this.#isWatching = false;
+      for (const [turn, hasWaited] of this.#waiting) {
+        if (hasWaited) turn.grant();
+        else this.#waiting.set(turn, true);
+      }
+      if (this.#waiting.size > 0) this.#watch();
+    });
   }
 
   /** Gets in line for all that is read and written at once, so that none waits for one that waits for it. */
@@ -59,10 +99,10 @@ export class Turn {
   readonly names: Set<string> = new Set();
   /** Its commit was refused, or rests on one that was. */
   isVoid = false;
+  isOver = false;
   readonly #lines: Map<string, Line>;
   readonly #reads: ReadonlyMap<string, { readonly read: Read }>;
   #isSent = false;
-  #isOver = false;
   /** So many stand in its way. */
   #ahead = 0;
   #grant: (() => void) | undefined;
@@ -92,14 +132,20 @@ export class Turn {
 
   /** Nothing: nobody is in its way. */
   get granted(): Promise<void> | undefined {
-    return this.#ahead === 0 ? undefined : new Promise((grant) => (this.#grant = grant));
+    return this.#ahead <= 0 ? undefined : new Promise((grant) => (this.#grant = grant));
+  }
+
+  /** Whoever is in its way. */
+  grant(): void {
+    this.#ahead = 0;
+    this.#grant?.();
   }
 
   /** Its commit is about to be sent. `rests`: on whose it builds. */
   send(writes: readonly Write[], left: readonly Left[], rests: Iterable<Turn>): void {
     for (const by of rests) {
       if (by.isVoid) this.isVoid = true;
-      else if (!by.#isOver) (by.#resting ??= []).push(this);
+      else if (!by.isOver) (by.#resting ??= []).push(this);
     }
     this.#isSent = true;
     if (!this.isVoid) this.#foretell(writes, left);
@@ -127,9 +173,9 @@ export class Turn {
 
   /** Leaves all lines, also before it was granted. Idempotent. `isDone`: what it was to leave is there. */
   end(isDone: boolean): void {
-    if (this.#isOver) return;
+    if (this.isOver) return;
     this.#isSent = true;
-    this.#isOver = true;
+    this.isOver = true;
     if (!isDone) this.#void();
     for (const name of this.names) {
       const line = this.#lines.get(name)!;
@@ -143,7 +189,7 @@ export class Turn {
 
   /** Whether it is not known what this one, which wrote a name, leaves of what `turn` reads. */
   hides(name: string, turn: Turn): boolean {
-    if (this.#isOver) return false;
+    if (this.isOver) return false;
     for (const { read } of turn.#reads.values()) {
       if (read.name === name && this.#lines.get(name)!.left?.has(read.id) !== true) return true;
     }
@@ -169,7 +215,12 @@ export class Turn {
 
   #void(): void {
     this.isVoid = true;
-    for (const turn of this.#resting ?? []) if (!turn.#isOver && !turn.isVoid) turn.#void();
+    for (const turn of this.#resting ?? []) if (!turn.isOver && !turn.isVoid) turn.#void();
     this.#resting = undefined;
   }
+}
+
+/** Whether two reads gave the same. */
+export function same(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((text, i) => text === b[i]);
 }
