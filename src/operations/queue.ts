@@ -120,14 +120,22 @@ function addAll(tx: Tx, queue: QueueKeys, args: readonly string[], last: number)
   let seq = last;
   let room = roomIn(tx, queue, numberAt(tx, args, 0));
   const way: PushWay = { stamp: tx.text(Math.floor(tx.nowUs() / 1_000)), windowMs: numberAt(tx, args, 1) };
-  const plain: Plain = { ids: [], records: [] };
+  let plain: string[] = [];
+  let records: string[] = [];
   const ids: string[] = [];
   for (let i = 3; i + 1 < args.length; i += 2) {
     const head = args[i]!;
     let id = 'full';
-    if (room > 0 && head === '') id = gatherPlain(tx, plain, way, seq + 1, args[i + 1]!);
-    else if (room > 0) {
-      storePlain(tx, queue, plain);
+    if (room > 0 && head === '') {
+      id = tx.text(seq + 1);
+      plain.push(id);
+      records.push(id);
+      records.push(way.stamp + ':::' + args[i + 1]!);
+    } else if (room > 0) {
+      // First, as the line keeps their order.
+      storePlain(tx, queue, plain, records);
+      plain = [];
+      records = [];
       id = enqueue(tx, queue, way, seq + 1, head, args[i + 1]!);
     }
     ids.push(id);
@@ -136,7 +144,7 @@ function addAll(tx: Tx, queue: QueueKeys, args: readonly string[], last: number)
       room = room - 1;
     }
   }
-  storePlain(tx, queue, plain);
+  storePlain(tx, queue, plain, records);
   return ids;
 }
 
@@ -174,29 +182,11 @@ export function enqueue(tx: Tx, queue: QueueKeys, way: PushWay, seq: number, hea
   return id;
 }
 
-/** Messages without a head that are to be stored at once. */
-interface Plain {
-  ids: string[];
-  /** Ids and records, flat. */
-  records: string[];
-}
-
-function gatherPlain(tx: Tx, plain: Plain, way: PushWay, seq: number, payload: string): string {
-  const id = tx.text(seq);
-  const ids = plain.ids;
-  const records = plain.records;
-  ids.push(id);
-  records.push(id);
-  records.push(way.stamp + ':::' + payload);
-  return id;
-}
-
-function storePlain(tx: Tx, queue: QueueKeys, plain: Plain): void {
-  if (plain.ids.length === 0) return;
-  tx.hmset(queue.messages, plain.records);
-  tx.rpushAll(queue.line, plain.ids);
-  plain.ids = [];
-  plain.records = [];
+/** Stores messages without a head: their ids, and ids and records, flat. */
+function storePlain(tx: Tx, queue: QueueKeys, plain: readonly string[], records: readonly string[]): void {
+  if (plain.length === 0) return;
+  tx.hmset(queue.messages, records);
+  tx.rpushAll(queue.line, plain);
 }
 
 /** Whether no message of this own id came within its window; it begins one then. Forgets some windows that are over. */

@@ -1944,7 +1944,8 @@ function queue_addAll(tx, queue, args, last)
         stamp = string.format('%.0f', math.floor(tx:nowUs() / 1000)),
         windowMs = queue_numberAt(tx, args, 1)
     }
-    local plain = {ids = {}, records = {}}
+    local plain = {}
+    local records = {}
     local ids = {}
     do
         local i = 3
@@ -1952,15 +1953,14 @@ function queue_addAll(tx, queue, args, last)
             local head = args[i + 1]
             local id = "full"
             if room > 0 and head == "" then
-                id = queue_gatherPlain(
-                    tx,
-                    plain,
-                    way,
-                    seq + 1,
-                    args[i + 1 + 1]
-                )
+                id = string.format('%.0f', seq + 1)
+                plain[#plain + 1] = id
+                records[#records + 1] = id
+                records[#records + 1] = (way.stamp .. ":::") .. args[i + 1 + 1]
             elseif room > 0 then
-                queue_storePlain(tx, queue, plain)
+                queue_storePlain(tx, queue, plain, records)
+                plain = {}
+                records = {}
                 id = queue_enqueue(
                     tx,
                     queue,
@@ -1978,7 +1978,7 @@ function queue_addAll(tx, queue, args, last)
             i = i + 2
         end
     end
-    queue_storePlain(tx, queue, plain)
+    queue_storePlain(tx, queue, plain, records)
     return ids
 end
 
@@ -2013,24 +2013,12 @@ function queue_enqueue(tx, queue, way, seq, head, payload)
     return id
 end
 
-function queue_gatherPlain(tx, plain, way, seq, payload)
-    local id = string.format('%.0f', seq)
-    local ids = plain.ids
-    local records = plain.records
-    ids[#ids + 1] = id
-    records[#records + 1] = id
-    records[#records + 1] = (way.stamp .. ":::") .. payload
-    return id
-end
-
-function queue_storePlain(tx, queue, plain)
-    if #plain.ids == 0 then
+function queue_storePlain(tx, queue, plain, records)
+    if #plain == 0 then
         return
     end
-    redis.call('HMSET', queue.messages, unpack(plain.records))
-    redis.call('RPUSH', queue.line, unpack(plain.ids))
-    plain.ids = {}
-    plain.records = {}
+    redis.call('HMSET', queue.messages, unpack(records))
+    redis.call('RPUSH', queue.line, unpack(plain))
 end
 
 function queue_isFirst(tx, queue, ownId, windowMs)
