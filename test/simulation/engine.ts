@@ -88,7 +88,8 @@ export class RemoteEngine {
         this.#send(this.#main, operation.name, keys, args, () => store.run(operation, keys, args)),
       runBatch: (operation, keys, args) =>
         this.#send(this.#main, operation.name, keys, args, () => store.runBatch(operation, keys, args)),
-      scan: (key, cursor, count) => this.#send(this.#main, 'scan', key, '', () => store.scan(key, cursor, count)),
+      scan: (key, cursor, count, kind) =>
+        this.#send(this.#main, 'scan', key, '', () => store.scan(key, cursor, count, kind)),
       scanKeys: (prefix, cursor, count) =>
         this.#send(this.#main, 'scanKeys', prefix, '', () => store.scanKeys(prefix, cursor, count)),
       listen: (session, inbox) => this.#listen(session, inbox),

@@ -9,6 +9,7 @@ import { type Chance, chanceOf } from './chance.ts';
 import { RemoteEngine } from './engine.ts';
 import { Process, type WallClock, wallUs } from './process.ts';
 import { type Fault, peaceMs, type Scenario } from './scenario.ts';
+import { checkThings } from './things-check.ts';
 import { Violation, Witness } from './witness.ts';
 import { nothingSeen, Program, type Seen } from './workload.ts';
 import { World } from './world.ts';
@@ -26,6 +27,12 @@ export interface Outcome {
 const progressMs = 15_000;
 /** Whatever runs by itself has ended by then: ms. */
 const idleMs = 60_000;
+
+/** Kinds of keys (docs/keys.md) that last, and those that wait for the next step of anybody where a process died. */
+const lasting: ReadonlySet<string> = new Set(
+  'fence sessions commits counter value map set sorted list topic topic-log queue group'.split(' '),
+);
+const passed: ReadonlySet<string> = new Set(['list-taken', 'list-grants', 'topic-waiting']);
 
 /** Runs a scenario from its beginning to an empty world. `log` hears of everything that happens. */
 export async function run(scenario: Scenario, log?: (line: string) => void): Promise<Outcome> {
@@ -84,6 +91,7 @@ class Simulation {
       if (left.size > 0) this.#fail('nobody is forgotten', `${process.name} still does: ${[...left].join(', ')}`);
     }
     await this.#until(this.#world.nowUs + idleMs * 1_000, () => true);
+    this.#checkThings(alive());
     this.#checkIdle(alive());
     const closed = alive().map((program) => program.close());
     await turn();
@@ -94,14 +102,14 @@ class Simulation {
   }
 
   /** Lets things happen while `goesOn`, up to this time. */
-  async #until(untilUs: number, goesOn: () => boolean): Promise<void> {
-    while (goesOn()) {
-      if (!this.#world.step(untilUs)) return;
-      await turn();
-      this.#events += 1;
+  #until(untilUs: number, goesOn: () => boolean): Promise<void> {
+    return inTurns(() => {
       this.#witness.look();
       if (this.#witness.violation !== undefined) throw this.#witness.violation;
-    }
+      if (!goesOn() || !this.#world.step(untilUs)) return false;
+      this.#events += 1;
+      return true;
+    });
   }
 
   #fail(invariant: Violation['invariant'], text: string): never {
@@ -145,7 +153,7 @@ class Simulation {
     const ahead = this.#world.ahead(this.#world.nowUs + 24 * 3_600_000_000).filter((what) => isAlive(what));
     if (ahead.length > 0) this.#fail('nothing is left', `it goes on: ${[...new Set(ahead)].join(', ')}`);
     this.#world.nowUs += 3 * 3_600_000_000; // longer than any key lives, also where the clock was set back
-    const left = Object.keys(this.#store.dump()).filter((key) => /:lock/.test(key));
+    const left = Object.keys(this.#store.dump()).filter((key) => !this.#mayStay(key));
     if (left.length > 0) this.#fail('nothing is left', `keys: ${left.join(', ')}`);
     for (const { process } of alive) {
       if (this.#remotes.get(process.name)?.holdsProcess === true) {
@@ -159,6 +167,13 @@ class Simulation {
     }
   }
 
+  /** What is shared stays; so does what a process that died had been handed, until somebody comes by. */
+  #mayStay(key: string): boolean {
+    const kind = key.split(':')[1] ?? '';
+    if (lasting.has(kind) || kind.startsWith('queue-') || kind.startsWith('group-')) return true;
+    return passed.has(kind) && this.#programs.some(({ process }) => process.dead);
+  }
+
   #checkClosed(alive: readonly Program[]): void {
     const isAlive = this.#isAlive;
     const ahead = this.#world.ahead(Infinity).filter((what) => isAlive(what));
@@ -167,6 +182,23 @@ class Simulation {
     const closed = new Set(alive.map(({ process }) => process.name));
     const left = (cards?.type === 'hash' ? (cards.value as [string, string][]) : []).filter(([id]) => closed.has(id));
     if (left.length > 0) this.#fail('nothing is left', `the card of ${left[0]![0]}`);
+  }
+
+  /** Before so much time has passed that what expires is gone. */
+  #checkThings(alive: readonly Program[]): void {
+    const byMs = this.#scenario.kind === 'machine' ? this.#setByMs() : [];
+    const end = {
+      dump: this.#store.dump(),
+      isSet: byMs.length > 0,
+      isExpired: byMs.some((ms) => ms > limits.queueMs),
+      alive: new Set(alive.map(({ process }) => process.name)),
+    };
+    for (const { invariant, text } of checkThings(this.#seen.things, end)) this.#fail(invariant, text);
+  }
+
+  /** By how much clocks were set: ms. */
+  #setByMs(): number[] {
+    return this.#scenario.faults.flatMap((fault) => (fault.what === 'set clock' ? [fault.byMs] : []));
   }
 
   #checkData(): void {
@@ -236,4 +268,30 @@ class Simulation {
 /** Everything that follows from what happened is done: promises, and what waits for them. */
 function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** So many turns are asked for at once: the event loop itself costs more than a turn. */
+const turnsAtOnce = 32;
+
+/** Does it again and again, while it says so, and each time all that follows from it. */
+function inTurns(step: () => boolean): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let isOver = false;
+    const once = (): void => {
+      if (isOver) return;
+      try {
+        isOver = !step();
+        if (isOver) resolve();
+      } catch (error) {
+        isOver = true;
+        reject(error as Error);
+      }
+    };
+    const many = (): void => {
+      for (let i = 1; i < turnsAtOnce && !isOver; i++) setImmediate(once);
+      if (!isOver) setImmediate(many);
+      once();
+    };
+    many();
+  });
 }

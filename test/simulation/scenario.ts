@@ -1,4 +1,5 @@
 import { type Chance, chanceOf, type Dice, diceOf } from './chance.ts';
+import { things, type Thing, thingTasksOf, type ThingTask } from './things-plan.ts';
 
 /**
  * What happens in one run, as plain data: it can be printed, replayed, and made smaller. What is not told here, such
@@ -59,7 +60,8 @@ export type Task =
     })
   | (Timed & { readonly do: 'push'; readonly messages: number })
   | (Timed & { readonly do: 'work'; readonly leaseMs: number; readonly concurrency: number; readonly pauseMs: number })
-  | (Timed & { readonly do: 'get' | 'set' | 'delete'; readonly key: string; readonly value: string });
+  | (Timed & { readonly do: 'get' | 'set' | 'delete'; readonly key: string; readonly value: string })
+  | ThingTask;
 
 export type Fault =
   | { readonly what: 'crash'; readonly process: string; readonly atMs: number; readonly seenMs: number }
@@ -107,8 +109,30 @@ export function scenarioOf(seed: number): Scenario {
       ...queueTasksOf(chanceOf(seed), name),
     ],
   }));
-  const faults = Array.from({ length: dice.whole(0, 8) }, () => faultOf(dice, kind, names));
-  return { seed, kind, processes, faults: faults.filter((fault) => isNoticed(fault, faults)) };
+  const drawn = Array.from({ length: dice.whole(0, 8) }, () => faultOf(dice, kind, names));
+  const faults = drawn.filter((fault) => isNoticed(fault, drawn));
+  return aboutThings({ seed, kind, processes, faults });
+}
+
+/** Half of the scenarios are about one thing that is not a lock, with few other tasks. Drawn apart from the rest. */
+function aboutThings(scenario: Scenario): Scenario {
+  const chance = chanceOf(scenario.seed);
+  const thing = thingOf(chance);
+  if (thing === undefined) return scenario;
+  const isCalm = scenario.faults.length === 0;
+  const processes = scenario.processes.map((process) => {
+    const others = chance(`others ${process.name}`) < 0.3 ? process.tasks.slice(0, 1) : [];
+    return { ...process, tasks: [...others, ...thingTasksOf(chance, process.name, thing, isCalm)] };
+  });
+  // Less is asked of the store than by locks.
+  const faults = scenario.faults.map((fault) =>
+    fault.what === 'request' ? { ...fault, number: Math.floor(fault.number / 3) } : fault,
+  );
+  return { ...scenario, processes, faults };
+}
+
+function thingOf(chance: Chance): Thing | undefined {
+  return chance('theme') < 0.5 ? undefined : things[Math.floor(chance('thing') * things.length)];
 }
 
 /**

@@ -10,6 +10,7 @@ import type { CounterInput, MapInput, MapOutput } from '../histories/models.ts';
 import type { RemoteEngine } from './engine.ts';
 import type { Process } from './process.ts';
 import type { ProcessPlan, Task } from './scenario.ts';
+import { Aborted, type Around, doThing, noThingsSeen, type ThingsSeen } from './things.ts';
 import type { Witness } from './witness.ts';
 
 /** What the tasks of all processes saw. */
@@ -26,6 +27,7 @@ export interface Seen {
   /** Messages that were surely pushed, and those whose handler fulfilled. */
   readonly pushed: Set<string>;
   readonly handled: Set<string>;
+  readonly things: ThingsSeen;
   /** Leases that tasks got. */
   grants: number;
 }
@@ -40,6 +42,7 @@ export function nothingSeen(): Seen {
     transactions: [],
     pushed: new Set(),
     handled: new Set(),
+    things: noThingsSeen(),
     grants: 0,
   };
 }
@@ -136,7 +139,22 @@ export class Program {
         return this.#work(task);
       case 'transact':
         return this.#transact(task);
+      case 'thing':
+        return doThing(this.#around(), task);
     }
+  }
+
+  #around(): Around {
+    return {
+      process: this.process,
+      shared: this.shared!,
+      seen: this.#seen.things,
+      moment: () => ++this.#seen.moment,
+      pause: (ms) => this.#pause(ms),
+      signal: (afterMs) => this.#signal(afterMs),
+      got: (call, codes) => this.#got(call, codes),
+      fail: (text) => this.#witness.fail('exact', text),
+    };
   }
 
   async #lock(task: Extract<Task, { do: 'lock' | 'try' }>): Promise<void> {
@@ -181,7 +199,7 @@ export class Program {
 
   /** What the lock protects: counted up under its guard, as long as the lease lasts. */
   async #inside(
-    task: Exclude<Task, { do: 'add' | 'count' | 'reset' | 'get' | 'set' | 'delete' | 'transact' | 'push' | 'work' }>,
+    task: Extract<Task, { do: 'lock' | 'try' | 'both' | 'nest' }>,
     lock: string,
     lease: Lease,
   ): Promise<void> {
@@ -309,19 +327,19 @@ export class Program {
   #optionsOf(timeoutMs: number | undefined, abortMs: number | undefined): AcquireOptions {
     const options: AcquireOptions = timeoutMs === undefined ? {} : { timeout: timeoutMs };
     if (abortMs === undefined) return options;
+    return { ...options, signal: this.#signal(abortMs) };
+  }
+
+  #signal(afterMs: number): AbortSignal {
     const abort = new AbortController();
     this.#seen.signals.push({ process: this.process, signal: abort.signal });
-    this.process.main.after(abortMs * 1_000, 'aborts', () => abort.abort(new Aborted()));
-    return { ...options, signal: abort.signal };
+    this.process.main.after(afterMs * 1_000, 'aborts', () => abort.abort(new Aborted()));
+    return abort.signal;
   }
 
   #pause(ms: number): Promise<void> {
     return new Promise((resolve) => this.process.main.after(ms * 1_000, 'goes on', resolve));
   }
-}
-
-class Aborted extends Error {
-  readonly code = 'aborted';
 }
 
 function codeOf(error: unknown): string {
