@@ -43,7 +43,7 @@ export class QuorumSession {
     this.space = options.space;
     this.ttlMsMax = options.ttlMsMax;
     this.keys = keysOf(options.space);
-    this.info = newSessionInfo(options.label, servers.clock);
+    this.info = newSessionInfo(options.label, servers.clock, options.id);
     this.leases = new Leases(servers, options.maxStallMs);
   }
 

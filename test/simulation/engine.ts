@@ -3,36 +3,11 @@ import type { Doorbell, Engine, Inbox } from '../../src/engines/engine.ts';
 import { openKeepers } from '../../src/engines/keeper/keepers.ts';
 import { renewBy } from '../../src/engines/keeper/renew.ts';
 import type { MemoryEngine } from '../../src/engines/memory.ts';
-import type { Process, Thread } from './process.ts';
+import type { Process } from './process.ts';
 import { type Fault, peaceMs, type Scenario } from './scenario.ts';
+import { type AppliedStep, laterMs, Wire } from './wire.ts';
 
-/** What the network hears: a step that the store has just done. */
-export type Applied = (process: Process, step: AppliedStep) => void;
-
-export interface AppliedStep {
-  readonly name: string;
-  readonly keys: unknown;
-  readonly args: unknown;
-  readonly reply: unknown;
-}
-
-type RequestFate = Extract<Fault, { what: 'request' }>['fate'];
 type MailFate = Extract<Fault, { what: 'mail' }>['fate'];
-
-/** One way to the store, in order. */
-interface Connection {
-  readonly by: 'main' | 'keeper';
-  readonly thread: Thread;
-  sent: number;
-  arrivesUs: number;
-  repliesUs: number;
-  /** Fails each request under way, as when the connection breaks. */
-  readonly underWay: Set<() => void>;
-}
-
-/** How long a client waits for a reply that does not come, and how long a repeated or late request is away: ms. */
-const silenceMs = 40;
-const laterMs = 120;
 
 /** The memory engine as one process sees it over a network where things go wrong. */
 export class RemoteEngine {
@@ -43,28 +18,32 @@ export class RemoteEngine {
   holdsProcess = false;
   readonly #store: MemoryEngine;
   readonly #scenario: Scenario;
-  readonly #applied: Applied;
-  readonly #main: Connection;
-  readonly #keeper: Connection;
-  readonly #fates = new Map<string, RequestFate | MailFate>();
+  readonly #main: Wire;
+  readonly #keeper: Wire;
+  readonly #fates = new Map<number, MailFate>();
   #mails = 0;
   #inbox: { session: string; inbox: Inbox } | undefined;
   #bell: Doorbell | undefined;
-  #isDown: 'cut' | 'hang' | undefined;
   #isClosed = false;
 
-  constructor(process: Process, store: MemoryEngine, scenario: Scenario, applied: Applied) {
+  /** `applied`: hears of each step that the store did for this process. */
+  constructor(process: Process, store: MemoryEngine, scenario: Scenario, applied: (step: AppliedStep) => void) {
     this.process = process;
     this.#store = store;
     this.#scenario = scenario;
-    this.#applied = applied;
-    this.#main = connection('main', process.main);
-    this.#keeper = connection('keeper', process.keeper);
-    for (const fault of scenario.faults) {
-      if (fault.what === 'request' && fault.process === process.name) {
-        this.#fates.set(`${fault.by} ${fault.number}`, fault.fate);
-      }
-      if (fault.what === 'mail' && fault.process === process.name) this.#fates.set(`mail ${fault.number}`, fault.fate);
+    const { faults, kind } = scenario;
+    const wire = {
+      process,
+      faults,
+      applied,
+      usualUs: kind === 'machine' ? 40 : 800,
+      mayRepeat: (name: string) => ['lock', 'session', 'transaction', 'cells'].includes(name.split('.', 1)[0]!),
+      mayComeLate: kind === 'server',
+    };
+    this.#main = new Wire({ ...wire, by: 'main', thread: process.main });
+    this.#keeper = new Wire({ ...wire, by: 'keeper', thread: process.keeper });
+    for (const fault of faults) {
+      if (fault.what === 'mail' && fault.process === process.name) this.#fates.set(fault.number, fault.fate);
     }
   }
 
@@ -112,12 +91,12 @@ export class RemoteEngine {
 
   /** The connections break, or nothing comes through any more. The returned function mends them. */
   breakDown(how: 'cut' | 'hang'): () => void {
-    if (this.#isDown !== undefined) return () => {};
-    this.#isDown = how;
+    const wires = [this.#main, this.#keeper];
+    if (this.#main.down !== undefined) return () => {};
     if (how === 'cut') this.#hangUp();
-    for (const { underWay } of [this.#main, this.#keeper]) for (const fail of underWay) fail();
+    for (const wire of wires) wire.breakDown(how);
     return () => {
-      this.#isDown = undefined;
+      for (const wire of wires) wire.down = undefined;
       if (this.process.dead || this.#isClosed || this.#inbox === undefined) return;
       const { session, inbox } = this.#inbox;
       if (how === 'hang') return void this.process.main.after(500, 'resync', () => inbox.resync());
@@ -133,76 +112,9 @@ export class RemoteEngine {
     this.#bell = undefined;
   }
 
-  /** Sends a step to the store; what becomes of it and of its reply is told by the scenario. */
-  #send<R>(by: Connection, name: string, keys: unknown, args: unknown, step: () => Promise<R>): Promise<R> {
-    const { world } = this.process;
-    const number = by.sent++;
-    const fate = this.#fateOf(`${by.by} ${number}`, name);
-    const label = `${this.process.name} ${by.by} ${number} ${name}`;
-    return new Promise((resolve, reject) => {
-      if (this.#isClosed) return reject(new LockstepError('CLOSED', 'the simulated store was closed'));
-      let isSettled = false;
-      const settle = (run: () => void): void => {
-        isSettled = true;
-        by.underWay.delete(breaks);
-        run();
-      };
-      const fail = (): void => {
-        if (isSettled) return;
-        world.note(() => `${label}: no reply`);
-        settle(() => reject(unavailable(name)));
-      };
-      const breaks = (): void => void by.thread.after(100, 'breaks', fail);
-      const answer = (run: () => void): void => {
-        if (fate === 'not applied' || fate === 'reply lost' || fate === 'applied later' || this.#isDown !== undefined)
-          return;
-        by.repliesUs = Math.max(by.repliesUs, world.nowUs + this.#delayUs(`${label} back`, fate));
-        by.thread.after(by.repliesUs - world.nowUs, `${name} back`, () => {
-          if (!isSettled) settle(run);
-        });
-      };
-      const apply = (): void => {
-        step().then(
-          (reply) => {
-            world.note(() => `${label} ${text(args)} → ${text(reply)}`);
-            this.#applied(this.process, { name, keys, args, reply });
-            answer(() => resolve(reply));
-          },
-          (error: Error) => answer(() => reject(error)),
-        );
-      };
-      by.underWay.add(breaks);
-      if (this.#isDown !== undefined || (fate !== undefined && fate !== 'slow' && fate !== 'applied twice')) {
-        by.thread.after((this.#isDown === 'cut' ? 1 : silenceMs) * 1_000, 'silence', fail);
-      }
-      if (this.#isDown !== undefined) return;
-      if (fate !== undefined) world.note(() => `${label} will be: ${fate}`);
-      if (fate === 'not applied') return;
-      if (fate === 'applied later') return void world.after(laterMs * 1_000, `${name} arrives late`, apply);
-      by.arrivesUs = Math.max(by.arrivesUs, world.nowUs + this.#delayUs(label, fate));
-      world.after(by.arrivesUs - world.nowUs, `${name} arrives`, apply);
-      if (fate !== 'applied twice') return;
-      by.arrivesUs += this.#delayUs(`${label} again`, undefined);
-      world.after(by.arrivesUs - world.nowUs, `${name} arrives again`, apply);
-    });
-  }
-
-  /** What happens twice or late must be harmless for locks and sessions; for data an engine promises that it does not. */
-  #fateOf(place: string, name: string): RequestFate | undefined {
-    if (this.process.world.nowUs > peaceMs * 1_000) return undefined;
-    const fate = this.#fates.get(place) as RequestFate | undefined;
-    const isRepeatable = ['lock', 'session', 'transaction', 'cells'].includes(name.split('.', 1)[0]!);
-    if (fate === 'applied twice') return isRepeatable ? fate : 'reply lost';
-    // Nothing is on its way to a store in a directory when its caller has given up.
-    if (fate === 'applied later') return isRepeatable && this.#scenario.kind === 'server' ? fate : 'reply lost';
-    return fate;
-  }
-
-  #delayUs(place: string, fate: RequestFate | undefined): number {
-    if (fate === 'slow') return 30_000 + this.process.chance(place) * 300_000;
-    const usual = this.#scenario.kind === 'machine' ? 40 : 800;
-    const chance = this.process.chance(place);
-    return chance > 0.98 ? usual * 20 : 5 + chance * usual;
+  #send<R>(by: Wire, name: string, keys: unknown, args: unknown, step: () => Promise<R>): Promise<R> {
+    if (this.#isClosed) return Promise.reject(new LockstepError('CLOSED', 'the simulated store was closed'));
+    return by.send(name, keys, args, step);
   }
 
   async #listen(session: string, inbox: Inbox): Promise<Doorbell> {
@@ -228,13 +140,14 @@ export class RemoteEngine {
     const { world } = this.process;
     const number = this.#mails++;
     const isPeace = world.nowUs > peaceMs * 1_000;
-    const fate = isPeace ? undefined : (this.#fates.get(`mail ${number}`) as MailFate | undefined);
-    const isLost = this.#isDown !== undefined || fate === 'lost';
+    const fate = isPeace ? undefined : this.#fates.get(number);
+    const isLost = this.#main.down !== undefined || fate === 'lost';
     world.note(() => `mail ${number} to ${this.process.name}: ${mail}${isLost ? ' (lost)' : ''}`);
+    if (fate !== undefined) world.met(`mail ${fate}`);
     if (isLost) return;
     const lateUs = fate === 'late' ? laterMs * 4_000 * this.process.chance(`mail ${number} late`) : 0;
-    this.process.main.after(lateUs + this.#delayUs(`mail ${number}`, undefined), 'mail', read);
-    if (fate === 'twice') this.process.main.after(this.#delayUs(`mail ${number} again`, 'slow'), 'mail again', read);
+    this.process.main.after(lateUs + this.#main.delayUs(`mail ${number}`, false), 'mail', read);
+    if (fate === 'twice') this.process.main.after(this.#main.delayUs(`mail ${number} again`, true), 'mail again', read);
   }
 
   #watch(session: string, gone: () => void): () => void {
@@ -251,20 +164,6 @@ export class RemoteEngine {
   }
 }
 
-function connection(by: 'main' | 'keeper', thread: Thread): Connection {
-  return { by, thread, sent: 0, arrivesUs: 0, repliesUs: 0, underWay: new Set() };
-}
-
-function unavailable(name: string): LockstepError {
-  return new LockstepError('UNAVAILABLE', `${name}: the simulated store did not answer`, {
-    details: { applied: 'unknown' },
-  });
-}
-
 function failed(error: unknown): void {
   throw error;
-}
-
-function text(value: unknown): string {
-  return JSON.stringify(value);
 }

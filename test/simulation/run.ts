@@ -8,8 +8,10 @@ import { checkSerializable, type Transaction } from '../histories/serializable.t
 import { type Chance, chanceOf } from './chance.ts';
 import { RemoteEngine } from './engine.ts';
 import { Process, type WallClock, wallUs } from './process.ts';
-import { type Fault, peaceMs, type Scenario } from './scenario.ts';
+import { QuorumSimulation } from './quorum-run.ts';
+import { type Fault, idleMs, peaceMs, progressMs, type Scenario } from './scenario.ts';
 import { checkThings } from './things-check.ts';
+import { inTurns, turn } from './turns.ts';
 import { Violation, Witness } from './witness.ts';
 import { nothingSeen, Program, type Seen } from './workload.ts';
 import { World } from './world.ts';
@@ -21,12 +23,9 @@ export interface Outcome {
   readonly fingerprint: number;
   readonly events: number;
   readonly grants: number;
+  /** How often each kind of fault came about. */
+  readonly faults: ReadonlyMap<string, number>;
 }
-
-/** After the last fault everybody who waits is served within this time, or after one more check where a clock was set: ms. */
-const progressMs = 15_000;
-/** Whatever runs by itself has ended by then: ms. */
-const idleMs = 60_000;
 
 /** Kinds of keys (docs/keys.md) that last, and those that wait for the next step of anybody where a process died. */
 const lasting: ReadonlySet<string> = new Set(
@@ -36,7 +35,7 @@ const passed: ReadonlySet<string> = new Set(['list-taken', 'list-grants', 'topic
 
 /** Runs a scenario from its beginning to an empty world. `log` hears of everything that happens. */
 export async function run(scenario: Scenario, log?: (line: string) => void): Promise<Outcome> {
-  const simulation = new Simulation(scenario, log);
+  const simulation = scenario.kind === 'quorum' ? new QuorumSimulation(scenario, log) : new Simulation(scenario, log);
   try {
     await simulation.run();
   } catch (error) {
@@ -71,7 +70,7 @@ class Simulation {
     for (const plan of scenario.processes) {
       const wall = scenario.kind === 'machine' ? storeWall : { shiftUs: plan.skewMs * 1_000 };
       const process = new Process(plan, world, wall, this.#chance);
-      const remote = new RemoteEngine(process, this.#store, scenario, (by, step) => this.#witness.applied(by, step));
+      const remote = new RemoteEngine(process, this.#store, scenario, (step) => this.#witness.applied(process, step));
       this.#remotes.set(plan.name, remote);
       this.#programs.push(new Program(plan, remote, this.#witness, this.#seen, nests));
     }
@@ -79,7 +78,12 @@ class Simulation {
   }
 
   get told(): Omit<Outcome, 'violation'> {
-    return { fingerprint: this.#world.fingerprint, events: this.#events, grants: this.#seen.grants };
+    return {
+      fingerprint: this.#world.fingerprint,
+      events: this.#events,
+      grants: this.#seen.grants,
+      faults: this.#world.faults,
+    };
   }
 
   async run(): Promise<void> {
@@ -117,12 +121,13 @@ class Simulation {
   }
 
   #plan(fault: Fault): void {
-    if (fault.what === 'request' || fault.what === 'mail') return; // its engine knows
+    if (fault.what === 'request' || fault.what === 'mail' || fault.what === 'restart') return; // its engine knows
     const remote = this.#remotes.get(fault.process);
     if (remote === undefined) return;
     const { process } = remote;
     this.#world.after(fault.atMs * 1_000, fault.what, () => {
       if (process.dead) return;
+      this.#world.met(fault.what);
       this.#world.note(() => `--- ${JSON.stringify(fault)}`);
       if (fault.what === 'crash') remote.crash(fault.seenMs);
       else if (fault.what === 'set clock') {
@@ -263,35 +268,4 @@ class Simulation {
     const dead = this.#scenario.processes.filter(({ name }) => this.#remotes.get(name)?.process.dead === true);
     return dead.reduce((sum, { tasks }) => sum + tasks.length, 0);
   }
-}
-
-/** Everything that follows from what happened is done: promises, and what waits for them. */
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
-}
-
-/** So many turns are asked for at once: the event loop itself costs more than a turn. */
-const turnsAtOnce = 32;
-
-/** Does it again and again, while it says so, and each time all that follows from it. */
-function inTurns(step: () => boolean): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let isOver = false;
-    const once = (): void => {
-      if (isOver) return;
-      try {
-        isOver = !step();
-        if (isOver) resolve();
-      } catch (error) {
-        isOver = true;
-        reject(error as Error);
-      }
-    };
-    const many = (): void => {
-      for (let i = 1; i < turnsAtOnce && !isOver; i++) setImmediate(once);
-      if (!isOver) setImmediate(many);
-      once();
-    };
-    many();
-  });
 }

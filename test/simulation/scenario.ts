@@ -1,4 +1,5 @@
 import { type Chance, chanceOf, type Dice, diceOf } from './chance.ts';
+import { aboutQuorum } from './quorum-plan.ts';
 import { things, type Thing, thingTasksOf, type ThingTask } from './things-plan.ts';
 
 /**
@@ -7,8 +8,8 @@ import { things, type Thing, thingTasksOf, type ThingTask } from './things-plan.
  */
 export interface Scenario {
   readonly seed: number;
-  /** `machine`: one clock, and the death of a process is seen, as in a directory. `server`: a clock each, and connections that break. */
-  readonly kind: 'machine' | 'server';
+  /** `quorum`: three servers that know nothing of each other. `machine`: one clock, and the death of a process is seen, as in a directory. `server`: a clock each, and connections that break. */
+  readonly kind: 'machine' | 'server' | 'quorum';
   readonly processes: readonly ProcessPlan[];
   readonly faults: readonly Fault[];
 }
@@ -70,7 +71,22 @@ export type Fault =
   /** The machine sleeps: nothing runs, and the monotonic clock stands still. */
   | { readonly what: 'sleep'; readonly process: string; readonly atMs: number; readonly forMs: number }
   /** Its connections break, and the store sees that; or nothing comes through and nobody sees it. */
-  | { readonly what: 'cut' | 'hang'; readonly process: string; readonly atMs: number; readonly forMs: number }
+  | {
+      readonly what: 'cut' | 'hang';
+      readonly process: string;
+      /** Of several servers: which. */
+      readonly server?: number;
+      readonly atMs: number;
+      readonly forMs: number;
+    }
+  /** A server starts anew, without what it knew. */
+  | {
+      readonly what: 'restart';
+      readonly process: '';
+      readonly server: number;
+      readonly atMs: number;
+      readonly forMs: number;
+    }
   /** The wall clock of the process is set; that of the store, of all, on one machine. */
   | { readonly what: 'set clock'; readonly process: string; readonly atMs: number; readonly byMs: number }
   /** What becomes of one request, counted from the first of that process, on its main connection or the keeper's. */
@@ -78,6 +94,8 @@ export type Fault =
       readonly what: 'request';
       readonly process: string;
       readonly by: 'main' | 'keeper';
+      /** Of several servers: which. */
+      readonly server?: number;
       readonly number: number;
       readonly fate: 'not applied' | 'reply lost' | 'applied later' | 'applied twice' | 'slow';
     }
@@ -91,6 +109,10 @@ export type Fault =
 
 /** Nothing goes wrong after this time: ms. */
 export const peaceMs = 2_000;
+/** After that everybody who waits is served within this time, or after one more check where a clock was set: ms. */
+export const progressMs = 15_000;
+/** Whatever runs by itself has ended by then: ms. */
+export const idleMs = 60_000;
 
 export function scenarioOf(seed: number): Scenario {
   const dice = diceOf(chanceOf(seed), 'scenario');
@@ -114,18 +136,23 @@ export function scenarioOf(seed: number): Scenario {
   return aboutThings({ seed, kind, processes, faults });
 }
 
-/** Half of the scenarios are about one thing that is not a lock, with few other tasks. Drawn apart from the rest. */
+/**
+ * Nearly half of the scenarios are about one thing that is not a lock, with few other tasks, and some about locks over
+ * several servers. Drawn apart from the rest.
+ */
 function aboutThings(scenario: Scenario): Scenario {
   const chance = chanceOf(scenario.seed);
+  if (chance('theme') >= 0.94) return aboutQuorum(scenario, chance);
   const thing = thingOf(chance);
   if (thing === undefined) return scenario;
-  const isCalm = scenario.faults.length === 0;
+  const drawn = chance('calm') < 0.25 ? [] : scenario.faults;
+  const isCalm = drawn.length === 0;
   const processes = scenario.processes.map((process) => {
     const others = chance(`others ${process.name}`) < 0.3 ? process.tasks.slice(0, 1) : [];
     return { ...process, tasks: [...others, ...thingTasksOf(chance, process.name, thing, isCalm)] };
   });
   // Less is asked of the store than by locks.
-  const faults = scenario.faults.map((fault) =>
+  const faults = drawn.map((fault) =>
     fault.what === 'request' ? { ...fault, number: Math.floor(fault.number / 3) } : fault,
   );
   return { ...scenario, processes, faults };

@@ -9,9 +9,10 @@ export interface ThingTask {
   readonly verb: string;
   readonly member: string;
   readonly by: number;
-  /** Of those that work until the end: how long each takes, and how soon a watch looks again unasked: ms. */
+  /** How long a taker or a worker is busy with each: ms. */
   readonly pauseMs: number;
-  readonly recheckMs: number;
+  /** Nothing goes wrong: whoever waits hears of all, without a look by itself. */
+  readonly isCalm: boolean;
 }
 
 export type Thing = keyof typeof verbs;
@@ -44,7 +45,6 @@ function thingTaskOf(dice: Dice, thing: Thing, isCalm: boolean): ThingTask {
     member: dice.pick(['x', 'y', 'z']),
     by: dice.whole(1, 4),
     pauseMs: dice.pick([0.1, 5, 60]),
-    // Where no word gets lost, a watch hears of all, without a look by itself.
-    recheckMs: isCalm ? 60_000 : 1_000,
+    isCalm,
   };
 }

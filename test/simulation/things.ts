@@ -59,8 +59,13 @@ export interface Around {
   fail(text: string): void;
 }
 
-/** Takers, watches and readers go on so long: past the last fault, and what looks again by itself after it: ms. */
-const untilMs = 12_000;
+/**
+ * Takers, watches and readers go on so long: past the last fault, and what looks again by itself after it; without
+ * faults not as long as that, as nothing may depend on it: ms.
+ */
+function lastsMs({ isCalm }: ThingTask): number {
+  return isCalm ? 3_000 : 12_000;
+}
 
 /** Statistics of the simulation: short windows, kept until the end of a run. */
 const statsOptions = { every: 200, keep: 1_000 } as const;
@@ -135,14 +140,15 @@ async function put(around: Around, send: (one: string) => Promise<unknown>): Pro
   if ((await around.got(() => send(one), [])) !== undefined) sure.add(one);
 }
 
-async function onTakers(around: Around, { verb, by, pauseMs }: ThingTask): Promise<void> {
+async function onTakers(around: Around, task: ThingTask): Promise<void> {
+  const { verb, by, pauseMs } = task;
   const { seen, process } = around;
   const list = around.shared.list<string>('takers');
   if (verb === 'push') {
     for (let i = 0; i < by; i++) await put(around, (one) => list.push(one));
     return;
   }
-  const signal = around.signal(verb === 'give up' ? 10 * by : untilMs);
+  const signal = around.signal(verb === 'give up' ? 10 * by : lastsMs(task));
   const taking = (change: number): void => {
     seen.takes.set(process.name, (seen.takes.get(process.name) ?? 0) + change);
   };
@@ -183,7 +189,8 @@ async function onStats(around: Around, { verb, by }: ThingTask): Promise<void> {
   await Promise.all(records);
 }
 
-async function onWatched(around: Around, { verb, member, recheckMs }: ThingTask): Promise<void> {
+async function onWatched(around: Around, task: ThingTask): Promise<void> {
+  const { verb, member } = task;
   const value = around.shared.value<number>('w');
   const set = around.shared.set<string>('w');
   if (verb === 'raise') return void (await around.got(() => value.update((now = 0) => now + 1), ['CONFLICT']));
@@ -191,7 +198,7 @@ async function onWatched(around: Around, { verb, member, recheckMs }: ThingTask)
   const seen = { process: around.process, what: verb === 'watch set' ? 'set' : 'value', state: '' } as const;
   const watch: { -readonly [Key in keyof typeof seen]: ThingsSeen['watches'][number][Key] } = seen;
   around.seen.watches.push(watch);
-  const options = { signal: around.signal(untilMs), recheck: recheckMs };
+  const options = { signal: around.signal(lastsMs(task)), recheck: task.isCalm ? '60s' : '1s' } as const;
   while (!options.signal.aborted) {
     const how = verb === 'watch set' ? follow(set.watch(options), watch) : rise(around, value.watch(options), watch);
     await around.got(() => how, ['aborted']);
@@ -228,7 +235,7 @@ async function onTopic(around: Around, task: ThingTask): Promise<void> {
   const topic = around.shared.topic<string>('t');
   const { verb, by } = task;
   const isKeyed = verb === 'publish in order';
-  if (verb === 'read') return readAll(around);
+  if (verb === 'read') return readAll(around, task);
   if (verb === 'work') return workOn(around, task);
   await Promise.all(
     Array.from({ length: by }, () =>
@@ -247,11 +254,11 @@ function place({ seen, fail }: Around, cursor: string, message: string): void {
   seen.messages.set(Number(cursor), message);
 }
 
-async function readAll(around: Around): Promise<void> {
+async function readAll(around: Around, task: ThingTask): Promise<void> {
   const topic = around.shared.topic<string>('t');
   const reader = { process: around.process, last: 0 };
   around.seen.readers.push(reader);
-  const signal = around.signal(untilMs);
+  const signal = around.signal(lastsMs(task));
   while (!signal.aborted) {
     const from = reader.last === 0 ? 'earliest' : String(reader.last);
     const reading = async (): Promise<void> => {
@@ -268,7 +275,8 @@ async function readAll(around: Around): Promise<void> {
   }
 }
 
-async function workOn(around: Around, { by, pauseMs }: ThingTask): Promise<void> {
+async function workOn(around: Around, task: ThingTask): Promise<void> {
+  const { by, pauseMs } = task;
   const { process, seen } = around;
   const terms = { from: 'earliest', lease: 60 * by, maxDeliveries: Infinity, backoff: 20 } as const;
   const group = around.shared.topic<string>('t').group('g', terms);
@@ -281,7 +289,7 @@ async function workOn(around: Around, { by, pauseMs }: ThingTask): Promise<void>
       if (process.chance(`fails ${data} ${deliveries}`) < 0.1) return Promise.reject(new Aborted());
       if (!signal.aborted) seen.handled.add(data);
     },
-    { concurrency: by, signal: around.signal(untilMs), onError },
+    { concurrency: by, signal: around.signal(lastsMs(task)), onError },
   );
   await around.got(() => work, ['aborted']);
 }

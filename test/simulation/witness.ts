@@ -2,8 +2,9 @@ import { limits } from '../../src/base/limits.ts';
 import type { MemoryEngine } from '../../src/engines/memory.ts';
 import type { Operation } from '../../src/operations/tx.ts';
 import type { HeldLease } from '../../src/primitives/lease.ts';
-import type { AppliedStep, RemoteEngine } from './engine.ts';
+import type { RemoteEngine } from './engine.ts';
 import type { Process } from './process.ts';
+import type { AppliedStep } from './wire.ts';
 
 /** What must never happen. */
 export type Invariant =

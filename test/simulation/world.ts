@@ -19,6 +19,8 @@ export class World {
   nowUs = 0;
   /** A number that all events up to now give, in their order. */
   fingerprint = 0;
+  /** How often each kind of fault came about. */
+  readonly faults: Map<string, number> = new Map();
   readonly #chance: Chance;
   readonly #log: ((line: string) => void) | undefined;
   readonly #heap: Event[] = [];
@@ -40,6 +42,11 @@ export class World {
     const event: Event = { atUs, tie: this.#chance(`tie ${number}`), what, run };
     this.#push(event);
     return { cancel: () => (event.run = undefined) };
+  }
+
+  /** A fault came about. */
+  met(fault: string): void {
+    this.faults.set(fault, (this.faults.get(fault) ?? 0) + 1);
   }
 
   /** For people who look at one run. */
