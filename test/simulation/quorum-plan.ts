@@ -12,6 +12,7 @@ export function aboutQuorum({ seed, processes }: Scenario, chance: Chance): Scen
   const faults = Array.from({ length: dice.whole(0, 9) }, () => faultOf(dice, processes));
   return {
     seed,
+    about: 'quorum',
     kind: 'quorum',
     processes: processes.map((process) => ({
       ...process,

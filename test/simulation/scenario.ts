@@ -8,11 +8,15 @@ import { things, type Thing, thingTasksOf, type ThingTask } from './things-plan.
  */
 export interface Scenario {
   readonly seed: number;
+  /** What most of its tasks do something with. */
+  readonly about: About;
   /** `quorum`: three servers that know nothing of each other. `machine`: one clock, and the death of a process is seen, as in a directory. `server`: a clock each, and connections that break. */
   readonly kind: 'machine' | 'server' | 'quorum';
   readonly processes: readonly ProcessPlan[];
   readonly faults: readonly Fault[];
 }
+
+export type About = 'locks' | 'quorum' | Thing;
 
 export interface ProcessPlan {
   readonly name: string;
@@ -133,7 +137,7 @@ export function scenarioOf(seed: number): Scenario {
   }));
   const drawn = Array.from({ length: dice.whole(0, 8) }, () => faultOf(dice, kind, names));
   const faults = drawn.filter((fault) => isNoticed(fault, drawn));
-  return aboutThings({ seed, kind, processes, faults });
+  return aboutThings({ seed, about: 'locks', kind, processes, faults });
 }
 
 /**
@@ -142,7 +146,7 @@ export function scenarioOf(seed: number): Scenario {
  */
 function aboutThings(scenario: Scenario): Scenario {
   const chance = chanceOf(scenario.seed);
-  if (chance('theme') >= 0.94) return aboutQuorum(scenario, chance);
+  if (chance('theme') >= 0.95) return aboutQuorum(scenario, chance);
   const thing = thingOf(chance);
   if (thing === undefined) return scenario;
   const drawn = chance('calm') < 0.25 ? [] : scenario.faults;
@@ -155,7 +159,7 @@ function aboutThings(scenario: Scenario): Scenario {
   const faults = drawn.map((fault) =>
     fault.what === 'request' ? { ...fault, number: Math.floor(fault.number / 3) } : fault,
   );
-  return { ...scenario, processes, faults };
+  return { ...scenario, about: thing, processes, faults };
 }
 
 function thingOf(chance: Chance): Thing | undefined {

@@ -126,11 +126,13 @@ export class Wire {
     const { process, mayRepeat, mayComeLate } = this.#options;
     const fate = this.#fates.get(number);
     if (fate === undefined || process.world.nowUs > peaceMs * 1_000) return undefined;
-    process.world.met(`request ${fate}`);
-    if (fate === 'applied twice') return mayRepeat(name) ? fate : 'reply lost';
+    const isTwice = fate === 'applied twice' && mayRepeat(name);
     // Nothing is on its way to a store in a directory when its caller has given up.
-    if (fate === 'applied later') return mayRepeat(name) && mayComeLate ? fate : 'reply lost';
-    return fate;
+    const isLate = fate === 'applied later' && mayRepeat(name) && mayComeLate;
+    const isOther = fate !== 'applied twice' && fate !== 'applied later';
+    const real = isTwice || isLate || isOther ? fate : 'reply lost';
+    process.world.met(`request ${real}`);
+    return real;
   }
 }
 

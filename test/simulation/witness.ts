@@ -1,6 +1,6 @@
 import { limits } from '../../src/base/limits.ts';
 import type { MemoryEngine } from '../../src/engines/memory.ts';
-import type { Operation } from '../../src/operations/tx.ts';
+import { type Entry, isExpired } from '../../src/engines/memory/tx.ts';
 import type { HeldLease } from '../../src/primitives/lease.ts';
 import type { RemoteEngine } from './engine.ts';
 import type { Process } from './process.ts';
@@ -196,19 +196,10 @@ export class Witness {
     return this.#remotes.get(token.split(':')[0] ?? '')?.listens === true;
   }
 
+  /** What the store holds, without a step of it. */
   #peek(key: string): string {
-    let value: string | undefined;
-    const look: Operation<Record<never, never>, Record<never, never>, number> = {
-      name: 'simulation.look',
-      keys: [],
-      args: {},
-      step(tx) {
-        value = tx.get(key);
-        return 0;
-      },
-    };
-    this.#store.run(look, {}, {}).catch((error: unknown) => this.fail('no crash', String(error)));
-    return value ?? '';
+    const entry = (this.#store.store as ReadonlyMap<string, Entry>).get(key);
+    return entry?.kind === 'string' && !isExpired(entry, this.#store.clock.wallUs()) ? entry.value : '';
   }
 }
 
