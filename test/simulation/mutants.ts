@@ -47,7 +47,7 @@ export const mutants: readonly Mutant[] = [
     name: 'a renewal that counts from its reply',
     file: 'src/engines/keeper/renewals.ts',
     from: 'earlier(validFor(sent, ttls[i]!), lease.end)',
-    to: 'earlier(validFor(now, ttls[i]! + ttls[i]! / 50), lease.end)',
+    to: 'earlier(validFor(now, ttls[i]! + ttls[i]! / 5), lease.end)',
     seed: 1143,
   },
   {

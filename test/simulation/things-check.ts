@@ -40,30 +40,33 @@ function* checkCalls<State>(model: ThingModel<State>, calls: readonly ThingCall[
 }
 
 /** Each element is taken once, or still there, or was taken by somebody who died over it. */
-function* checkTaken(
-  { put, perhaps, taken, takes, waited }: ThingsSeen,
-  { dump, alive, isSet }: End,
-): Generator<Wrong> {
-  const there = new Map<string, number>();
+function* checkTaken(seen: ThingsSeen, end: End): Generator<Wrong> {
+  const there = elementsIn(end);
+  yield* checkOnce(seen, there);
+  const isAlive = (process: string): boolean => end.alive.has(process);
+  if (there.length > 0 && !end.isSet && [...seen.waited].some(isAlive)) {
+    yield { invariant: 'nobody is forgotten', text: `a taker waits, though there is ${there.join(', ')}` };
+  }
+  let mayBeLost = 0;
+  for (const [process, many] of seen.takes) if (!isAlive(process)) mayBeLost += many;
+  if (seen.takes.size === 0) return; // they may be a topic's
+  const lost = [...seen.put].filter((element) => !seen.taken.has(element) && !there.includes(element));
+  if (lost.length > mayBeLost) yield { invariant: 'exact', text: `elements are lost: ${lost.join(', ')}` };
+}
+
+/** In the list, and handed out. */
+function elementsIn({ dump }: End): string[] {
   const stored = (dump['{s}:list:takers']?.value ?? []) as string[];
   const handed = ((dump['{s}:list-taken:takers']?.value ?? []) as [string, string][]).map(([, text]) => text);
-  for (const text of [...stored, ...handed]) {
-    const element = JSON.parse(text) as string;
-    there.set(element, (there.get(element) ?? 0) + 1);
-  }
-  for (const element of new Set([...taken.keys(), ...there.keys()])) {
-    const times = (taken.get(element) ?? 0) + (there.get(element) ?? 0);
+  return [...stored, ...handed].map((text) => JSON.parse(text) as string);
+}
+
+function* checkOnce({ perhaps, taken }: ThingsSeen, there: readonly string[]): Generator<Wrong> {
+  for (const element of new Set([...taken.keys(), ...there])) {
+    const times = (taken.get(element) ?? 0) + there.filter((other) => other === element).length;
     if (times > 1) yield { invariant: 'exact', text: `element ${element} is there ${times} times` };
     if (!perhaps.has(element)) yield { invariant: 'exact', text: `nobody pushed element ${element}` };
   }
-  if (there.size > 0 && !isSet && [...waited].some((process) => alive.has(process))) {
-    yield { invariant: 'nobody is forgotten', text: `a taker waits, though there is ${[...there.keys()].join(', ')}` };
-  }
-  if (takes.size === 0) return;
-  let mayBeLost = 0;
-  for (const [process, many] of takes) if (!alive.has(process)) mayBeLost += many;
-  const lost = [...put].filter((element) => !taken.has(element) && !there.has(element));
-  if (lost.length > mayBeLost) yield { invariant: 'exact', text: `elements are lost: ${lost.join(', ')}` };
 }
 
 /** All that was recorded is in one window, once; a window that was seen to be over is as it was. */

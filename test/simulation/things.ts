@@ -94,9 +94,9 @@ async function call(around: Around, thing: keyof ThingsSeen['calls'], { verb, me
   const { name: client } = around.process;
   const input: ThingInput = { do: verb, member: thing === 'list' ? `${member}${around.moment()}` : member, by };
   const start = around.moment();
-  const place = calls.push({ client, input, output: undefined, start, end: Infinity }) - 1;
+  const at = calls.push({ client, input, output: undefined, start, end: Infinity }) - 1;
   const output = await around.got(() => send[thing](around.shared, input), ['CONFLICT']);
-  if (output !== undefined) calls[place] = { client, input, output, start, end: around.moment() };
+  if (output !== undefined) calls[at] = { client, input, output, start, end: around.moment() };
 }
 
 type Send = (shared: Lockstep, input: ThingInput) => Promise<ThingOutput>;
@@ -133,11 +133,11 @@ const send: Record<keyof ThingsSeen['calls'], Send> = {
 };
 
 /** Puts in something that no other task puts in. */
-async function put(around: Around, send: (one: string) => Promise<unknown>): Promise<void> {
+async function put(around: Around, how: (one: string) => Promise<unknown>): Promise<void> {
   const { put: sure, perhaps } = around.seen;
   const one = `${around.process.name} ${around.moment()}`;
   perhaps.add(one);
-  if ((await around.got(() => send(one), [])) !== undefined) sure.add(one);
+  if ((await around.got(() => how(one), [])) !== undefined) sure.add(one);
 }
 
 async function onTakers(around: Around, task: ThingTask): Promise<void> {

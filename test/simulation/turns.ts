@@ -12,7 +12,8 @@ export function inTurns(step: () => boolean): Promise<void> {
         if (isOver) resolve();
       } catch (error) {
         isOver = true;
-        reject(error as Error);
+        // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- as it was thrown
+        reject(error);
       }
     };
     const many = (): void => {

@@ -83,7 +83,8 @@ export class Wire {
       const answer = (run: () => void): void => {
         const isLost = fate === 'not applied' || fate === 'reply lost' || fate === 'applied later';
         if (isLost || this.down !== undefined) return;
-        this.#repliesUs = Math.max(this.#repliesUs, world.nowUs + this.delayUs(`${label} back`, fate === 'slow'));
+        const backUs = world.nowUs + Math.round(this.delayUs(`${label} back`, fate === 'slow'));
+        this.#repliesUs = Math.max(this.#repliesUs + 1, backUs);
         thread.after(this.#repliesUs - world.nowUs, `${name} back`, () => {
           if (!isSettled) settle(run);
         });
@@ -106,10 +107,12 @@ export class Wire {
       if (fate !== undefined) world.note(() => `${label} will be: ${fate}`);
       if (fate === 'not applied') return;
       if (fate === 'applied later') return void world.after(laterMs * 1_000, `${name} arrives late`, apply);
-      this.#arrivesUs = Math.max(this.#arrivesUs, world.nowUs + this.delayUs(label, fate === 'slow'));
+      // Never two at once: they arrive in the order in which they were sent.
+      const thereUs = world.nowUs + Math.round(this.delayUs(label, fate === 'slow'));
+      this.#arrivesUs = Math.max(this.#arrivesUs + 1, thereUs);
       world.after(this.#arrivesUs - world.nowUs, `${name} arrives`, apply);
       if (fate !== 'applied twice') return;
-      this.#arrivesUs += this.delayUs(`${label} again`, false);
+      this.#arrivesUs += 1 + Math.round(this.delayUs(`${label} again`, false));
       world.after(this.#arrivesUs - world.nowUs, `${name} arrives again`, apply);
     });
   }
