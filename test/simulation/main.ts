@@ -3,6 +3,7 @@
  *
  *   --seeds N     how many (20,000), --from N the first (1), --jobs N in so many processes (one a core)
  *   --seed N      one seed, told step by step
+ *   --locks       scenarios about locks alone
  *   --compact     one line in the end, as JSON: `Tally`
  *   --mutants     which seed finds each planted fault, as docs/verification.md lists them
  *   --mutant NAME with this fault planted
@@ -30,6 +31,7 @@ const { values } = parseArgs({
     jobs: { type: 'string', default: String(availableParallelism()) },
     step: { type: 'string', default: '1' },
     seed: { type: 'string' },
+    locks: { type: 'boolean', default: false },
     compact: { type: 'boolean', default: false },
     mutants: { type: 'boolean', default: false },
     mutant: { type: 'string' },
@@ -53,7 +55,7 @@ async function search(from: number, seeds: number, step: number): Promise<number
   const tally: Tally = { seeds: 0, grants: 0, events: 0, cpuSeconds: 0, faults: {} };
   Error.stackTraceLimit = 0; // none of those that are expected is read
   for (let seed = from; seed < from + seeds; seed += step) {
-    const scenario = scenarioOf(seed);
+    const scenario = scenarioOf(seed, values.locks);
     const outcome = await run(scenario);
     tally.seeds += 1;
     tally.grants += outcome.grants;
@@ -85,7 +87,7 @@ function tellTally({ seeds, grants, events, cpuSeconds, faults }: Tally): void {
 
 /** A seed, made smaller if it breaks an invariant, step by step. */
 async function tell(seed: number): Promise<void> {
-  let scenario = scenarioOf(seed);
+  let scenario = scenarioOf(seed, values.locks);
   const { violation } = await run(scenario);
   if (violation !== undefined) scenario = await shrink(scenario, violation.invariant);
   console.log(JSON.stringify(scenario, undefined, 2));
@@ -95,6 +97,7 @@ async function tell(seed: number): Promise<void> {
 async function inParallel(jobs: number): Promise<void> {
   const tally: Tally = { seeds: 0, grants: 0, events: 0, cpuSeconds: 0, faults: {} };
   const each = ['--seeds', values.seeds, '--step', String(jobs), '--jobs', '1', '--compact'];
+  if (values.locks) each.push('--locks');
   const done = await Promise.all(
     Array.from({ length: jobs }, (_, job) => child(['--from', String(Number(values.from) + job), ...each])),
   );
@@ -118,8 +121,9 @@ async function inParallel(jobs: number): Promise<void> {
 
 async function tableOfMutants(): Promise<void> {
   console.log('| planted fault | invariant that it breaks | seeds until then |\n|---|---|---|');
-  for (const { name } of mutants) {
-    const { output } = await child(['--mutant', name, '--seeds', values.seeds, '--jobs', '1']);
+  for (const { name, locks } of mutants) {
+    const about = locks === true ? ['--locks'] : [];
+    const { output } = await child(['--mutant', name, '--seeds', values.seeds, '--jobs', '1', ...about]);
     const [, seed = 'none', invariant = 'none'] = /^seed (\d+): ([^:]*)/.exec(output) ?? [];
     console.log(`| ${name} | ${invariant} | ${seed} |`);
   }

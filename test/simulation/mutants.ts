@@ -8,6 +8,8 @@ export interface Mutant {
   readonly to: string;
   /** A seed that finds it: `npm run simulate -- --mutants` tells it anew. */
   readonly seed: number;
+  /** Found so seldom that only scenarios about locks are searched. */
+  readonly locks?: true;
 }
 
 const lock = 'src/operations/lock.ts';
@@ -76,7 +78,8 @@ export const mutants: readonly Mutant[] = [
     file: line,
     from: 'if (this.#hold !== undefined && token?.text === tokenOf(this.#hold.owner)?.text) return;',
     to: 'if (this.#hold?.owner === owner) return;',
-    seed: 5169,
+    seed: 5470,
+    locks: true,
   },
   {
     name: 'the last task of a session that is served first',
@@ -212,11 +215,11 @@ export const mutants: readonly Mutant[] = [
     seed: 1608,
   },
   {
-    name: 'a window that opens again when the clock is set back',
-    file: 'src/operations/stats.ts',
-    from: 'const timeMs = Math.max(nowMs, start);\n  const isOpen = timeMs < part(tx, open, 1);',
-    to: 'const timeMs = nowMs;\n  const isOpen = start <= timeMs && timeMs < part(tx, open, 1);',
-    seed: 1,
+    name: 'values that are recorded until the store says so twice',
+    file: 'src/primitives/stats.ts',
+    from: "if (verdict === 'ok') return;",
+    to: "if (verdict === 'ok' && tries > 0) return;",
+    seed: 29,
   },
   {
     name: 'a sum that forgets what was there before',
@@ -251,35 +254,35 @@ export const mutants: readonly Mutant[] = [
     file: 'src/operations/watch.ts',
     from: "tx.zadd(keys.watchers, 0, 'session:' + ask.session);",
     to: "if (ask.seen === 0) tx.zadd(keys.watchers, 0, 'session:' + ask.session);",
-    seed: 1,
+    seed: 41,
   },
   {
     name: 'a reader who goes on one message too far',
     file: 'src/primitives/topic-subscription.ts',
     from: 'this.#next = (from as number) + page.length;',
     to: 'this.#next = (from as number) + page.length + (page.length > 3 ? 1 : 0);',
-    seed: 1,
+    seed: 37,
   },
   {
     name: 'a majority of two in five, and of one in three',
     file: 'src/base/ballot.ts',
     from: 'return Math.floor(count / 2) + 1;',
     to: 'return Math.floor(count / 2);',
-    seed: 1,
+    seed: 71,
   },
   {
     name: 'a server that votes although it may have forgotten',
     file: 'src/session/quorum-session.ts',
     from: 'if (leftMs <= 0) return undefined;',
     to: 'if (leftMs <= this.ttlMsMax) return undefined;',
-    seed: 1,
+    seed: 642,
   },
   {
     name: 'a lease over several servers that lasts longer than their votes',
     file: 'src/primitives/quorum-round.ts',
     from: 'const until = validFor(sent, ttlMs);',
     to: 'const until = validFor(sent, 1.25 * ttlMs);',
-    seed: 1,
+    seed: 4367,
   },
 ];
 

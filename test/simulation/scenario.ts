@@ -118,7 +118,8 @@ export const progressMs = 15_000;
 /** Whatever runs by itself has ended by then: ms. */
 export const idleMs = 60_000;
 
-export function scenarioOf(seed: number): Scenario {
+/** `onlyLocks`: whatever the seed says that it is about. */
+export function scenarioOf(seed: number, onlyLocks = false): Scenario {
   const dice = diceOf(chanceOf(seed), 'scenario');
   const kind = dice.pick(['machine', 'server'] as const);
   const names = Array.from({ length: dice.whole(2, 4) }, (_, i) => `p${i + 1}`);
@@ -137,7 +138,8 @@ export function scenarioOf(seed: number): Scenario {
   }));
   const drawn = Array.from({ length: dice.whole(0, 8) }, () => faultOf(dice, kind, names));
   const faults = drawn.filter((fault) => isNoticed(fault, drawn));
-  return aboutThings({ seed, about: 'locks', kind, processes, faults });
+  const scenario: Scenario = { seed, about: 'locks', kind, processes, faults };
+  return onlyLocks ? scenario : aboutThings(scenario);
 }
 
 /**

@@ -86,12 +86,13 @@ test('a scenario that breaks an invariant is made smaller', async () => {
 });
 
 describe('the simulation finds', () => {
-  test.concurrent.for(mutants.map(({ name, seed }) => [name, seed] as const))(
+  test.concurrent.for(mutants.map((mutant) => [mutant.name, mutant] as const))(
     '%s',
     { timeout: 120_000 },
-    async ([name, seed]) => {
+    async ([name, { seed, locks }]) => {
       // Where that seed does not find it any more, as scenarios have changed, one of the next will.
       const args = [main, '--mutant', name, '--from', String(seed), '--seeds', '3000', '--jobs', '1'];
+      if (locks === true) args.push('--locks');
       const ended = (await outputOf(args)).output;
       expect(ended).toMatch(/^seed \d+: /m);
     },
