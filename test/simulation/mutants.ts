@@ -27,8 +27,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a lock that goes to the last in the line',
     file: lock,
-    from: 'const token = tx.zrange(lock.queue, 0, 0)[0];\n    if (token === undefined) return undefined;',
-    to: 'const token = tx.zrange(lock.queue, -1, -1)[0];\n    if (token === undefined) return undefined;',
+    from: 'const token = line[0];',
+    to: 'const token = tx.zrange(lock.queue, -1, -1)[0];',
     seed: 4,
   },
   {
@@ -41,8 +41,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'fences that follow the clock alone',
     file: lock,
-    from: 'const first = Math.max(last + 1, tx.nowUs());',
-    to: 'const first = Math.max(0 * last, tx.nowUs());',
+    from: 'if (last < now) return now;',
+    to: 'if (last < now || last >= now) return now;',
     seed: 14,
   },
   {
@@ -125,14 +125,14 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a commit that does not look at what was read',
-    file: 'src/operations/transaction.ts',
-    from: "if (outcome === 'ok' && !holds(tx, keys, args, place, key, state)) outcome = 'conflict';",
-    to: "if (place < 0 && !holds(tx, keys, args, place, key, state)) outcome = 'conflict';",
+    file: 'src/operations/cells.ts',
+    from: "if (isOther(verb, now[cell]!, args[at + 2]!)) return 'conflict';",
+    to: "if (at < 0 && isOther(verb, now[cell]!, args[at + 2]!)) return 'conflict';",
     seed: 3,
   },
   {
     name: 'a commit that is done again when it is sent again',
-    file: 'src/operations/transaction.ts',
+    file: 'src/operations/cells.ts',
     from: 'if (isDone(tx, known, args[1]!)) return',
     to: "if (args.length === 0 && isDone(tx, known, '')) return",
     seed: 189,
