@@ -78,7 +78,7 @@ export const mutants: readonly Mutant[] = [
     file: line,
     from: 'if (this.#hold !== undefined && token?.text === tokenOf(this.#hold.owner)?.text) return;',
     to: 'if (this.#hold?.owner === owner) return;',
-    seed: 5470,
+    seed: 11964,
     locks: true,
   },
   {
@@ -208,11 +208,11 @@ export const mutants: readonly Mutant[] = [
     seed: 11,
   },
   {
-    name: 'an update that takes a conflict for its own success',
-    file: 'src/primitives/update.ts',
-    from: "if (verdict === 'other') this.#now = now;",
-    to: "if (verdict === 'other') return 'ok';",
-    seed: 1608,
+    name: 'a value that is replaced and told as if it had been the new one',
+    file: 'src/operations/value.ts',
+    from: "return before === undefined ? ['ok'] : ['ok', before];",
+    to: "return before === undefined ? ['ok'] : ['ok', ask.text];",
+    seed: 5,
   },
   {
     name: 'values that are recorded until the store says so twice',
