@@ -92,9 +92,7 @@ export const push: BatchOperation<readonly string[]> = {
   batch: true,
   step(tx, keys, args) {
     const queue = queueAt(keys, 0);
-    const stored = tx.hget(queue.queue, 'seq');
-    if (stored === undefined) checkKinds(tx, queue);
-    const first = tx.integer(stored ?? '0') ?? 0;
+    const first = lastPlace(tx, queue);
     const ids = addAll(tx, queue, args, first);
     let added = 0;
     let refused = 0;
@@ -817,11 +815,9 @@ export const tick: BatchOperation<readonly string[]> = {
     const nowMs = Math.floor(tx.nowUs() / 1_000);
     const now = tx.text(nowMs);
     if (last !== args[1] || next === last || (tx.integer(next) ?? 0) > nowMs) return [last, now];
-    const stored = tx.hget(queue.queue, 'seq');
-    if (stored === undefined) checkKinds(tx, queue);
-    let seq = tx.integer(stored ?? '0') ?? 0;
+    const first = lastPlace(tx, queue);
+    let seq = first;
     const way: PushWay = { stamp: now, windowMs: 0 };
-    const first = seq;
     for (let i = 3; i + 1 < args.length; i += 2) {
       seq = seq + 1;
       enqueue(tx, queue, way, seq, '0:0:' + args[i]! + ':', args[i + 1]!);
@@ -832,6 +828,13 @@ export const tick: BatchOperation<readonly string[]> = {
     return [next, now];
   },
 };
+
+/** The place of the last message that was ever pushed; 0: none was, and no key is something else. */
+function lastPlace(tx: Tx, queue: QueueKeys): number {
+  const stored = tx.hget(queue.queue, 'seq');
+  if (stored === undefined) checkKinds(tx, queue);
+  return tx.integer(stored ?? '0') ?? 0;
+}
 
 // Text
 

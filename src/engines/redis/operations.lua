@@ -2549,6 +2549,14 @@ function queue_popAny(tx, queue)
     return tx:part(delayed, 0)
 end
 
+function queue_lastPlace(tx, queue)
+    local stored = (redis.call('HGET', queue.queue, "seq") or nil)
+    if stored == nil then
+        queue_checkKinds(tx, queue)
+    end
+    return tx:integer(stored or "0") or 0
+end
+
 function queue_placeOf(tx, subject)
     return tx:integer(tx:part(subject, 0)) or 0
 end
@@ -2596,11 +2604,7 @@ end
 -- A head is '' or `priority:delayMs:ownId:group`; ids and groups have no `:`.
 function queue_push(tx, keys, args)
     local queue = queue_queueAt(keys, 0)
-    local stored = (redis.call('HGET', queue.queue, "seq") or nil)
-    if stored == nil then
-        queue_checkKinds(tx, queue)
-    end
-    local first = tx:integer(stored or "0") or 0
+    local first = queue_lastPlace(tx, queue)
     local ids = queue_addAll(tx, queue, args, first)
     local added = 0
     local refused = 0
@@ -2914,13 +2918,9 @@ function queue_tick(tx, keys, args)
     if last ~= args[2] or next == last or (tx:integer(next) or 0) > nowMs then
         return {last, now}
     end
-    local stored = (redis.call('HGET', queue.queue, "seq") or nil)
-    if stored == nil then
-        queue_checkKinds(tx, queue)
-    end
-    local seq = tx:integer(stored or "0") or 0
+    local first = queue_lastPlace(tx, queue)
+    local seq = first
     local way = {stamp = now, windowMs = 0}
-    local first = seq
     do
         local i = 3
         while i + 1 < #args do
