@@ -1,5 +1,6 @@
 import { AsyncResource } from 'node:async_hooks';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { keysOf } from '../../src/base/names.ts';
 import type { Engine } from '../../src/engines/engine.ts';
 import { memoryEngine } from '../../src/engines/memory.ts';
 import type { Lockstep } from '../../src/lockstep.ts';
@@ -27,6 +28,8 @@ interface Far {
   hold(): void;
   readonly held: number;
   letThrough(steps?: number): void;
+  /** How many there are in a sorted set. */
+  line(key: string): number;
   /** As another program might. */
   put(key: string, text: string): Promise<void>;
 }
@@ -70,6 +73,7 @@ async function farStore(): Promise<Far> {
     get held() {
       return waiting.length;
     },
+    line: (key) => (engine.dump()[key]?.value ?? []).length,
     put: async (key, text) => void (await engine.runBatch(put, [key], [text])),
     letThrough(steps = Infinity) {
       if (steps === Infinity) isHolding = false;
@@ -380,6 +384,28 @@ describe('in line', () => {
     await Promise.all(busy);
     expect(done).toBe(3);
   }, 20_000);
+
+  test('one that is given up in line for the commit lock, or writes nothing in the end, leaves that line', async () => {
+    const far = await farStore();
+    let runs = 0;
+    // Overtaken until it stands in line: then it writes nothing, and the next one never ends.
+    const overtaken = (last: () => unknown): Promise<unknown> =>
+      far.shared.transaction(
+        async (tx) => {
+          runs += 1;
+          const now = (await tx.map<number>('m').get('x')) ?? 0;
+          if (runs % 18 === 0) return last();
+          await far.near.map('m').set('x', now + 1);
+          return tx.map('m').set('y', now);
+        },
+        { timeout: 3_000 },
+      );
+    await overtaken(() => 1);
+    const hangs = failure(overtaken(() => new Promise(() => {})));
+    expect((await hangs).code).toBe('TIMEOUT');
+    await until('nobody is in line', () => far.line(keysOf('test').commit.queue) === 0);
+    expect(runs).toBe(36);
+  });
 
   test('a slow body among many quick ones is done, and all of them', async () => {
     const far = await farStore();
