@@ -116,7 +116,6 @@ function begun(client: string, at: number, { thing, input, task }: NonNullable<L
   };
 }
 
-/* oxlint-disable no-param-reassign -- a call is filled in line by line */
 function take(call: Recorded, line: Line): void {
   if (line.tried !== undefined) call.tried = line.tried;
   if (line.lease === 'valid') call.validAt = line.at;
