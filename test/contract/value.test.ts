@@ -84,18 +84,14 @@ describe('a value', () => {
       const other = (await openSession(store, 'b')).value<number>('v');
       await value.set(0);
       const own = new Error('no');
-      const calls: number[] = [];
       const settled = await Promise.allSettled([
         ...Array.from({ length: 20 }, () => value.update((n) => n! + 1)),
         value.update(() => {
           throw own;
         }),
         value.update(() => undefined as never),
-        value.update((n) => Promise.resolve(n! + 100)), // not known before its call
-        value.update(async (n) => {
-          calls.push(n!);
-          return n! + 100;
-        }),
+        value.update((n) => Promise.resolve(n! + 100), { ttl: '1m' }), // not known before its call
+        value.update(async (n) => n! + 100, { ttl: '1m' }),
         value.update((n) => n! + 1, { ttl: '1m' }),
         ...Array.from({ length: 20 }, () => value.update((n) => n! + 1, { ttl: '1m' })),
       ]);
