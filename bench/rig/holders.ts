@@ -1,6 +1,6 @@
 import { fork, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, writeFileSync } from 'node:fs';
+import { cpSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { nowMs } from './clock.ts';
 
@@ -22,6 +22,7 @@ export function holders(directory: string): (store: string, lock: string) => Pro
   });
   if (built.status !== 0) throw new Error('the package could not be built');
   cpSync(join(root, 'package.json'), join(directory, 'package.json'));
+  symlinkSync(join(root, 'node_modules'), join(directory, 'node_modules'));
   const program = join(directory, 'holder.js');
   writeFileSync(program, holding);
 
