@@ -1,8 +1,8 @@
 import { checkName, type SpaceKeys } from './base/names.ts';
-import { type ValueOptions, valueOptions } from './base/codec.ts';
+import type { ValueOptions } from './base/codec.ts';
 import { checkOptions } from './base/options.ts';
 import { invalidArgument } from './base/errors.ts';
-import { createCounter, type Counter, type CounterOptions, counterOptions } from './primitives/counter.ts';
+import { createCounter, type Counter, type CounterOptions } from './primitives/counter.ts';
 import { Handles } from './primitives/handles.ts';
 import { inspectLock, type LockInspection } from './primitives/inspection.ts';
 import { lockAll, lockAllOptions, type LeaseSet } from './primitives/lock-all.ts';
@@ -10,11 +10,12 @@ import { handleUnexpectedMail, type LockName } from './primitives/lock-lines.ts'
 import { createLock, type AcquireOptions, type LeaseOptions, type Lock, type LockOptions } from './primitives/lock.ts';
 import { createList, type SharedList } from './primitives/list.ts';
 import { createMap, type SharedMap } from './primitives/map.ts';
-import { createValue, type LastingOptions, lastingOptions, type SharedValue } from './primitives/value.ts';
+import { createValue, type LastingOptions, type SharedValue } from './primitives/value.ts';
 import { createStats, type Stats, type StatsOptions } from './primitives/stats.ts';
 import { createSet, type SharedSet } from './primitives/set.ts';
 import { createSortedSet, type SharedSortedSet } from './primitives/sorted-set.ts';
 import { handleMailOfTakers } from './primitives/takers.ts';
+import { checkThing } from './primitives/things.ts';
 import { Transactions, type TransactionBody, type TransactionOptions } from './primitives/transaction.ts';
 import type { Batch } from './primitives/transaction/batch.ts';
 import { createQueue, type Queue, type QueueOptions } from './primitives/queue.ts';
@@ -99,21 +100,18 @@ export function createLockstep(session: Session): Lockstep {
       return lockAll(session, locks, options);
     },
     counter(name: string, options: CounterOptions | CounterOptions<bigint> = {}) {
-      checkName('counter name', name);
-      checkOptions('the options of counter', options, counterOptions);
+      checkThing('counter', name, options);
       const { min, max, bigint } = options;
       const make = (): AnyCounter =>
         createCounter<number>(session, name, keys.counter(name), options as CounterOptions);
       return counters.of([bigint, min, max, name].map(String).join(' '), make) as Counter & Counter<bigint>;
     },
     value(name, options = {}) {
-      checkName('value name', name);
-      checkOptions('the options of value', options, lastingOptions);
+      checkThing('value', name, options);
       return createValue(session, name, keys.value(name), options);
     },
     map(name, options = {}) {
-      checkName('map name', name);
-      checkOptions('the options of map', options, lastingOptions);
+      checkThing('map', name, options);
       return createMap(session, name, keys.map(name), options);
     },
     stats(name, options) {
@@ -124,18 +122,15 @@ export function createLockstep(session: Session): Lockstep {
       return statistics.of([every, keep, timeZone, quantiles, name].map(String).join(' '), make);
     },
     set(name, options = {}) {
-      checkName('set name', name);
-      checkOptions('the options of set', options, valueOptions);
+      checkThing('set', name, options);
       return createSet(session, name, keys.set(name), options);
     },
     sortedSet(name, options = {}) {
-      checkName('sorted set name', name);
-      checkOptions('the options of sortedSet', options, valueOptions);
+      checkThing('sortedSet', name, options);
       return createSortedSet(session, name, keys.sorted(name), options);
     },
     list(name, options = {}) {
-      checkName('list name', name);
-      checkOptions('the options of list', options, valueOptions);
+      checkThing('list', name, options);
       return createList(session, name, keys.list(name), options);
     },
     transaction: (body, options = {}) => transactions.run(body, options),

@@ -1,15 +1,16 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { type ValueOptions, valueOptions } from '../base/codec.ts';
+import type { ValueOptions } from '../base/codec.ts';
 import { invalidArgument, LockstepError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { checkName } from '../base/names.ts';
 import { checkOptions } from '../base/options.ts';
 import { startWait, type Wait, type WaitOptions } from '../base/waiting.ts';
 import type { Session } from '../session/session.ts';
-import { type CounterOptions, counterOptions } from './counter.ts';
+import type { CounterOptions } from './counter.ts';
 import { guardOf } from './guard.ts';
 import type { Job } from './job.ts';
 import type { Lease } from './lease.ts';
+import { checkThing } from './things.ts';
 import { Attempt } from './transaction/attempt.ts';
 import { type Batch, planned } from './transaction/batch.ts';
 import { counterIn, type TransactionCounter } from './transaction/counter.ts';
@@ -29,7 +30,7 @@ import { placesOf } from './transaction/places.ts';
 import { setIn, type TransactionSet } from './transaction/set.ts';
 import { sortedSetIn, type TransactionSortedSet } from './transaction/sorted-set.ts';
 import { type TransactionValue, valueIn } from './transaction/value.ts';
-import { type LastingOptions, lastingOptions } from './value.ts';
+import type { LastingOptions } from './value.ts';
 import { listIn, type TransactionList } from './transaction/list.ts';
 import { type Outcome, type Request, Steps, type Write } from './transaction/steps.ts';
 import { type Known, same, type Turn, Turns } from './transaction/turns.ts';
@@ -390,33 +391,27 @@ function transactionOf({ keys, engine, space }: Session, attempt: Attempt): Tran
   const places = placesOf(keys);
   return {
     value(name, options = {}) {
-      checkName('value name', name);
-      checkOptions('the options of value', options, lastingOptions);
+      checkThing('value', name, options);
       return valueIn(attempt, name, places.value(name), options);
     },
     map(name, options = {}) {
-      checkName('map name', name);
-      checkOptions('the options of map', options, lastingOptions);
+      checkThing('map', name, options);
       return mapIn(attempt, name, places.map(name), options);
     },
     set(name, options = {}) {
-      checkName('set name', name);
-      checkOptions('the options of set', options, valueOptions);
+      checkThing('set', name, options);
       return setIn(attempt, name, places.set(name), options);
     },
     sortedSet(name, options = {}) {
-      checkName('sorted set name', name);
-      checkOptions('the options of sortedSet', options, valueOptions);
+      checkThing('sortedSet', name, options);
       return sortedSetIn(attempt, name, places.sorted(name), options);
     },
     list(name, options = {}) {
-      checkName('list name', name);
-      checkOptions('the options of list', options, valueOptions);
+      checkThing('list', name, options);
       return listIn(attempt, name, places.list(name), options);
     },
     counter(name: string, options: CounterOptions | CounterOptions<bigint> = {}) {
-      checkName('counter name', name);
-      checkOptions('the options of counter', options, counterOptions);
+      checkThing('counter', name, options);
       return counterIn<number>(attempt, name, places.counter(name), options as CounterOptions) as TransactionCounter &
         TransactionCounter<bigint>;
     },
