@@ -1,11 +1,8 @@
-import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { readdirSync } from 'node:fs';
 import { expect, onTestFinished, test } from 'vitest';
 import { hasRedisServer, startRedisServer } from '../redis/server.ts';
+import { startExample, temporaryDirectory } from './program.ts';
 
-const root = resolve(import.meta.dirname, '../..');
 /** Real files, of 2 MB. */
 const input = 'node_modules/@types/node';
 
@@ -38,8 +35,7 @@ test.skipIf(!hasRedisServer)(
 );
 
 test('a run in the place of an earlier one begins anew; without a terminal its progress comes in lines', async () => {
-  const directory = mkdtempSync(join(tmpdir(), 'index-'));
-  onTestFinished(() => rmSync(directory, { recursive: true, force: true, maxRetries: 5 }));
+  const directory = temporaryDirectory();
   const few = [input, '--at', directory, '--kills', '0', '--processes', '1', '--limit'];
   const first = await run(...few, '40', '--json');
   expect([first.code, (JSON.parse(first.stdout) as Result).files]).toEqual([0, 40]);
@@ -76,24 +72,7 @@ interface Run {
 
 /** Runs the example. It is killed when the test is finished. */
 async function run(...args: readonly string[]): Promise<Run> {
-  const temporary = mkdtempSync(join(tmpdir(), 'index-'));
-  const child = spawn(join(root, 'node_modules/.bin/node'), ['examples/index-files/main.ts', ...args], {
-    cwd: root,
-    env: { ...process.env, TMPDIR: temporary, NODE_NO_WARNINGS: '1' },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let stdout = '';
-  let stderr = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
-  const exit = new Promise<number | NodeJS.Signals>((done) => {
-    child.once('close', (code, signal) => done(signal ?? code ?? -1));
-  });
-  onTestFinished(async () => {
-    child.kill('SIGKILL'); // its processes leave with it
-    await exit;
-    rmSync(temporary, { recursive: true, force: true, maxRetries: 5 });
-  });
+  const { exit, temporary, stdout, stderr } = startExample('index-files', args);
   const code = await exit;
-  return { code, stdout, stderr, left: existsSync(temporary) ? readdirSync(temporary) : [] };
+  return { code, stdout: stdout(), stderr: stderr(), left: readdirSync(temporary) };
 }

@@ -1,12 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
+import { type Example, startExample, temporaryDirectory } from '../examples/program.ts';
 import { hasRedisServer, startRedisServer } from '../redis/server.ts';
-
-const root = resolve(import.meta.dirname, '../..');
 
 interface Result {
   exact: boolean;
@@ -17,7 +14,7 @@ interface Result {
 }
 
 test('read and write loses updates and money, lockstep nothing, also when a holder is killed', async () => {
-  const race = start('--json', '--seconds', '0.4');
+  const race = startExample('race', ['--json', '--seconds', '0.4']);
   expect([await race.exit, race.stderr()]).toEqual([0, '']);
 
   const { exact, where, pids, rows, killed } = JSON.parse(race.stdout()) as Result;
@@ -41,7 +38,7 @@ test.skipIf(!hasRedisServer)(
   async () => {
     const server = await startRedisServer();
     onTestFinished(() => server.remove());
-    const race = start(server.address, '--json', '--seconds', '0.2');
+    const race = startExample('race', [server.address, '--json', '--seconds', '0.2']);
     expect([await race.exit, race.stderr()]).toEqual([0, '']);
     const { exact, rows } = JSON.parse(race.stdout()) as Result;
     expect(exact).toBe(true);
@@ -51,7 +48,7 @@ test.skipIf(!hasRedisServer)(
 );
 
 test('Ctrl-C ends every process of the race and removes its directory', async () => {
-  const race = start('--seconds', '0.3');
+  const race = startExample('race', ['--seconds', '0.3']);
   await until(
     () => race.stdout().includes('counter'),
     () => race.stdout() + race.stderr(),
@@ -68,7 +65,7 @@ test('Ctrl-C ends every process of the race and removes its directory', async ()
 }, 120_000);
 
 test('no process outlives a race that is killed -9', async () => {
-  const race = start('--seconds', '0.3');
+  const race = startExample('race', ['--seconds', '0.3']);
   await until(
     () => race.stdout().includes('counter'),
     () => race.stdout() + race.stderr(),
@@ -84,12 +81,12 @@ test('no process outlives a race that is killed -9', async () => {
 
 test('a second race in the same place is refused, and leaves the first alone', async () => {
   const directory = temporaryDirectory();
-  const first = start(directory, '--seconds', '0.2', '--json');
+  const first = startExample('race', [directory, '--seconds', '0.2', '--json']);
   await until(
     () => existsSync(join(directory, 'lockstep.db')),
     () => first.stderr(),
   );
-  const second = start(directory, '--seconds', '0.4');
+  const second = startExample('race', [directory, '--seconds', '0.4']);
   const ends = [await first.exit, await second.exit];
   expect(ends).toContain(0);
   expect(ends).toContain(1);
@@ -106,58 +103,20 @@ test.each([
   },
   { args: ['a', 'b'], says: 'race: "b" is too much: one place is enough (see npm start -- --help)\n' },
 ])('$args is refused in one line, before anything is started', async ({ args, says }) => {
-  const race = start(...args);
+  const race = startExample('race', args);
   expect([await race.exit, race.stderr(), race.stdout()]).toEqual([64, says, '']);
   expect(readdirSync(race.temporary)).toEqual([]);
 });
 
 test('--help lists the options and starts nothing', async () => {
-  const race = start('--help');
+  const race = startExample('race', ['--help']);
   expect([await race.exit, race.stderr()]).toEqual([0, '']);
   expect(race.stdout()).toMatch(/--seconds[^]*--json[^]*Exit code/);
   expect(readdirSync(race.temporary)).toEqual([]);
 });
 
-interface Race {
-  readonly child: ChildProcess;
-  /** What it takes for the system's temporary directory. */
-  readonly temporary: string;
-  stdout(): string;
-  stderr(): string;
-  readonly exit: Promise<number | NodeJS.Signals>;
-}
-
-/** Starts the race as `npm start` does. It is killed when the test is finished. */
-function start(...args: readonly string[]): Race {
-  const node = join(root, 'node_modules/.bin/node');
-  const temporary = temporaryDirectory();
-  const child = spawn(node, ['examples/race/main.ts', ...args], {
-    cwd: root,
-    env: { ...process.env, TMPDIR: temporary, NODE_NO_WARNINGS: '1' },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let stdout = '';
-  let stderr = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
-  const exit = new Promise<number | NodeJS.Signals>((done) => {
-    child.once('close', (code, signal) => done(signal ?? code ?? -1));
-  });
-  onTestFinished(async () => {
-    child.kill('SIGKILL'); // its crew leaves with it
-    await exit;
-  });
-  return { child, temporary, stdout: () => stdout, stderr: () => stderr, exit };
-}
-
-function temporaryDirectory(): string {
-  const directory = mkdtempSync(join(tmpdir(), 'race-'));
-  onTestFinished(() => rmSync(directory, { recursive: true, force: true, maxRetries: 5 }));
-  return directory;
-}
-
 /** The race says it in its first line. */
-function crewOf(race: Race): number[] {
+function crewOf(race: Example): number[] {
   const [, pids = ''] = /^4 processes \((.*)\)/.exec(race.stdout()) ?? [];
   return pids.split(', ').map(Number);
 }
