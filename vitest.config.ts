@@ -1,5 +1,9 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
+import { compileCache } from './scripts/run.ts';
+import { ReportToFile } from './scripts/test-report.ts';
+
+const report = process.env['TEST_REPORT'];
 
 export default defineConfig({
   test: {
@@ -12,6 +16,8 @@ export default defineConfig({
     hookTimeout: 20_000,
     teardownTimeout: 5_000,
     passWithNoTests: false,
+    env: { NODE_COMPILE_CACHE: compileCache },
+    reporters: ['default', ...(report === undefined ? [] : [new ReportToFile(report)])],
     allowOnly: process.env['CI'] === undefined,
   },
 });

@@ -4,6 +4,9 @@ import { delimiter, join } from 'node:path';
 
 const root: string = join(import.meta.dirname, '..');
 
+/** A process that starts takes what another one compiled: a quarter of the time for a program that uses all sources. */
+export const compileCache: string = join(root, '.cache', 'compiled-by-node');
+
 export interface Run {
   /** undefined: it ended with exit code 0. */
   readonly problem: string | undefined;
@@ -23,7 +26,7 @@ export function run(command: string, args: readonly string[], options: RunOption
   const timeoutMs = options.timeoutMs ?? 600_000;
   const child = spawn(command, args, {
     cwd: options.cwd ?? root,
-    env: { ...process.env, PATH: toolsFirst(), ...options.env },
+    env: { ...process.env, PATH: toolsFirst(), NODE_COMPILE_CACHE: compileCache, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
     shell: process.platform === 'win32',
   });

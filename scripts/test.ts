@@ -2,11 +2,13 @@
  * `npm test`: everything that must hold, in the order in which a failure is found soonest.
  * `npm test -- lint types` runs only the steps of these names.
  *
- * Each command counts as one, each test of a test run as one. The last line is the sum: `N passed, N failed`.
+ * Each command counts as one, each test of a test run as one. At the end stand the messages of all that failed, and the sum
+ * in the last line: `N passed, N failed`.
  */
-import { existsSync, globSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { globSync, rmSync } from 'node:fs';
 import { missingRedisServer } from './redis-server.ts';
 import { run } from './run.ts';
+import { endOf, type Failure, failuresTold, reportAt } from './test-report.ts';
 
 type Step = { name: string; about: string } & (
   | { command: readonly string[]; /** Made ready by this script while other steps run. */ beside?: readonly string[] }
@@ -25,6 +27,7 @@ interface Count {
   passed: number;
   failed: number;
   skipped: number;
+  readonly failures: Failure[];
 }
 
 const house = 'test/house';
@@ -53,6 +56,9 @@ const steps: readonly Step[] = [
   },
 ];
 
+/** What passed is named only where it took as long as that. */
+const slowTestMs = 30_000;
+
 const colour = process.stdout.isTTY;
 const green = (text: string): string => (colour ? `\x1b[32m${text}\x1b[39m` : text);
 const red = (text: string): string => (colour ? `\x1b[31m${text}\x1b[39m` : text);
@@ -71,8 +77,7 @@ async function main(names: readonly string[]): Promise<number> {
   if (withoutRedis !== undefined) console.warn(withoutRedis);
 
   const beside = chosen.flatMap((step) => ('beside' in step && chosen.length > 1 ? [run('node', step.beside)] : []));
-  const sum: Count = { passed: 0, failed: 0, skipped: 0 };
-  const failures: string[] = [];
+  const sum: Count = { passed: 0, failed: 0, skipped: 0, failures: [] };
   for (const step of chosen) {
     const startedMs = performance.now();
     if ('beside' in step) await Promise.all(beside);
@@ -80,13 +85,14 @@ async function main(names: readonly string[]): Promise<number> {
     const count = 'tests' in step ? await runTests(step.name, step.tests) : await runCommand(step.command);
     const seconds = `${((performance.now() - startedMs) / 1_000).toFixed(1)} s`;
     console.log(count.failed === 0 ? green(`✓ ${step.name} ${seconds}`) : red(`✗ ${step.name} ${seconds}`));
-    if (count.failed > 0) failures.push(step.name);
+    sum.failures.push(...count.failures);
     sum.passed += count.passed;
     sum.failed += count.failed;
     sum.skipped += count.skipped;
   }
 
-  console.log(failures.length === 0 ? '' : red(`\nfailed: ${failures.join(', ')}\n`));
+  if (sum.failed > 0) console.log(`\n── failed:\n${failuresTold(sum.failures)}`);
+  console.log('');
   if (withoutRedis !== undefined) console.warn(withoutRedis);
   const skipped = sum.skipped === 0 ? '' : `, ${sum.skipped} skipped`;
   console.log(`${sum.passed} passed, ${sum.failed} failed${skipped}`);
@@ -97,9 +103,10 @@ async function runCommand([command = '', ...args]: readonly string[]): Promise<C
   const { problem, output } = await run(command, args);
   const skipped = output.match(/^skipped: .*$/gm) ?? [];
   for (const line of skipped) console.warn(line);
-  if (problem === undefined) return { passed: 1, failed: 0, skipped: skipped.length };
-  console.log(`${output.trimEnd()}\n${[command, ...args].join(' ')}: ${problem}`);
-  return { passed: 0, failed: 1, skipped: skipped.length };
+  if (problem === undefined) return { passed: 1, failed: 0, skipped: skipped.length, failures: [] };
+  const name = `${[command, ...args].join(' ')}: ${problem}`;
+  console.log(`${output.trimEnd()}\n${name}`);
+  return { passed: 0, failed: 1, skipped: skipped.length, failures: [{ name, lines: endOf(output) }] };
 }
 
 async function runTests(name: string, { of, except = [], alone }: TestRun): Promise<Count> {
@@ -107,35 +114,22 @@ async function runTests(name: string, { of, except = [], alone }: TestRun): Prom
     .flatMap((path) => (path.endsWith('.test.ts') ? [path] : globSync(`${path}/**/*.test.ts`)))
     .map((path) => path.replaceAll('\\', '/'))
     .filter((path) => !except.some((folder) => path.startsWith(`${folder}/`)));
-  if (files.length === 0) {
-    console.log(`no tests in ${of.join(', ')}`);
-    return { passed: 0, failed: 1, skipped: 0 };
-  }
+  if (files.length === 0) return failed(`no tests in ${of.join(', ')}`, []);
   const report = `.cache/tests-${name}.json`;
-  mkdirSync('.cache', { recursive: true });
   rmSync(report, { force: true });
-  const { problem } = await run(
-    'vitest',
-    [
-      'run',
-      ...files,
-      '--reporter=default',
-      '--reporter=json',
-      `--outputFile.json=${report}`,
-      ...(alone === true ? ['--no-file-parallelism'] : []),
-    ],
-    { live: true, env: colour ? { FORCE_COLOR: '1' } : {} },
-  );
-  const count = countOf(report);
-  // A file that does not load has no failed test, and still fails the run.
-  if (problem !== undefined && count.failed === 0) count.failed = 1;
+  const quiet = ['--silent=passed-only', `--slowTestThreshold=${slowTestMs}`];
+  const together = alone === true ? ['--no-file-parallelism'] : [];
+  const { problem, output } = await run('vitest', ['run', ...files, ...quiet, ...together], {
+    live: true,
+    timeoutMs: 900_000,
+    env: { TEST_REPORT: report, ...(colour ? { FORCE_COLOR: '1' } : {}) },
+  });
+  const count = reportAt(report);
+  if (count === undefined || (problem !== undefined && count.failed === 0))
+    return failed(`vitest, step ${name}: ${problem ?? 'no report'}`, endOf(output));
   return count;
 }
 
-function countOf(report: string): Count {
-  if (!existsSync(report)) return { passed: 0, failed: 1, skipped: 0 };
-  const { numPassedTests, numFailedTests, numPendingTests, numTodoTests } = JSON.parse(
-    readFileSync(report, 'utf8'),
-  ) as Record<'numPassedTests' | 'numFailedTests' | 'numPendingTests' | 'numTodoTests', number>;
-  return { passed: numPassedTests, failed: numFailedTests, skipped: numPendingTests + numTodoTests };
+function failed(name: string, lines: readonly string[]): Count {
+  return { passed: 0, failed: 1, skipped: 0, failures: [{ name, lines }] };
 }

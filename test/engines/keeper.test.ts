@@ -11,8 +11,10 @@ import { cleanUp, talker, temporaryDirectory, until } from './fixtures/processes
 
 const closers: (() => Promise<void>)[] = [];
 const warnings: string[] = [];
-process.on('warning', ({ name, message }) => {
-  if (name === 'LockstepWarning') warnings.push(message);
+process.removeAllListeners('warning'); // Node's own prints also those that are expected
+process.on('warning', (warning) => {
+  if (warning.name === 'LockstepWarning') warnings.push(warning.message);
+  else console.warn(warning);
 });
 
 afterEach(async () => {

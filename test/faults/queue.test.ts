@@ -41,7 +41,7 @@ test.for(cases.filter(({ redis }) => hasRedisServer || !redis))(
     const directory = temporaryDirectory();
     const log = join(directory, 'history');
     const where = redis ? await serverOfTest() : directory;
-    const shared = await open(where);
+    const shared = await open(where, { onWarning: () => {} });
     onTestFinished(() => shared.close());
     const alone = topic ? readAll(shared) : Promise.resolve();
     const left = await (topic ? publish(shared) : push(shared));
@@ -78,7 +78,7 @@ test.for(cases.filter(({ redis }) => hasRedisServer || !redis))(
   async ({ redis, topic }) => {
     const where = redis ? await serverOfTest() : temporaryDirectory();
     const leaseMs = 500;
-    const shared = await open(where);
+    const shared = await open(where, { onWarning: () => {} });
     onTestFinished(() => shared.close());
     const queue = shared.queue<string>('held', { lease: leaseMs });
     const group = shared.topic<string>('held').group('holders', { lease: leaseMs });

@@ -9,7 +9,7 @@ export interface QueueHolding {
 }
 
 const { where, leaseMs, topic } = task<QueueHolding>();
-const shared = await open(where, { label: 'queue-holder' });
+const shared = await open(where, { label: 'queue-holder', onWarning: () => {} });
 const jobs: AsyncIterableIterator<Job<string>> = topic
   ? shared.topic<string>('held').group('holders', { lease: leaseMs }).consume()
   : shared.queue<string>('held', { lease: leaseMs }).consume();

@@ -12,7 +12,7 @@ export interface QueueWork {
 }
 
 const { where, log, leaseMs, topic } = task<QueueWork>();
-const shared = await open(where, { label: 'queue-worker' });
+const shared = await open(where, { label: 'queue-worker', onWarning: () => {} });
 const options = { maxDeliveries: Infinity, lease: leaseMs };
 const work = topic
   ? shared.topic<string>('work').group('workers', { ...options, from: 'earliest' })
