@@ -46,13 +46,10 @@ function replaced({ parameters, expression }: Verb, given: readonly string[], st
     text = text.replaceAll(use, `@${i}@`);
   }
   // Redis takes 9 times as long to make text of a number as to take the text.
-  text = text.replaceAll(
-    /(?<=, )(?:string\.format\('%\.(?:0f|17g)', @(\d+)@\)|@(\d+)@)(?=[,)])/g,
-    (whole, i: string, j: string) => {
-      const argument = given[Number(i ?? j)]!;
-      return /^-?\d+$/.test(argument) ? `'${argument}'` : whole;
-    },
-  );
+  text = text.replaceAll(/(?<=, )(?:digits\(@(\d+)@(?: \+ 0)?\)|@(\d+)@)(?=[,)])/g, (whole, i: string, j: string) => {
+    const argument = given[Number(i ?? j)]!;
+    return /^-?\d+$/.test(argument) ? `'${argument}'` : whole;
+  });
   text = text.replaceAll(/(?<=[(,] ?)@(\d+)@(?=[,)])/g, (_, i: string) => given[Number(i)]!);
   text = text.replaceAll(/@(\d+)@/g, (_, i: string) =>
     isPlain(given[Number(i)]!) ? given[Number(i)]! : `(${given[Number(i)]!})`,

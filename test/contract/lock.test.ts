@@ -157,11 +157,11 @@ eachEngine((_, openStore) => {
 
   test('a lease is renewed while it is held, and gone once it is released', async () => {
     const [a, b] = (await open('a', 'b')) as [Lockstep, Lockstep];
-    const lease = await a.lock('x', { ttl: 150 }).acquire();
-    const end = performance.now() + 600;
-    await until('four lengths of the lease are over', () => performance.now() > end);
+    const ttl = 1_500;
+    const end = performance.now() + ttl;
+    const lease = await a.lock('x', { ttl }).acquire();
+    await until('it lasts longer than it would without', () => performance.now() + lease.remaining() > end + 100);
     expect(lease.signal.aborted).toBe(false);
-    expect(lease.remaining()).toBeGreaterThan(0);
     expect((await b.lock('x').inspect()).holder?.fence).toBe(lease.fence);
     await lease.release();
     expect(lease.remaining()).toBe(0);

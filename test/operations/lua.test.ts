@@ -24,9 +24,15 @@ test('operations.lua calls no library code', () => {
 
 test('a script has the functions that it uses, and no others', () => {
   const script = operationScripts().of('lock.release').text;
-  expect(script).toContain('function tx:nowUs(');
+  expect(script).toContain('function tx_nowUs(');
   expect(script).toContain('function lock_handOn(');
   expect(script).not.toContain('function lock_enqueue(');
+});
+
+test('a step that ends early has made no table of its keys and arguments', () => {
+  const script = operationScripts().of('lock.release').text;
+  expect(script).toContain("if (redis.call('GET', KEYS[1]) or nil) ~= ARGV[1] then");
+  expect(script.indexOf('{owner = KEYS[1]')).toBeGreaterThan(script.indexOf("redis.call('DEL', KEYS[1])"));
 });
 
 test('a script holds what its file takes from others, once, and nothing else of them', () => {

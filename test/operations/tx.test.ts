@@ -346,6 +346,7 @@ describe.each(engines)('Tx on %s', (name, open) => {
     expects(
       ['1000000000000000', '', 'text', '1000000000000000'],
       ['-9007199254740991', '', 'text', '-9007199254740991'],
+      ...halves.map((integer): [string, string, string, string] => [integer, '', 'text', integer]),
       ['0', '', 'decimal', '0'],
       ['0.10000000000000001', '', 'decimal', '0.1'],
       ['-1.0000000000000001e-05', '', 'decimal', '-0.00001'],
@@ -368,6 +369,8 @@ describe.each(engines)('Tx on %s', (name, open) => {
       ['none', '', 'integer', '1\u0000'],
       ['none', '', 'integer', ''],
       ['none', '', 'integer', '9007199254740992'],
+      ['none', '', 'integer', 'nan'],
+      ['none', '', 'integer', 'inf'],
       ['none', '', 'integer', '9'.repeat(400)],
       [1, '', 'within', '0', '0', '0'],
       [1, '', 'within', '-1', '-10', '9'],
@@ -487,6 +490,18 @@ const halfDone: BatchOperation<number> = {
     throw new Error('half done');
   },
 };
+
+/** Integers that a server writes by halves, and where that begins. */
+const halves = [
+  '999999999',
+  '1000000000',
+  '1000000001',
+  '1999999999',
+  '-999999999',
+  '-1000000000',
+  '9007199000000000',
+  '9007198999999999',
+];
 
 const text = fc.constantFrom('', 'a', 'b', 'é', 'ﬀ', '😀');
 const score = fc.constantFrom(-1, 0, 1, 2, 1e15, Number.MAX_SAFE_INTEGER - 1, 0.5, 0.1, -1e-7, 1e300);

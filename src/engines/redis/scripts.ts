@@ -10,18 +10,25 @@ export interface Script {
   readonly needsTag: boolean;
 }
 
-/** Something that a script may need: a verb, or a function of an operation's file. */
+/** Something that a script may need: a verb, a function of an operation's file, or what these use. */
 interface Definition {
   readonly lua: string;
   /** What it needs itself: names of other definitions, among other words. */
   readonly words: ReadonlySet<string>;
-  /** Declared before all: functions may call each other. Absent for a verb, which is a member of `tx`. */
+  /** Declared before all: functions may call each other. */
   readonly declared?: string;
+}
+
+/** What the keys or arguments of an operation are called, and where each comes from: `KEYS[1]`, `tonumber(ARGV[2])`. */
+interface Given {
+  readonly name: string;
+  readonly fields: ReadonlyMap<string, string>;
 }
 
 /**
  * The scripts of a file such as operations.lua: one an operation, with what that one needs and nothing else, since a
- * server makes all functions of a script anew each time that it runs.
+ * server makes all functions and tables of a script anew each time that it runs. So verbs are functions that stand
+ * alone, and what a step ends before is not made.
  */
 export class Scripts {
   readonly #definitions: Map<string, Definition> = new Map();
@@ -33,7 +40,9 @@ export class Scripts {
   /** `dressed` may change each script. */
   constructor(lua: string, dressed: (text: string) => string = (text) => text) {
     this.#dressed = dressed;
-    const sections = lua.split(/^--==\[ ([\w.-]+) \]==\n/m).slice(1);
+    const sections = withoutTx(lua)
+      .split(/^--==\[ ([\w.-]+) \]==\n/m)
+      .slice(1);
     for (let i = 0; i < sections.length; i += 2) {
       const [name, text] = [sections[i]!, sections[i + 1]!.trim()];
       if (name.includes('.')) this.#calls.set(name, text);
@@ -58,14 +67,12 @@ export class Scripts {
 
   #define(chunk: string): void {
     const code = chunk.replaceAll(/^\s*--.*\n/gm, '');
-    const [, local, name] = /^(local )?(?:function )?(?:tx:)?(\w+)/.exec(code) ?? [];
+    const [, local, name] = /^(local )?(?:function )?(\w+)/.exec(code) ?? [];
     if (name === undefined || name === 'tx') return;
-    const isVerb = code.startsWith('function tx:');
-    const stands = isVerb || local !== undefined;
-    this.#definitions.set(isVerb ? `tx:${name}` : name, {
+    this.#definitions.set(name, {
       lua: code,
       words: new Set(wordsOf(code)),
-      ...(stands ? {} : { declared: name }),
+      ...(local === undefined ? { declared: name } : {}),
     });
   }
 
@@ -82,7 +89,7 @@ export class Scripts {
       parts.push(...[...others, ...functions].map(({ lua }) => lua), statement);
     }
     const head = declared.length === 0 ? [] : [`local ${declared.join(', ')}`];
-    return ['local tx = {}', ...head, ...parts].join('\n');
+    return [...head, ...parts].join('\n');
   }
 
   /** What a statement needs that is not `made` yet, which it then is. */
@@ -103,25 +110,66 @@ export class Scripts {
 
   /** The lines that call a step, with its own statements in the place of the call. */
   #statementsOf(call: string): string[] {
-    const [, before = '', name = '', keys = '', args = ''] =
-      /^([^]*)return (\w+)\(tx, (\w+), (\w+)\)$/.exec(call) ?? [];
-    const step = /^function \w+\(([\w, ]+)\)\n([^]*)\nend$/.exec(this.#definitions.get(name)?.lua.trim() ?? '');
+    const [, before = '', name = '', keys = '', args = ''] = /^([^]*)return (\w+)\((\w+), (\w+)\)$/.exec(call) ?? [];
+    const step = /^function \w+\(([\w, ]*)\)\n([^]*)\nend$/.exec(this.#definitions.get(name)?.lua.trim() ?? '');
     if (step === null) return [call];
-    const [, ownKeys = keys, ownArgs = args] = step[1]!.split(', ');
-    const named = [
-      ownKeys === keys ? '' : `local ${ownKeys} = ${keys}`,
-      ownArgs === args ? '' : `local ${ownArgs} = ${args}`,
-    ];
     // A statement begins where a line has the indent of the body, and does not go on with what is before it.
-    return [before.trim(), ...named, ...step[2]!.split(/\n(?= {4}(?! |end\b|else|until\b|[)}\]]))/)].filter(
-      (one) => one !== '',
-    );
+    let statements = step[2]!.split(/\n(?= {4}(?! |end\b|else|until\b|[)}\]]))/);
+    for (const [i, own] of step[1]!.split(', ').entries()) {
+      const from = [keys, args][i]!;
+      const fields = fieldsOf(from, before);
+      if (fields !== undefined) statements = whenNeeded({ name: own, fields }, statements);
+      else if (own !== from) statements.unshift(`local ${own} = ${from}`);
+    }
+    return statements;
   }
+}
+
+/** Verbs as functions that stand alone, and nothing hands them on. */
+function withoutTx(lua: string): string {
+  return lua.replaceAll(/\btx:(?=\w)/g, 'tx_').replaceAll(/(?<=\()\s*tx(?:,\s*|(?=\)))/g, '');
+}
+
+/** Of a table that is made as `local keys = {owner = KEYS[1]}`. */
+function fieldsOf(name: string, before: string): Map<string, string> | undefined {
+  const made = new RegExp(String.raw`^local ${name} = \{(.*)\}$`, 'm').exec(before);
+  return made === null
+    ? undefined
+    : new Map(made[1]!.split(', ').map((field) => field.split(' = ') as [string, string]));
+}
+
+/**
+ * Each field where it is used, a number in a variable; the whole table, which costs more, from where it is handed on as
+ * such.
+ */
+function whenNeeded({ name, fields }: Given, statements: readonly string[]): string[] {
+  const uses = new RegExp(String.raw`"(?:[^"\\]|\\.)*"|(?<![\w.])${name}\b(?:\.(\w+))?`, 'g');
+  const found: string[] = [];
+  const numbers = new Set<string>();
+  let isWhole = false;
+  for (const statement of statements) {
+    const used = [...statement.matchAll(uses)].filter(([text]) => !text.startsWith('"')).map(([, field]) => field);
+    if (!isWhole && used.includes(undefined)) {
+      isWhole = true;
+      found.push(`local ${name} = {${Array.from(fields, ([field, from]) => `${field} = ${from}`).join(', ')}}`);
+    }
+    for (const field of isWhole ? [] : used) {
+      if (field === undefined || numbers.has(field) || !fields.get(field)!.startsWith('tonumber')) continue;
+      numbers.add(field);
+      found.push(`local ${name}_${field} = ${fields.get(field)!}`);
+    }
+    const inPlace = (text: string, field?: string): string => {
+      if (field === undefined || isWhole) return text;
+      return numbers.has(field) ? `${name}_${field}` : fields.get(field)!;
+    };
+    found.push(statement.replaceAll(uses, inPlace));
+  }
+  return found;
 }
 
 /** All that may be the name of a definition. */
 function wordsOf(lua: string): Iterable<string> {
-  return lua.match(/(?:tx:)?\w+/g) ?? [];
+  return lua.match(/\w+/g) ?? [];
 }
 
 /** The scripts that are published. */
