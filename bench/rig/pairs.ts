@@ -65,6 +65,7 @@ async function overEngine(directory: string): Promise<Pair> {
       wait: 1,
       fences: 64,
       queueMs: 300_000,
+      gives: '',
     };
     const [, owner] = await engine.run(acquire, keys, ask);
     await engine.run(release, keys, { owner, fences: 64, openEveryMs: 0 });

@@ -155,6 +155,8 @@ export const limits = {
   handOversInARow: 64,
   /** And while another session waits: fewer locks a second in all, and others get their turn sooner. */
   handOversInARowWanted: 16,
+  /** And of a lock that is kept and that nobody else asked for, within `handOverWaitMsMax` of the grant. */
+  keptInARow: 1_024,
   /** Locks without holder or waiter that a session remembers. */
   idleLinesMax: 1_000,
   /** How long another session waits before a hand-over inside this one ends: ms. */

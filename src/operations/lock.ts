@@ -35,20 +35,27 @@ export interface Ask {
   wait: number;
   fences: number;
   queueMs: number;
+  /** An owner, the asker's own, that is given back once the asker stands in the line; '': none. */
+  gives: string;
 }
 
 export const acquire: Operation<LockKeys, Ask, Granted | Held> = {
   name: 'lock.acquire',
   keys: ['owner', 'queue', 'fences'],
-  args: { token: 'text', ttlMs: 'integer', wait: 'integer', fences: 'integer', queueMs: 'integer' },
+  args: { token: 'text', ttlMs: 'integer', wait: 'integer', fences: 'integer', queueMs: 'integer', gives: 'text' },
   step(tx, lock, ask) {
     let owner = tx.get(lock.owner);
     if (owner === undefined && tx.zcard(lock.queue) === 0)
       return ['granted', grant(tx, lock, ask.fences, ask.token, ask.ttlMs), ask.ttlMs, -1]; // free
-    if (owner === undefined) owner = handOn(tx, lock, ask.fences, ask.token); // the last lease ran out
+    let ahead: string | undefined;
+    if (owner !== undefined && owner === ask.gives) {
+      ahead = enqueue(tx, lock, ask, owner);
+      owner = undefined;
+    }
+    if (owner === undefined) owner = handOn(tx, lock, ask.fences, ask.token); // the last lease ran out, or is given back
     if (owner === undefined) owner = grant(tx, lock, ask.fences, ask.token, ask.ttlMs);
     if (isOwner(tx, owner, ask.token)) return granted(tx, lock, owner);
-    const ahead = ask.wait === 1 ? enqueue(tx, lock, ask, owner) : owner;
+    if (ahead === undefined) ahead = ask.wait === 1 ? enqueue(tx, lock, ask, owner) : owner;
     return ['held', owner, tx.pttl(lock.owner), ahead];
   },
 };

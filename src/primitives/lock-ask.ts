@@ -10,8 +10,11 @@ import { parseOwner, type Token, tokenOf } from './owner.ts';
 
 /** What may come of an ask; each ends it, but `held`. */
 export interface AskOutcome {
-  /** The store granted the lock: `until` is counted from before it could, `waitedMs` is as in `operations.Granted`. */
-  granted(owner: string, until: Instant, waitedMs: number): void;
+  /**
+   * The store granted the lock: `until` is counted from before it could, `waitedMs` is as in `operations.Granted`, and so
+   * many fences are its own.
+   */
+  granted(owner: string, until: Instant, waitedMs: number, fences: number): void;
   /** Somebody else has it; the ask stands in the queue. */
   held(blocker: Blocker): void;
   /** Somebody else has it, and the ask does not wait. */
@@ -22,6 +25,15 @@ export interface AskOutcome {
 /** Who is in the way, as the store last said. */
 export interface Blocker {
   readonly owner: string;
+}
+
+/** What is asked for. */
+export interface AskTerms {
+  readonly ttlMs: number;
+  /** Does not wait. */
+  readonly once: boolean;
+  /** Fencing tokens, for hand-overs inside the session. */
+  readonly fences: number;
 }
 
 /**
@@ -35,8 +47,10 @@ export class LockAsk {
   readonly #session: Session;
   readonly #keys: LockNames;
   readonly #ttlMs: number;
+  readonly #fences: number;
   readonly #outcome: AskOutcome;
   #ended = false;
+  #sends = 0;
   #confirming = false;
   /** The store has it in its queue. */
   #queued = false;
@@ -54,9 +68,10 @@ export class LockAsk {
   #silentSince = 0;
   #attempts = 0;
 
-  constructor(session: Session, keys: LockNames, terms: { ttlMs: number; once: boolean }, outcome: AskOutcome) {
+  constructor(session: Session, keys: LockNames, terms: AskTerms, outcome: AskOutcome) {
     this.token = session.token(terms.ttlMs);
     this.once = terms.once;
+    this.#fences = terms.fences;
     this.#session = session;
     this.#keys = keys;
     this.#ttlMs = terms.ttlMs;
@@ -64,24 +79,42 @@ export class LockAsk {
   }
 
   send(): void {
+    this.#send('');
+  }
+
+  /** Stands in the line, and in the same step gives `owner` back, which this session has for `forMs`. Never rejects. */
+  give(owner: string, forMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#send(owner, (isSure) => resolve(isSure ? undefined : giveBack(this.#session, this.#keys, owner, forMs)));
+    });
+  }
+
+  /** `done`: with false where the store did not answer. */
+  #send(gives: string, done?: (isSure: boolean) => void): void {
     this.#recheck?.cancel();
+    this.#sends += 1;
+    const isFirst = this.#sends === 1;
     const sentAt = instantNow(this.#session.clock);
     const request = {
       token: this.token,
       ttlMs: this.#ttlMs,
       wait: this.once ? 0 : 1,
-      fences: limits.handOversInARow,
+      fences: this.#fences,
       queueMs: limits.queueMs,
+      gives,
     };
     this.#session.engine.run(operations.acquire, this.#keys, request).then(
       (reply) => {
+        done?.(true);
         if (this.#ended) return; // `leave` was sent after this
-        // It may have been granted by an earlier send, whose reply was lost: only what is left of it counts.
+        // It may have been granted by an earlier send, whose reply was lost, or by who had it: only what is left counts.
+        const fences = isFirst ? this.#fences : limits.handOversInARow;
         if (reply[0] === 'granted')
-          this.#granted(reply[1], validFor(sentAt, Math.min(reply[2], this.#ttlMs)), reply[3]);
+          this.#granted(reply[1], validFor(sentAt, Math.min(reply[2], this.#ttlMs)), reply[3], fences);
         else this.#held(sentAt, reply);
       },
       (error: unknown) => {
+        done?.(false);
         if (!this.#ended) this.#unanswered(error as Error);
       },
     );
@@ -93,7 +126,7 @@ export class LockAsk {
     const now = instantNow(this.#session.clock);
     const until = validFor(this.#grantedAt(owner, now), this.#ttlMs);
     const isNews = (parseOwner(owner)?.fence ?? 0) > this.#holderFence;
-    if (isNews && leftMs(until, now) > this.#ttlMs / 2) this.#granted(owner, until, waitedMs);
+    if (isNews && leftMs(until, now) > this.#ttlMs / 2) this.#granted(owner, until, waitedMs, limits.handOversInARow);
     else this.send();
     return true;
   }
@@ -121,11 +154,11 @@ export class LockAsk {
     this.#unwatch?.();
   }
 
-  #granted(owner: string, until: Instant, waitedMs: number): void {
+  #granted(owner: string, until: Instant, waitedMs: number, fences: number): void {
     const { engine } = this.#session;
     if (engine.confirm === undefined) {
       this.end();
-      this.#outcome.granted(owner, until, waitedMs);
+      this.#outcome.granted(owner, until, waitedMs, fences);
       return;
     }
     this.#recheck?.cancel();
@@ -135,7 +168,7 @@ export class LockAsk {
       () => {
         if (this.#ended) return; // given up meanwhile
         this.end();
-        this.#outcome.granted(owner, until, waitedMs);
+        this.#outcome.granted(owner, until, waitedMs, fences);
       },
       (error: unknown) => {
         if (this.#ended) return;

@@ -59,9 +59,12 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
   /** The ask belongs to a step of `lockAll`, which alone may end it. */
   #reserved = false;
   #hold: Hold | undefined;
-  /** The first fence of what is held. */
+  /** The first fence of what is held, and how many there are. */
   #fence = 0;
+  #fences = 0;
   #inARow = 0;
+  /** What was kept last was given back for want of fences. */
+  #wasShort = false;
   #keepMs = 0;
   /** Ends the time for which the lock is kept without a task that holds it. */
   #kept: Timer | undefined;
@@ -110,7 +113,8 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
     this.session.exit();
     const next = this.#waiters[0];
     const isKept = next === undefined && this.#keepMs > 0 && !this.#isWanted;
-    if ((next === undefined && !isKept) || !this.#mayHandOn(next?.ttlMs ?? lease.ttlMs)) return this.#giveBack();
+    if ((next === undefined && !isKept) || !this.#mayHandOn(next?.ttlMs ?? lease.ttlMs, isKept))
+      return this.#giveBack();
     if (isKept) this.#keep();
     else this.#next();
     return done;
@@ -128,7 +132,7 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
 
   /** Keeps the idle line for an ask that another step makes: its token. */
   reserve(ttlMs: number): string {
-    this.#ask = new LockAsk(this.session, this.keys, { ttlMs, once: false }, this);
+    this.#ask = new LockAsk(this.session, this.keys, { ttlMs, once: false, fences: limits.handOversInARow }, this);
     this.#reserved = true;
     return this.#ask.token;
   }
@@ -159,13 +163,13 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
       fail: () => {},
       refuse: () => {},
     });
-    this.granted(owner, until, -1);
+    this.granted(owner, until, -1, limits.handOversInARow);
     return lease!;
   }
 
   // What comes of an ask
 
-  granted(owner: string, until: Instant, waitedMs: number): void {
+  granted(owner: string, until: Instant, waitedMs: number, fences: number): void {
     this.#endAsk();
     const first = this.#waiters[0];
     if (first === undefined) {
@@ -173,6 +177,7 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
       return;
     }
     this.#fence = parseOwner(owner)?.fence ?? 0;
+    this.#fences = fences;
     this.#inARow = 0;
     this.#heldSince = this.session.clock.monotonicMs();
     this.#wantedSince = waitedMs < 0 ? Number.POSITIVE_INFINITY : this.session.clock.monotonicMs() - waitedMs;
@@ -246,10 +251,16 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
       return;
     }
     if (this.#hold !== undefined || this.#ask !== undefined || this.session.closing) return;
+    const ask = this.#askFor(first);
+    if (later) ask.sendLater();
+    else ask.send();
+  }
+
+  #askFor(first: Waiter): LockAsk {
     const once = first.once && this.#waiters.length === 1;
-    this.#ask = new LockAsk(this.session, this.keys, { ttlMs: first.ttlMs, once }, this);
-    if (later) this.#ask.sendLater();
-    else this.#ask.send();
+    const fences = first.keepMs > 0 && this.#wasShort ? limits.keptInARow : limits.handOversInARow;
+    this.#ask = new LockAsk(this.session, this.keys, { ttlMs: first.ttlMs, once, fences }, this);
+    return this.#ask;
   }
 
   /** Mail says that the lock is ours. After the ask was given up nobody may keep it. */
@@ -302,16 +313,24 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
     waiter.grant(this.lease);
   }
 
-  /** Whether the next task of this session may have the lock without asking the store. */
-  #mayHandOn(ttlMs: number): boolean {
+  /** Whether the next task of this session may have the lock without asking the store; `isKept`: there is none yet. */
+  #mayHandOn(ttlMs: number, isKept: boolean): boolean {
     const hold = this.#hold;
     if (hold === undefined || this.session.closing) return false;
     this.#inARow += 1;
-    if (this.#inARow >= (this.#isWanted ? limits.handOversInARowWanted : limits.handOversInARow)) return false;
     const now = this.session.clock.monotonicMs();
+    this.#wasShort = isKept && this.#inARow >= limits.handOversInARow;
+    if (this.#inARow >= this.#inARowMax(now, isKept)) return false;
     if (now - this.#wantedSince > limits.handOverWaitMsMax) return false;
     if (this.keys.shared && now - this.#heldSince > limits.openEveryMs) return false;
     return this.session.leases.leftMs(hold) > ttlMs / 2;
+  }
+
+  /** A lock that nobody else asked for, as far as is known, is kept for longer where all is over soon. */
+  #inARowMax(now: number, isKept: boolean): number {
+    if (this.#isWanted) return limits.handOversInARowWanted;
+    if (isKept && now - this.#heldSince < limits.handOverWaitMsMax) return this.#fences;
+    return limits.handOversInARow;
   }
 
   /** Gives the lock back to the store, which hands it on; whoever waits here asks anew, behind the others. */
@@ -323,12 +342,12 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
     this.#endKept();
     this.#hold = undefined;
     this.lease = undefined;
-    // Where others wait, the next ask stands in the line behind them before they get the lock: the server then tells the
-    // new owner before it answers us.
-    const isBehind = this.#isWanted && !this.keys.shared && this.#waiters[0]?.once === false;
-    if (isBehind) this.#advance();
+    const next = this.#waiters[0];
+    // Where others wait, the next ask stands in the line behind them before they get the lock.
+    const isBehind = this.#isWanted && !this.keys.shared && next?.once === false && !this.session.closing;
+    if (isBehind) return this.#askFor(next).give(hold.owner, leftMs);
     const given = giveBack(this.session, this.keys, hold.owner, leftMs);
-    if (!isBehind) this.#advance(this.keys.shared);
+    this.#advance(this.keys.shared);
     return given;
   }
 

@@ -47,8 +47,8 @@ async function lateGrant(sharesClock: boolean): Promise<Late> {
     await openOn(slow, 'second'),
     await openOn(engine, 'third'),
   ];
-  const before = await first.lock('a', { ttl: 150 }).acquire();
-  const waiting = second.lock('a', { ttl: 150 }).acquire();
+  const before = await first.lock('a', { ttl: 1_000 }).acquire();
+  const waiting = second.lock('a', { ttl: 1_000 }).acquire();
   await until('the second waits', async () => (await first.lock('a').inspect()).waiters.length === 1);
   await before.release();
   return { clock, first, second, third, waiting, deliver: slow.deliver };
@@ -56,7 +56,7 @@ async function lateGrant(sharesClock: boolean): Promise<Late> {
 
 test('late word of a grant that ran out unheard does not end the lease that the same wait got afterwards', async () => {
   const { clock, first, waiting, deliver } = await lateGrant(true);
-  clock.wallShiftMs += 500;
+  clock.wallShiftMs += 2_000;
   const lease = await waiting; // it asked again
   deliver();
   await expect(first.lock('a').tryAcquire()).resolves.toBeUndefined();
@@ -68,7 +68,7 @@ test.each([true, false])(
   'late word of a grant that ran out is no lease (clock shared with the store: %s)',
   async (sharesClock) => {
     const { clock, first, second, third, waiting, deliver } = await lateGrant(sharesClock);
-    clock.wallShiftMs += 500;
+    clock.wallShiftMs += 2_000;
     const lease = await third.lock('a').acquire();
     await until('the second waits again', async () => (await first.lock('a').inspect()).waiters.length === 1);
     deliver();
@@ -86,10 +86,10 @@ test.each([true, false])(
 
 test('a late grant is asked about where the clock was set back meanwhile', async () => {
   const { clock, third, waiting, deliver } = await lateGrant(true);
-  clock.wallShiftMs += 500;
+  clock.wallShiftMs += 2_000;
   const lease = await third.lock('a').acquire();
   clock.wallShiftMs -= 3_600_000;
-  clock.monotonicShiftMs += 500; // while the second was stopped
+  clock.monotonicShiftMs += 2_000; // while the second was stopped
   deliver();
   const early = await Promise.race([waiting, third.counter('anything').get()]);
   expect(early).toBe(0);

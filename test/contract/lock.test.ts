@@ -379,7 +379,7 @@ eachEngine((_, openStore) => {
     const [a, b] = (await open('a', 'b')) as [Lockstep, Lockstep];
     const lock = a.lock('x', { keep: '1m' });
     const fences: number[] = [];
-    for (let i = 0; i < 200; i++) {
+    for (let i = 0; i < 3_000; i++) {
       const lease = await lock.acquire();
       fences.push(lease.fence);
       await lease.release();

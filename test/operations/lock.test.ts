@@ -15,7 +15,14 @@ test('a lock that others poll for goes from waiter to waiter for a while, and is
   const sessions = ['a', 'b', 'c'];
   for (const session of sessions) await store.connect(session, (text) => mail.push(text));
   const ask = (session: string): Promise<lock.Granted | lock.Held> =>
-    store.run(lock.acquire, at, { token: `${session}:1:10000`, ttlMs: 10_000, wait: 1, fences: 1, queueMs: 60_000 });
+    store.run(lock.acquire, at, {
+      token: `${session}:1:10000`,
+      ttlMs: 10_000,
+      wait: 1,
+      fences: 1,
+      queueMs: 60_000,
+      gives: '',
+    });
   const release = (owner: string): Promise<number> => store.run(lock.release, at, { owner, fences: 1, openEveryMs });
   const owner = async (): Promise<string> => String((await store.run(lock.look, at, { from: 0, to: 0 }))[0]);
 
@@ -49,6 +56,7 @@ test('whoever left a lock open to a waiter that is dead hands it to the next', a
       wait: 1,
       fences: 1,
       queueMs: 60_000,
+      gives: '',
     });
   }
   const [owner] = await store.run(lock.look, at, { from: 0, to: 0 });
@@ -56,4 +64,26 @@ test('whoever left a lock open to a waiter that is dead hands it to the next', a
   clock.nowUs += 60_000;
   await store.run(lock.release, at, { owner: String(owner), fences: 1, openEveryMs });
   expect((await store.run(lock.look, at, { from: 0, to: 0 }))[0]).toMatch(/^c:/);
+});
+
+test('who gives a lock back in the step that asks for it anew stands behind those who wait, or has it again', async () => {
+  const store = memorySubject(handClock());
+  onTestFinished(() => store.close());
+  const at = keysOf('test').lockAt('job');
+  const mail: string[] = [];
+  for (const session of ['a', 'b']) await store.connect(session, (text) => mail.push(text));
+  const ask = (token: string, gives = ''): Promise<lock.Granted | lock.Held> =>
+    store.run(lock.acquire, at, { token, ttlMs: 10_000, wait: 1, fences: 8, queueMs: 60_000, gives });
+
+  const [, first] = await ask('a:1:10000');
+  const [, alone] = await ask('a:2:10000', first);
+  expect(alone).toMatch(/^a:2:/);
+  await ask('b:1:10000');
+  mail.length = 0;
+  const [verdict, holder] = await ask('a:3:10000', alone);
+  expect([verdict, holder.split(':').slice(0, 2)]).toEqual(['held', ['b', '1']]);
+  expect(mail).toEqual([expect.stringMatching(/^granted b:1:10000:/)]);
+  expect(await ask('a:3:10000', alone)).toEqual(['held', holder, 10_000, holder]); // the reply was lost
+  await store.run(lock.release, at, { owner: holder, fences: 8, openEveryMs: 0 });
+  expect((await ask('a:3:10000'))[0]).toBe('granted');
 });

@@ -40,7 +40,7 @@ export type Command =
   | { on: 'world'; do: 'advance'; us: number }
   | { on: 'world'; do: 'connect'; place: number }
   | { on: 'world'; do: 'disconnect'; place: number }
-  | { on: 'lock'; do: 'acquire'; lock: number; token: Token; wait: number; fences: number; queueMs: number }
+  | { on: 'lock'; do: 'acquire'; lock: number; token: Token; wait: number; fences: number; queueMs: number; gives: Who }
   | { on: 'lock'; do: 'release'; lock: number; who: Who; fences: number; openEveryMs: number }
   | { on: 'lock'; do: 'leave'; lock: number; token: Token; fences: number }
   | { on: 'lock'; do: 'forceRelease'; lock: number; fences: number }
@@ -201,6 +201,7 @@ const lockCommand = fc.oneof(
       wait: fc.constantFrom(0, 1, 1, 1),
       fences,
       queueMs: fc.constantFrom(10, 300_000, 300_000),
+      gives: fc.constantFrom<Who>('unguarded', 'unguarded', 'owner', 'former'),
     }),
   },
   {
@@ -476,8 +477,9 @@ export class Meaning {
     switch (command.do) {
       case 'acquire': {
         const { wait, fences: many, queueMs } = command;
+        const gives = this.#owner(command.lock, command.gives);
         const own = { token: this.#token(command.token), ttlMs: command.token.ttlMs };
-        const ask = { ...own, wait, fences: many, queueMs };
+        const ask = { ...own, wait, fences: many, queueMs, gives };
         return single(lock.acquire, this.#lock(command.lock), ask);
       }
       case 'release': {

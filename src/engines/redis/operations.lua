@@ -1322,6 +1322,11 @@ function lock_acquire(tx, lock, ask)
             -1
         }
     end
+    local ahead
+    if owner ~= nil and owner == ask.gives then
+        ahead = lock_enqueue(tx, lock, ask, owner)
+        owner = nil
+    end
     if owner == nil then
         owner = lock_handOn(tx, lock, ask.fences, ask.token)
     end
@@ -1337,7 +1342,9 @@ function lock_acquire(tx, lock, ask)
     if lock_isOwner(tx, owner, ask.token) then
         return lock_granted(tx, lock, owner)
     end
-    local ahead = ask.wait == 1 and lock_enqueue(tx, lock, ask, owner) or owner
+    if ahead == nil then
+        ahead = ask.wait == 1 and lock_enqueue(tx, lock, ask, owner) or owner
+    end
     return {
         "held",
         owner,
@@ -1470,7 +1477,7 @@ end
 --==[ lock.acquire ]==
 
 local keys = {owner = KEYS[1], queue = KEYS[2], fences = KEYS[3]}
-local ask = {token = ARGV[1], ttlMs = tonumber(ARGV[2]), wait = tonumber(ARGV[3]), fences = tonumber(ARGV[4]), queueMs = tonumber(ARGV[5])}
+local ask = {token = ARGV[1], ttlMs = tonumber(ARGV[2]), wait = tonumber(ARGV[3]), fences = tonumber(ARGV[4]), queueMs = tonumber(ARGV[5]), gives = ARGV[6]}
 return lock_acquire(tx, keys, ask)
 
 --==[ lock.release ]==
