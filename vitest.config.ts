@@ -12,9 +12,10 @@ export default defineConfig({
     pool: 'forks',
     // Tests mostly wait, for processes and for conditions: also a machine of two cores runs two files at a time.
     maxWorkers: Math.max(2, availableParallelism() - 1),
-    testTimeout: 20_000,
-    hookTimeout: 20_000,
-    teardownTimeout: 5_000,
+    // Of what hangs: a busy machine takes many times as long as an idle one for what works.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    teardownTimeout: 10_000,
     passWithNoTests: false,
     env: { NODE_COMPILE_CACHE: compileCache },
     reporters: ['default', ...(report === undefined ? [] : [new ReportToFile(report)])],

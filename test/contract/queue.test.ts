@@ -296,7 +296,7 @@ eachEngine((_engine, openStore) => {
   });
 
   test('a job that takes longer than its lease is kept', async () => {
-    const queue = (await open()).queue<number>('q', { lease: 300 });
+    const queue = (await open()).queue<number>('q', { lease: 1_500 });
     const counts: number[] = [];
     await queue.push(1);
     const { opened, open: end } = gate();
@@ -304,7 +304,7 @@ eachEngine((_engine, openStore) => {
       queue,
       async (job) => {
         counts.push(job.deliveries);
-        setTimeout(end, 900);
+        setTimeout(end, 2_000);
         await opened;
       },
       2,
@@ -317,7 +317,7 @@ eachEngine((_engine, openStore) => {
   test('a job whose lease is lost aborts its signal, and can change nothing any more', async () => {
     const store = await openStore();
     const shared = await openSession(store, 'one');
-    const queue = shared.queue<number>('q', { lease: 100 });
+    const queue = shared.queue<number>('q', { lease: 1_000 });
     await queue.push(1);
     const job = await takeOne(queue);
     const { signal } = job;

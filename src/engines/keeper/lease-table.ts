@@ -269,11 +269,14 @@ export class LeaseView {
     });
   }
 
-  /** Will not be renewed again. False if the lease was dropped meanwhile. */
+  /** Will not be renewed again. False if the lease was dropped meanwhile, or another renewer ended it. */
   end(handle: number, nowMs: number): boolean {
-    return this.#within(handle, (chunk, i) => {
+    let isFirst = true;
+    const isHeldStill = this.#within(handle, (chunk, i) => {
+      isFirst = wordsApart(chunk.due[i]!, toWord(nowMs)) < 0.9 * idleMs; // no lease is due that late
       chunk.due[i] = toWord(nowMs + idleMs);
     });
+    return isHeldStill && isFirst;
   }
 
   /** To be read before the table is searched: `sleep` then misses nothing. */
