@@ -82,10 +82,10 @@ async function warmUp(at: { database: Database; keeper: Keeper }): Promise<void>
   const ttlMs = 6_000;
   await until('the thread renews', () => {
     grant(at.database, 'warm', 'me', ttlMs);
-    const until = validFor(later(instantNow(systemClock), -0.3 * ttlMs), ttlMs); // due in 0.15 s
-    const handle = at.keeper.keep({ key: 'warm', owner: 'me', ttlMs, until, maxHoldMs: 0 });
+    const valid = validFor(later(instantNow(systemClock), -0.3 * ttlMs), ttlMs); // due in 0.15 s
+    const handle = at.keeper.keep({ key: 'warm', owner: 'me', ttlMs, until: valid, maxHoldMs: 0 });
     block(300);
-    const isRenewed = at.keeper.validUntil(handle).monotonicMs > until.monotonicMs;
+    const isRenewed = at.keeper.validUntil(handle).monotonicMs > valid.monotonicMs;
     at.keeper.drop(handle);
     return isRenewed;
   });
@@ -222,6 +222,7 @@ test('close() ends the thread, twice is once, and nothing is renewed any more', 
   hold(at, 'k', 'me', 200);
   await Promise.all([at.keepers.close(), at.keepers.close()]);
   await until('it expires', () => ownerOf(at.database, 'k') === undefined);
+  expect(warnings).toEqual([]);
 });
 
 test('a process that holds a lease ends by itself, and with it the renewal', async () => {
@@ -241,6 +242,7 @@ test('a thread that is terminated while it blocks takes its renewal with it', as
   await until('renewed while it blocks', () => endInStore() > first + 500);
   child.stdin!.write('now\n');
   await until('terminated', () => said.length === 2);
+  expect(said).toEqual([['kept'], ['terminated']]);
   await until('the lease expires', () => ownerOf(database, 'k') === undefined);
 });
 

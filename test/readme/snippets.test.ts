@@ -25,7 +25,7 @@ describe('the code of the README', () => {
     expect(snippets.length).toBeGreaterThan(5);
   });
 
-  test('has no type error', { timeout: 60_000 }, () => {
+  test('has no type error', { timeout: 180_000 }, () => {
     const options: ts.CompilerOptions = {
       ...ts.convertCompilerOptionsFromJson(
         (
@@ -51,13 +51,13 @@ describe('the code of the README', () => {
     expect(ts.formatDiagnostics(problems, host)).toBe('');
   });
 
-  test.each(snippets)('runs: $section', { timeout: 60_000 }, ({ file }) => {
+  test.each(snippets)('runs: $section', { timeout: 90_000 }, ({ file }) => {
     // Type stripping knows no `paths`.
     const source = readFileSync(file, 'utf8').replace("'lockstep'", JSON.stringify(join(root, 'src/index.ts')));
     const runnable = file.replace('.mts', '.run.mts');
     writeFileSync(runnable, source);
     const node = join(root, 'node_modules/.bin/node');
-    const run = spawnSync(node, [runnable], { cwd: join(file, '..'), encoding: 'utf8', timeout: 30_000 });
+    const run = spawnSync(node, [runnable], { cwd: join(file, '..'), encoding: 'utf8', timeout: 60_000 });
     expect([run.status, run.stderr]).toEqual([0, '']);
     expect(run.stdout).not.toBe('');
   });

@@ -17,13 +17,13 @@ const spaces = ['a', 'b', 'c'];
 async function worksEverywhere(where: Parameters<typeof open>[0]): Promise<void> {
   for (const space of spaces) {
     const [a, b] = [await opened(where, space), await opened(where, space)];
-    const held = await a.lock('x').acquire();
+    const held = await a.lock('x', { ttl: '60s' }).acquire();
     const waiting = b.lock('x').acquire();
     await until('it waits', async () => (await a.lock('x').inspect()).waiters.length === 1);
     const begin = performance.now();
     await held.release();
     await (await waiting).release();
-    expect(performance.now() - begin).toBeLessThan(2_000);
+    expect(performance.now() - begin).toBeLessThan(20_000); // woken: who is not looks again after half a minute
   }
 }
 
@@ -64,9 +64,9 @@ describe.skipIf(!hasRedisServer)('a Redis Cluster', () => {
         encoding: 'utf8',
       });
       expect(ran.stdout.trim(), ran.stderr).toBe('1');
-      const lease = await (await opened(io, 'a')).lock('x', { ttl: 300 }).acquire();
-      const end = performance.now() + 900;
-      await until('three leases are over', () => performance.now() > end);
+      const lease = await (await opened(io, 'a')).lock('x', { ttl: 1_500 }).acquire();
+      const end = performance.now() + 1_700;
+      await until('a lease is over', () => performance.now() > end);
       expect(lease.signal.aborted).toBe(false);
       await lease.release();
     },

