@@ -1,5 +1,6 @@
 /** Runs a command to its end, for the scripts beside this file. The project's own tools come first on the PATH. */
 import { spawn } from 'node:child_process';
+import { constants, setPriority } from 'node:os';
 import { delimiter, join } from 'node:path';
 
 const root: string = join(import.meta.dirname, '..');
@@ -19,6 +20,8 @@ export interface RunOptions {
   /** Whether the output goes to the terminal as it comes; it is kept as well. */
   readonly live?: boolean;
   readonly timeoutMs?: number;
+  /** Leaves the processors to others where they want them. */
+  readonly behind?: boolean;
 }
 
 /** Never rejects: what went wrong is in `problem`, what the command printed (both streams) in `output`. */
@@ -30,6 +33,8 @@ export function run(command: string, args: readonly string[], options: RunOption
     stdio: ['ignore', 'pipe', 'pipe'],
     shell: process.platform === 'win32',
   });
+  if (options.behind === true && child.pid !== undefined)
+    setPriority(child.pid, constants.priority.PRIORITY_BELOW_NORMAL);
   const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
 
   let output = '';

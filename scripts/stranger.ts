@@ -3,7 +3,7 @@
  * run by two processes at once, under every Node of this machine. Node 20 gets better-sqlite3, as its users would.
  */
 import { cpSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { constants, setPriority, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { must, run } from './run.ts';
 import { packTarball } from './tarball.ts';
@@ -39,10 +39,9 @@ const sqliteParts = ['better-sqlite3', 'bindings', 'file-uri-to-path'];
 const systemPath = (process.env['PATH'] ?? '').split(delimiter).filter((part) => !part.includes('node_modules'));
 
 const folder = mkdtempSync(join(tmpdir(), 'lockstep-stranger-'));
-const inFolder = { cwd: folder, timeoutMs: 120_000 };
+const inFolder = { cwd: folder, timeoutMs: 300_000 };
 try {
-  if (process.argv.includes('--prepare')) await prepare();
-  else await main();
+  await main();
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
@@ -55,12 +54,6 @@ async function main(): Promise<void> {
     console.log(`Node ${first.version} and ${second.version} added ${times} each: ${2 * times}`);
   }
   for (const node of nodes) await holdFromTheShell(node);
-}
-
-/** Only what takes long, beside other work, which goes first. */
-async function prepare(): Promise<void> {
-  setPriority(constants.priority.PRIORITY_LOW);
-  await usableNodes();
 }
 
 /** Installs the package, and compiles the program, with all of the package's declarations checked. */
@@ -120,14 +113,19 @@ async function nodeAt(path: string): Promise<Node> {
   return { path, version, hasSqlite: major > 22 || (major === 22 && minor >= 13) };
 }
 
-/** Compiling it takes most of a minute, so it is kept. False, and said so, where it can't be had. */
+/** Compiling it takes most of a minute, without optimizing half of that, so it is kept. False, and said so, where it can't be had. */
 async function installSqlite(node: Node): Promise<boolean> {
   const kept = resolve('.cache', `${sqlite}-node${node.version}-${process.platform}-${process.arch}`);
   if (!existsSync(kept)) {
     const making = mkdtempSync(join(tmpdir(), 'lockstep-sqlite-'));
     try {
       writeFileSync(join(making, 'package.json'), '{ "private": true }');
-      const env = { JOBS: 'max', PATH: [dirname(node.path), ...systemPath].join(delimiter) };
+      const env = {
+        JOBS: 'max',
+        CFLAGS: '-O0',
+        CXXFLAGS: '-O0',
+        PATH: [dirname(node.path), ...systemPath].join(delimiter),
+      };
       const { problem, output } = await run('npm', ['install', '--no-audit', '--no-fund', sqlite], {
         cwd: making,
         env,

@@ -1,6 +1,5 @@
 /**
- * `npm test`: everything that must hold, in the order in which a failure is found soonest.
- * `npm test -- lint types` runs only the steps of these names.
+ * `npm test`: everything that must hold. `npm test -- lint types` runs only the steps of these names.
  *
  * Each command counts as one, each test of a test run as one. At the end stand the messages of all that failed, and the sum
  * in the last line: `N passed, N failed`.
@@ -10,16 +9,13 @@ import { missingRedisServer } from './redis-server.ts';
 import { run } from './run.ts';
 import { endOf, type Failure, failuresTold, reportAt } from './test-report.ts';
 
-type Step = { name: string; about: string } & (
-  | { command: readonly string[]; /** Made ready by this script while other steps run. */ beside?: readonly string[] }
-  | { tests: TestRun }
-);
+type Step = { name: string; about: string } & ({ command: readonly string[] } | { tests: TestRun });
 
 interface TestRun {
   /** Folders or files with tests. */
   of: readonly string[];
   except?: readonly string[];
-  /** One file at a time, for tests that measure time or stop processes. */
+  /** One file at a time, for tests that crowd the machine. */
   alone?: true;
 }
 
@@ -34,27 +30,28 @@ const house = 'test/house';
 /** Tests of many real processes, and of what happens to them. */
 const processes = ['test/faults', 'test/race', 'test/campaign'];
 
-const steps: readonly Step[] = [
-  { name: 'format', about: 'every file is formatted', command: ['oxfmt', '--check'] },
-  { name: 'lint', about: 'no lint, with types', command: ['npm', 'run', '--silent', 'lint'] },
-  { name: 'types', about: 'strict types, the whole tree', command: ['tsc'] },
-  { name: 'lua', about: 'the generated Lua is up to date', command: ['node', 'scripts/lua.ts', '--check'] },
-  { name: 'house', about: 'directions between rooms, operations, README', tests: { of: [house] } },
-  {
-    name: 'tests',
-    about: 'units and contracts on every engine',
-    tests: { of: ['test'], except: [house, ...processes] },
-  },
-  { name: 'faults', about: 'killed, stopped and crowded processes', tests: { of: processes, alone: true } },
-  { name: 'dead-code', about: 'no unused file, export or dependency', command: ['knip'] },
-  { name: 'package', about: 'what would be published', command: ['node', 'scripts/package.ts'] },
-  {
-    name: 'stranger',
-    about: 'the package in a folder of its own',
-    command: ['node', 'scripts/stranger.ts'],
-    beside: ['scripts/stranger.ts', '--prepare'],
-  },
+/** Lanes go side by side: tests mostly wait, and commands take what they leave. In a lane, what fails soonest comes first. */
+const lanes: readonly (readonly Step[])[] = [
+  [
+    {
+      name: 'tests',
+      about: 'units and contracts on every engine',
+      tests: { of: ['test'], except: [house, ...processes] },
+    },
+  ],
+  [{ name: 'faults', about: 'killed, stopped and crowded processes', tests: { of: processes, alone: true } }],
+  [
+    { name: 'format', about: 'every file is formatted', command: ['oxfmt', '--check'] },
+    { name: 'lua', about: 'the generated Lua is up to date', command: ['node', 'scripts/lua.ts', '--check'] },
+    { name: 'lint', about: 'no lint, with types', command: ['npm', 'run', '--silent', 'lint'] },
+    { name: 'types', about: 'strict types, the whole tree', command: ['tsc'] },
+    { name: 'house', about: 'directions between rooms, operations, README', tests: { of: [house] } },
+    { name: 'dead-code', about: 'no unused file, export or dependency', command: ['knip'] },
+    { name: 'package', about: 'what would be published', command: ['node', 'scripts/package.ts'] },
+    { name: 'stranger', about: 'the package in a folder of its own', command: ['node', 'scripts/stranger.ts'] },
+  ],
 ];
+const steps = lanes.flat();
 
 /** What passed is named only where it took as long as that. */
 const slowTestMs = 30_000;
@@ -66,31 +63,19 @@ const red = (text: string): string => (colour ? `\x1b[31m${text}\x1b[39m` : text
 process.exitCode = await main(process.argv.slice(2));
 
 async function main(names: readonly string[]): Promise<number> {
-  const chosen = steps.filter((step) => names.length === 0 || names.includes(step.name));
+  const isChosen = ({ name }: Step): boolean => names.length === 0 || names.includes(name);
   const unknown = names.find((name) => !steps.some((step) => step.name === name));
   if (unknown !== undefined) {
     console.error(`There is no step ${unknown}: use ${steps.map((step) => step.name).join(', ')}`);
     return 2;
   }
 
-  const withoutRedis = chosen.some((step) => 'tests' in step) ? await missingRedisServer() : undefined;
+  const withoutRedis = steps.some((step) => isChosen(step) && 'tests' in step) ? await missingRedisServer() : undefined;
   if (withoutRedis !== undefined) console.warn(withoutRedis);
 
-  const beside = chosen.flatMap((step) => ('beside' in step && chosen.length > 1 ? [run('node', step.beside)] : []));
   const sum: Count = { passed: 0, failed: 0, skipped: 0, failures: [] };
-  for (const step of chosen) {
-    const startedMs = performance.now();
-    if ('beside' in step) await Promise.all(beside);
-    console.log(`\n── ${step.name}: ${step.about}`);
-    const count = 'tests' in step ? await runTests(step.name, step.tests) : await runCommand(step.command);
-    const seconds = `${((performance.now() - startedMs) / 1_000).toFixed(1)} s`;
-    console.log(count.failed === 0 ? green(`✓ ${step.name} ${seconds}`) : red(`✗ ${step.name} ${seconds}`));
-    sum.failures.push(...count.failures);
-    sum.passed += count.passed;
-    sum.failed += count.failed;
-    sum.skipped += count.skipped;
-  }
-
+  const chosen = lanes.map((lane) => lane.filter(isChosen));
+  await Promise.all(chosen.map((lane) => runLane(lane, sum)));
   if (sum.failed > 0) console.log(`\n── failed:\n${failuresTold(sum.failures)}`);
   console.log('');
   if (withoutRedis !== undefined) console.warn(withoutRedis);
@@ -99,8 +84,23 @@ async function main(names: readonly string[]): Promise<number> {
   return sum.failed === 0 && sum.passed > 0 ? 0 : 1;
 }
 
+/** One step after the other. */
+async function runLane(lane: readonly Step[], sum: Count): Promise<void> {
+  for (const step of lane) {
+    const startedMs = performance.now();
+    console.log(`── ${step.name}: ${step.about}`);
+    const count = 'tests' in step ? await runTests(step.name, step.tests) : await runCommand(step.command);
+    const seconds = `${((performance.now() - startedMs) / 1_000).toFixed(1)} s`;
+    console.log(count.failed === 0 ? green(`✓ ${step.name} ${seconds}`) : red(`✗ ${step.name} ${seconds}`));
+    sum.failures.push(...count.failures);
+    sum.passed += count.passed;
+    sum.failed += count.failed;
+    sum.skipped += count.skipped;
+  }
+}
+
 async function runCommand([command = '', ...args]: readonly string[]): Promise<Count> {
-  const { problem, output } = await run(command, args);
+  const { problem, output } = await run(command, args, { behind: true });
   const skipped = output.match(/^skipped: .*$/gm) ?? [];
   for (const line of skipped) console.warn(line);
   if (problem === undefined) return { passed: 1, failed: 0, skipped: skipped.length, failures: [] };

@@ -175,7 +175,7 @@ export const limits = {
   /** A queue of waiters that nobody asked about for this long is gone: ms. */
   queueMs: 300_000,
   /** A wait that timed out asks the store who is in the way, for this long at most: ms. */
-  lookMsMax: 100,
+  lookMsMax: 1_000,
   /** A waiter looks for a cycle after it waited this long, and again after each such time: ms. */
   deadlockCheckMs: 100,
   /** The longest chain of holders that the search for a cycle follows: locks. */
