@@ -213,8 +213,7 @@ export const limits = {
   /** Tries of a transaction before it asks for the commit lock, and tries while it has it. */
   transactionTries: 16,
   transactionLockedTries: 10,
-  /** Tries without a pause; from then on pauses of random length, up to twice as long each time, of at least and at most so many ms. */
-  transactionQuickTries: 8,
+  /** Pauses before another try, of random length: of at least and at most so many ms. */
   transactionPauseMsMin: 0.5,
   transactionPauseMsMax: 20,
   /** Reads and writes in a step that goes by cells. */

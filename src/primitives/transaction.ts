@@ -256,8 +256,8 @@ class Run<T> {
         return result.value;
       }
       this.#turn = undefined;
-      primed = this.#learn(attempt, outcome, checks);
-      await this.#beforeNext(attempt, outcome);
+      const now = this.#learn(attempt, outcome, checks);
+      primed = (await this.#beforeNext(attempt, outcome)) ? unknown : now;
     }
   }
 
@@ -350,16 +350,20 @@ class Run<T> {
     return known;
   }
 
-  async #beforeNext(attempt: Attempt, { is, now }: Exclude<Outcome, { is: 'ok' }>): Promise<void> {
+  /** True: what the refusal told is old by now. */
+  async #beforeNext(attempt: Attempt, { is, now }: Exclude<Outcome, { is: 'ok' }>): Promise<boolean> {
     const { clock } = this.#session;
     if (is === 'overtaken') this.#lockedTries += 1;
     if (this.#lockedTries > limits.transactionLockedTries) throw conflict(attempt, now, this.#tries);
     this.#tries += 1;
     if (this.#once) throw onlyOnce();
+    const apart = is === 'conflict' && this.#ticket === '' ? this.#steps.apart() : undefined;
+    if (apart !== undefined) await apart;
     const pauseMs = clock.random() * this.#pauseMs(is);
     if (this.#ticket !== '' && pauseMs > 0) await this.#around.turn(this.#ticket, pauseMs);
     else if (pauseMs >= limits.transactionPauseMsMin) await pause(clock, pauseMs);
     this.#lineUp();
+    return apart !== undefined;
   }
 
   #lineUp(): void {
@@ -376,9 +380,7 @@ class Run<T> {
   #pauseMs(is: Exclude<Outcome, { is: 'ok' }>['is']): number {
     if (is === 'granted' || is === 'overtaken') return 0;
     if (this.#ticket !== '') return limits.transactionTurnMs;
-    if (is === 'turn') return Math.min(limits.transactionTurnMs, this.#steps.usualMs * 4);
-    const tries = this.#tries - limits.transactionQuickTries;
-    return tries <= 0 ? 0 : Math.min(limits.transactionPauseMsMax, this.#steps.usualMs * 2 ** tries);
+    return is === 'turn' ? Math.min(limits.transactionTurnMs, this.#steps.usualMs * 4) : 0;
   }
 }
 

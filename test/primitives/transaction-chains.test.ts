@@ -6,6 +6,8 @@ import { memoryEngine } from '../../src/engines/memory.ts';
 import type { Lockstep } from '../../src/lockstep.ts';
 import type { BatchOperation } from '../../src/operations/tx.ts';
 import { connect } from '../../src/open.ts';
+import type { Read, Write } from '../../src/primitives/transaction/steps.ts';
+import { Turns } from '../../src/primitives/transaction/turns.ts';
 import { failure, gate, movedClock, until } from '../contract/sessions.ts';
 
 const put: BatchOperation<number> = {
@@ -106,6 +108,40 @@ async function onItsWay(far: Far): Promise<{ readonly sum: Promise<number> }> {
 }
 
 describe('behind a commit that is on its way', () => {
+  test('one that leaves the line before the one ahead of it is sent does not disturb that one', () => {
+    const place = { what: 'map "m"', keys: ['m'], kinds: ['hash'] };
+    const read = (name: string): Read => ({ id: `get ${name}`, name, place, verb: 'map.get', parameters: [name] });
+    const write = (name: string): Write => ({ name, place, verb: 'map.set', parameters: [name, '1'] });
+    const reading = (...names: string[]): Map<string, { read: Read }> =>
+      new Map(names.map((name) => [name, { read: read(name) }]));
+    const turns = new Turns(movedClock());
+    const ahead = turns.take(reading('x'), [write('x')]);
+    const behind = turns.take(reading('x', 'y'), [write('x'), write('y')]);
+    behind.end(false);
+    ahead.send([write('x')], [{ name: 'x', id: 'get x', texts: ['1'] }], []);
+    expect(turns.foreseen(read('x'))?.texts).toEqual(['1']);
+  });
+
+  test('those of a session that were refused together try again together', async () => {
+    const far = await farStore();
+    await far.near.map('m').setAll([
+      ['x', 0],
+      ['y', 0],
+    ]);
+    far.hold();
+    const both = Promise.all([addOne(far.shared, 'x'), addOne(far.shared, 'y')]);
+    await until('they read', () => far.held === 1);
+    far.letThrough(1);
+    await until('their commits are on their way', () => far.held === 1);
+    await far.near.map('m').setAll([
+      ['x', 10],
+      ['y', 10],
+    ]);
+    far.letThrough();
+    expect(await both).toEqual([11, 11]);
+    expect(far.asked.slice(-4)).toEqual(['cells.look', 'cells.commit', 'cells.look', 'cells.commit']);
+  });
+
   test('an error that a body threw is passed on only when what it had read is there', async () => {
     const far = await farStore();
     await far.near.map('m').set('x', 0);

@@ -85,6 +85,9 @@ export class Steps {
   #ids = 0;
   #moments = 0;
   #usualMs = 0;
+  /** Steps one behind the other of which nothing was done. */
+  #inVain = 0;
+  #apart: Promise<void> | undefined;
   /** Until then no step goes by cells, as one could not: monotonic ms. */
   #otherUntilMs = -Infinity;
   #idle: (() => void) | undefined;
@@ -115,6 +118,18 @@ export class Steps {
   /** How long the last steps took, as a mean. */
   get usualMs(): number {
     return this.#usualMs;
+  }
+
+  /**
+   * When to try again what was refused; nothing: at once. Sessions that want the same keep out of each other's way by random
+   * pauses that grow, while the transactions of one session stay together: those that wait go in one step again.
+   */
+  apart(): Promise<void> | undefined {
+    if (this.#inVain === 0 || this.#apart !== undefined) return this.#apart;
+    const { clock } = this.#session;
+    const ms = clock.random() * Math.min(limits.transactionPauseMsMax, this.#usualMs * 2 ** (this.#inVain + 1));
+    this.#apart = pause(clock, ms).then(() => (this.#apart = undefined));
+    return this.#apart;
   }
 
   /** Waits for what is on its way, and has the store forget what came of it. */
@@ -259,6 +274,7 @@ export class Steps {
   ): void {
     const moment = (this.#moments += 1);
     const outcomes = String(reply[1]).split(':');
+    if (group.length > 0) this.#inVain = outcomes.includes('ok') ? 0 : this.#inVain + 1;
     for (let i = 0; i < group.length; i++) {
       const asked = group[i]!;
       const is = outcomes[i + 1] as 'ok' | 'conflict' | 'turn';
@@ -333,10 +349,12 @@ export class Steps {
   #settle(group: readonly Asked[], keys: readonly string[], reply: readonly (string | number)[]): number {
     const moment = (this.#moments += 1);
     let at = 1;
+    if (group.length > 0) this.#inVain += 1;
     for (const asked of group) {
       const is = reply[at++] as Outcome['is'] | `kind-${number}`;
       asked.turn?.end(is === 'ok');
       if (is === 'ok') {
+        this.#inVain = 0;
         asked.resolve({ is, moment });
       } else if (is.startsWith('kind-')) {
         asked.reject(wrongKind([...asked.reads, ...asked.writes], keys[Number(is.slice('kind-'.length))]!));

@@ -153,6 +153,7 @@ export class Turn {
     if (waiting === undefined) return;
     this.#waiting = undefined;
     for (const turn of waiting) {
+      if (turn.isOver) continue;
       if (this.#hidesAny(turn)) (this.#waiting ??= []).push(turn);
       else turn.#proceed();
     }
