@@ -40,13 +40,15 @@ export interface ValueOptions<V> {
 
 export const valueOptions: ReadonlySet<string> = new Set(['schema', 'codec']);
 
+/** Names a value for errors, such as `map "stock", key "apple"`; a function where that would be done each time for nothing. */
+export type Where = string | (() => string);
+
 /**
- * Values to text and back. `where` names the value for errors, such as `map "stock", key "apple"`. Both directions
- * answer at once unless the schema is asynchronous, and fail with `INVALID_VALUE`.
+ * Values to text and back. Both directions answer at once unless the schema is asynchronous, and fail with `INVALID_VALUE`.
  */
 export interface ValueCodec<V> {
-  encode(where: string, value: V): string | Promise<string>;
-  decode(where: string, text: string): V | Promise<V>;
+  encode(where: Where, value: V): string | Promise<string>;
+  decode(where: Where, text: string): V | Promise<V>;
   /** Whether two stored texts are one value: the same JSON, in whatever order its properties come; or the same text. */
   same(a: string, b: string): boolean;
 }
@@ -64,18 +66,18 @@ export function valueCodec<V>(options: ValueOptions<V>): ValueCodec<V> {
       'a Standard Schema (https://standardschema.dev), such as one of Zod or Valibot',
     );
   }
-  const text: TextCodec<V> = codec === undefined ? jsonCodec(schema !== undefined) : customCodec(codec);
-  return schema === undefined ? text : validated(schema, text);
+  if (schema !== undefined) return validated(schema, codec === undefined ? jsonCodec(true) : customCodec(codec));
+  return codec === undefined ? (json as TextCodec<V>) : customCodec(codec);
 }
 
 interface TextCodec<V> {
-  encode(where: string, value: V): string;
-  decode(where: string, text: string): V;
+  encode(where: Where, value: V): string;
+  decode(where: Where, text: string): V;
   same(a: string, b: string): boolean;
 }
 
 function validated<V>(schema: StandardSchemaV1<unknown, V>, text: TextCodec<V>): ValueCodec<V> {
-  const validate = (where: string, value: unknown): V | Promise<V> => {
+  const validate = (where: Where, value: unknown): V | Promise<V> => {
     const result = schema['~standard'].validate(value);
     return result instanceof Promise ? result.then((later) => accepted(where, later)) : accepted(where, result);
   };
@@ -89,7 +91,7 @@ function validated<V>(schema: StandardSchemaV1<unknown, V>, text: TextCodec<V>):
   };
 }
 
-function accepted<V>(where: string, result: Validation<V>): V {
+function accepted<V>(where: Where, result: Validation<V>): V {
   if (result.issues === undefined) return result.value;
   const [issue] = result.issues;
   let path = '';
@@ -144,6 +146,8 @@ function jsonCodec<V>(typed: boolean): TextCodec<V> {
   };
 }
 
+const json: TextCodec<unknown> = jsonCodec(false);
+
 function isSameJson(a: string, b: string): boolean {
   try {
     return isDeepStrictEqual(JSON.parse(a), JSON.parse(b));
@@ -152,7 +156,7 @@ function isSameJson(a: string, b: string): boolean {
   }
 }
 
-function bounded(where: string, text: string): string {
+function bounded(where: Where, text: string): string {
   if (text.length <= limits.valueLengthMax) return text;
   throw invalidValue(where, `is too long: ${text.length} characters, of at most ${limits.valueLengthMax}`);
 }
@@ -230,10 +234,11 @@ function excerpt(text: string): string {
   return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
 }
 
-function invalidValue(where: string, what: string, about: { cause?: unknown; issues?: unknown } = {}): LockstepError {
+function invalidValue(where: Where, what: string, about: { cause?: unknown; issues?: unknown } = {}): LockstepError {
   const { cause, issues } = about;
-  return new LockstepError('INVALID_VALUE', `the value of ${where} ${what}`, {
+  const name = typeof where === 'string' ? where : where();
+  return new LockstepError('INVALID_VALUE', `the value of ${name} ${what}`, {
     cause,
-    details: issues === undefined ? { where } : { where, issues },
+    details: issues === undefined ? { where: name } : { where: name, issues },
   });
 }

@@ -216,6 +216,8 @@ export const limits = {
   /** Pauses before another try, of random length: of at least and at most so many ms. */
   transactionPauseMsMin: 0.5,
   transactionPauseMsMax: 20,
+  /** Things of a kind whose keys a session remembers for its transactions. */
+  transactionPlacesMax: 1_000,
   /** Reads and writes in a step that goes by cells. */
   transactionCellsMax: 2_000,
   /** After a step that could not go by cells a session does not try so again for that long: ms. */

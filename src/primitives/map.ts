@@ -114,7 +114,7 @@ class StoredMap<V> implements SharedMap<V> {
   async set(key: string, value: V, options?: LastingWriteOptions): Promise<void> {
     const condition = this.#lasting(key, options);
     const ms = this.#life(options, 0);
-    let text = this.#codec.encode(this.#where(key), value);
+    let text = this.#codec.encode(() => this.#where(key), value);
     // No await where there is nothing to wait for: writes go out in the order of their calls.
     if (typeof text !== 'string') text = await text;
     const write = { field: key, value: text, ms, owner: condition.owner };
@@ -175,7 +175,7 @@ class StoredMap<V> implements SharedMap<V> {
   async getAndSet(key: string, value: V, options?: LastingWriteOptions): Promise<V | undefined> {
     const condition = this.#lasting(key, options);
     const ms = this.#life(options, 0);
-    let text = this.#codec.encode(this.#where(key), value);
+    let text = this.#codec.encode(() => this.#where(key), value);
     if (typeof text !== 'string') text = await text;
     const write = { field: key, value: text, ms, owner: condition.owner };
     const swapped = this.#session.engine.run(operations.swap, this.#guarded(condition), write);
@@ -360,7 +360,7 @@ class StoredMap<V> implements SharedMap<V> {
   }
 
   #decoded(key: string, text: string | undefined): V | undefined | Promise<V> {
-    return text === undefined ? undefined : this.#codec.decode(this.#where(key), text);
+    return text === undefined ? undefined : this.#codec.decode(() => this.#where(key), text);
   }
 
   get #subject(): string {

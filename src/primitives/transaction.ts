@@ -26,7 +26,7 @@ import {
 } from './transaction/queue.ts';
 import type { TopicOptions } from './topic.ts';
 import { topicIn, type TransactionTopic } from './transaction/topic.ts';
-import { placesOf } from './transaction/places.ts';
+import { type Places, placesOf } from './transaction/places.ts';
 import { setIn, type TransactionSet } from './transaction/set.ts';
 import { sortedSetIn, type TransactionSortedSet } from './transaction/sorted-set.ts';
 import { type TransactionValue, valueIn } from './transaction/value.ts';
@@ -73,7 +73,9 @@ export class Transactions {
   readonly #session: Session;
   readonly #steps: Steps;
   readonly #turns: Turns;
+  readonly #places: Places;
   readonly #running = new AsyncLocalStorage<Run<unknown>>();
+  readonly #around: Surroundings;
   /** Told when the commit lock may be theirs. */
   readonly #waiting = new Map<string, () => void>();
   #tickets = 0;
@@ -84,6 +86,13 @@ export class Transactions {
     this.#session = session;
     this.#steps = new Steps(session);
     this.#turns = new Turns(session.clock);
+    this.#places = placesOf(session.keys);
+    this.#around = {
+      within: (run, work) => this.#running.run(run, work),
+      ticket: () => this.#ticket(),
+      leaveLine: () => void (this.#isInLine = false),
+      turn: (ticket, ms) => this.#turn(ticket, ms),
+    };
     session.receivers.set(session.keys.commit.queue, {
       told: (_, ticket) => this.#waiting.get(ticket)?.(),
       resync: () => this.#waiting.forEach((told) => told()),
@@ -94,7 +103,7 @@ export class Transactions {
   /** See `Lockstep.transaction`. */
   async run<T>(body: TransactionBody<T>, options: TransactionOptions): Promise<T> {
     if (typeof body !== 'function') throw invalidArgument('body', body, 'a function that takes tx');
-    return this.#run((attempt) => body(transactionOf(this.#session, attempt)), options);
+    return this.#run((attempt) => body(new Things(this.#session, this.#places, attempt)), options);
   }
 
   /** See `Lockstep.batch`. */
@@ -111,12 +120,7 @@ export class Transactions {
     if (this.#running.getStore()?.active === true) throw nested();
     const { engine, space } = this.#session;
     const guard = 'guard' in options ? [guardCheck(guardOf(options.guard, engine, space))] : none;
-    const run = new Run(this.#session, this.#steps, this.#turns, body, guard, {
-      within: (active, work) => this.#running.run(active, work),
-      ticket: () => this.#ticket(),
-      leaveLine: () => void (this.#isInLine = false),
-      turn: (ticket, ms) => this.#turn(ticket, ms),
-    });
+    const run = new Run(this.#session, this.#steps, this.#turns, body, guard, this.#around);
     this.#session.enter();
     try {
       return await run.result(options);
@@ -243,7 +247,9 @@ class Run<T> {
       const result = await this.#runBody(attempt);
       const writes = attempt.writes();
       if (writes.length > 0 && 'value' in result && turns !== undefined) {
-        const newer = await this.#takeTurn(attempt, writes);
+        const granted = this.#takeTurn(attempt, writes);
+        if (granted !== undefined) await granted;
+        const newer = this.#foreseen(attempt);
         if (newer !== undefined) {
           primed = newer;
           continue;
@@ -277,19 +283,19 @@ class Run<T> {
     }
   }
 
-  /**
-   * Gets in line behind the transactions of this session that touch the same. What these are going to leave, where it is
-   * other than what this one read.
-   */
-  async #takeTurn(attempt: Attempt, writes: readonly Write[]): Promise<ReadonlyMap<string, Known> | undefined> {
+  /** Gets in line behind the transactions of this session that touch the same. Nothing: nobody is in its way. */
+  #takeTurn(attempt: Attempt, writes: readonly Write[]): Promise<void> | undefined {
     if (this.#turn !== undefined && !covers(this.#turn.names, attempt, writes)) {
       this.#outOfTurn();
       this.#tries += 1; // or those who touch the same each time would always be before it
       this.#lineUp();
     }
     this.#turn ??= this.#turns.take(attempt.reads, writes);
-    const granted = this.#turns.granted(this.#turn);
-    if (granted !== undefined) await granted;
+    return this.#turns.granted(this.#turn);
+  }
+
+  /** What those before it are going to leave of what it reads, where that is other than what it has read. */
+  #foreseen(attempt: Attempt): ReadonlyMap<string, Known> | undefined {
     let newer: Map<string, Known> | undefined;
     for (const [id, { read, known }] of attempt.reads) {
       const foreseen = this.#turns.foreseen(read);
@@ -389,41 +395,65 @@ const unknown: ReadonlyMap<string, Known> = new Map();
 /** Asks for nothing: its ticket leaves the queue for the commit lock. */
 const nothing: Request = { ticket: '', reads: none, expected: none, writes: none, turn: undefined };
 
-function transactionOf({ keys, engine, space }: Session, attempt: Attempt): Transaction {
-  const places = placesOf(keys);
-  return {
-    value(name, options = {}) {
-      checkThing('value', name, options);
-      return valueIn(attempt, name, places.value(name), options);
-    },
-    map(name, options = {}) {
-      checkThing('map', name, options);
-      return mapIn(attempt, name, places.map(name), options);
-    },
-    set(name, options = {}) {
-      checkThing('set', name, options);
-      return setIn(attempt, name, places.set(name), options);
-    },
-    sortedSet(name, options = {}) {
-      checkThing('sortedSet', name, options);
-      return sortedSetIn(attempt, name, places.sorted(name), options);
-    },
-    list(name, options = {}) {
-      checkThing('list', name, options);
-      return listIn(attempt, name, places.list(name), options);
-    },
-    counter(name: string, options: CounterOptions | CounterOptions<bigint> = {}) {
-      checkThing('counter', name, options);
-      return counterIn<number>(attempt, name, places.counter(name), options as CounterOptions) as TransactionCounter &
-        TransactionCounter<bigint>;
-    },
-    queue(name, options = {}) {
-      checkName('queue name', name);
-      return queueIn(attempt, name, queuePlace(`queue ${JSON.stringify(name)}`, keys.queue(name)), options);
-    },
-    topic: (name, options = {}) => topicIn(attempt, name, keys.topic(name), options),
-    ack: (job) => acknowledgeIn(attempt, job, engine, space),
-  };
+class Things implements Transaction {
+  readonly #session: Session;
+  readonly #places: Places;
+  readonly #attempt: Attempt;
+
+  constructor(session: Session, places: Places, attempt: Attempt) {
+    this.#session = session;
+    this.#places = places;
+    this.#attempt = attempt;
+  }
+
+  value<V>(name: string, options: LastingOptions<V> = {}): TransactionValue<V> {
+    checkThing('value', name, options);
+    return valueIn(this.#attempt, name, this.#places.value(name), options);
+  }
+
+  map<V>(name: string, options: LastingOptions<V> = {}): TransactionMap<V> {
+    checkThing('map', name, options);
+    return mapIn(this.#attempt, name, this.#places.map(name), options);
+  }
+
+  set<V>(name: string, options: ValueOptions<V> = {}): TransactionSet<V> {
+    checkThing('set', name, options);
+    return setIn(this.#attempt, name, this.#places.set(name), options);
+  }
+
+  sortedSet<V>(name: string, options: ValueOptions<V> = {}): TransactionSortedSet<V> {
+    checkThing('sortedSet', name, options);
+    return sortedSetIn(this.#attempt, name, this.#places.sorted(name), options);
+  }
+
+  list<V>(name: string, options: ValueOptions<V> = {}): TransactionList<V> {
+    checkThing('list', name, options);
+    return listIn(this.#attempt, name, this.#places.list(name), options);
+  }
+
+  counter(
+    name: string,
+    options: CounterOptions | CounterOptions<bigint> = {},
+  ): TransactionCounter & TransactionCounter<bigint> {
+    checkThing('counter', name, options);
+    const place = this.#places.counter(name);
+    return counterIn<number>(this.#attempt, name, place, options as CounterOptions) as TransactionCounter &
+      TransactionCounter<bigint>;
+  }
+
+  queue<T>(name: string, options: TransactionQueueOptions<T> = {}): TransactionQueue<T> {
+    checkName('queue name', name);
+    const keys = this.#session.keys.queue(name);
+    return queueIn(this.#attempt, name, queuePlace(`queue ${JSON.stringify(name)}`, keys), options);
+  }
+
+  topic<T>(name: string, options: TopicOptions<T> = {}): TransactionTopic<T> {
+    return topicIn(this.#attempt, name, this.#session.keys.topic(name), options);
+  }
+
+  ack(job: Job<unknown>): Promise<void> {
+    return acknowledgeIn(this.#attempt, job, this.#session.engine, this.#session.space);
+  }
 }
 
 function givenUp(reason: unknown): LockstepError {

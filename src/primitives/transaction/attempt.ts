@@ -89,12 +89,18 @@ export class Attempt {
     this.#over = true;
   }
 
-  writes(): Write[] {
-    return [...this.#things.values()].flatMap((thing) => thing.writes());
+  writes(): readonly Write[] {
+    return this.#ofAll((thing) => thing.writes());
   }
 
-  left(): Left[] {
-    return [...this.#things.values()].flatMap((thing) => thing.left());
+  left(): readonly Left[] {
+    return this.#ofAll((thing) => thing.left());
+  }
+
+  /** Most transactions touch one thing. */
+  #ofAll<R>(part: (thing: Thing) => readonly R[]): readonly R[] {
+    const things = [...this.#things.values()];
+    return things.length === 1 ? part(things[0]!) : things.flatMap(part);
   }
 
   /** Whether all that was read was there at one moment. */

@@ -64,7 +64,7 @@ class MapView<V> implements TransactionMap<V> {
   set(key: string, value: V, options?: LifeOptions): Promise<void> {
     return this.#call(key, () => {
       const ms = msOf(options, this.#ttlMs) ?? 0;
-      const text = this.#codec.encode(this.#where(key), value);
+      const text = this.#codec.encode(() => this.#where(key), value);
       if (typeof text === 'string') return this.#entries.put(key, text, ms);
       return text.then((later) => this.#entries.put(key, later, ms));
     });
@@ -75,8 +75,10 @@ class MapView<V> implements TransactionMap<V> {
       const ms = msOf(options, this.#ttlMs) ?? -1;
       await this.#entries.load(key);
       const text = this.#entries.now(key);
-      const value = await change(text === undefined ? undefined : await this.#codec.decode(this.#where(key), text));
-      this.#entries.put(key, await this.#codec.encode(this.#where(key), value), ms);
+      const value = await change(
+        text === undefined ? undefined : await this.#codec.decode(() => this.#where(key), text),
+      );
+      this.#entries.put(key, await this.#codec.encode(() => this.#where(key), value), ms);
       return value;
     });
   }
@@ -97,7 +99,7 @@ class MapView<V> implements TransactionMap<V> {
   /** After `load`. */
   #now(key: string): V | undefined | Promise<V | undefined> {
     const text = this.#entries.now(key);
-    return text === undefined ? undefined : this.#codec.decode(this.#where(key), text);
+    return text === undefined ? undefined : this.#codec.decode(() => this.#where(key), text);
   }
 
   #call<R>(key: string, work: () => R | Promise<R>): Promise<R> {
@@ -154,19 +156,23 @@ export class Entries implements Thing {
   }
 
   writes(): Write[] {
-    return [...this.#written].map(([field, { text, ms }]) => {
-      const { name } = this.#entry(field);
-      if (text === undefined) return { name, place: this.place, verb: 'map.delete', parameters: [field] };
-      if (ms === 0) return { name, place: this.place, verb: 'map.set', parameters: [field, text] };
-      return { name, place: this.place, verb: 'map.setFor', parameters: [field, text, String(ms)] };
-    });
+    const writes: Write[] = [];
+    for (const [field, { text, ms }] of this.#written) {
+      const { name, place } = this.#entry(field);
+      if (text === undefined) writes.push({ name, place, verb: 'map.delete', parameters: [field] });
+      else if (ms === 0) writes.push({ name, place, verb: 'map.set', parameters: [field, text] });
+      else writes.push({ name, place, verb: 'map.setFor', parameters: [field, text, String(ms)] });
+    }
+    return writes;
   }
 
   left(): Left[] {
-    return [...this.#written].map(([field, { text }]) => {
+    const left: Left[] = [];
+    for (const [field, { text }] of this.#written) {
       const { name, id } = this.#entry(field);
-      return { name, id, texts: text === undefined ? [] : [text] };
-    });
+      left.push({ name, id, texts: text === undefined ? [] : [text] });
+    }
+    return left;
   }
 
   #entry(field: string): Read {
