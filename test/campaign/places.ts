@@ -45,7 +45,8 @@ export type EngineName = (typeof engines)[number];
 
 export const places: Readonly<Record<EngineName, () => Promise<Place>>> = {
   embedded,
-  redis: () => standalone(['--appendonly', 'yes', '--appendfsync', 'everysec']),
+  // With everysec a server that waits for a slow disk answers before it has written anything, for up to two seconds.
+  redis: () => standalone(['--appendonly', 'yes', '--appendfsync', 'always']),
   volatile: () => standalone([]),
   sentinel,
   cluster,
