@@ -10,7 +10,7 @@ import type { Lockstep } from '../../src/lockstep.ts';
 import { redisEngine } from '../../src/engines/redis/redis.ts';
 import { socketClients } from '../../src/engines/redis/socket.ts';
 import { checkOptions, connect, open, type OpenOptions } from '../../src/open.ts';
-import { failure } from '../contract/sessions.ts';
+import { failure, until } from '../contract/sessions.ts';
 import { hasOpenssl, makeCertificate } from './certificate.ts';
 import { startProxy } from './proxy.ts';
 import { type RedisServer, hasRedisServer, startRedisServer } from './server.ts';
@@ -40,6 +40,39 @@ describe.skipIf(!hasRedisServer)('open of a Redis server', () => {
     const counts: number[] = [];
     for (const where of all) counts.push(await (await opened(where)).counter('opened').add());
     expect(counts).toEqual([1, 2, 3, 4, 5]);
+  });
+
+  test('clients speak the protocol that they were made for, and all is the same by either', async () => {
+    const at = { path: server.socket };
+    const socket = { ...at, tls: false } as const;
+    const ioredis = [
+      new Redis({ ...at, protocol: 2, lazyConnect: true }),
+      new Redis({ ...at, protocol: 3, replyMapping: 'resp3', lazyConnect: true }),
+    ];
+    const all: [where: Parameters<typeof open>[0], protocol: number][] = [
+      [server.address, 2],
+      [ioredis[0]!, 2],
+      [ioredis[1]!, 3],
+      [createClient({ socket, RESP: 2 }), 2],
+      [createClient({ socket, RESP: 3 }), 3],
+    ];
+    for (const [i, [where, protocol]] of all.entries()) {
+      const [a, b] = [await opened(where), await opened(where)];
+      const clients = String(await server.client().client('LIST'));
+      expect(clients.match(/sub=1 .*resp=\d/g)?.every((client) => client.endsWith(`resp=${protocol}`))).toBe(true);
+      const lease = await a.lock('x').acquire();
+      const waiting = b.lock('x').acquire();
+      await until('it waits', async () => (await a.lock('x').inspect()).waiters.length === 1);
+      await lease.release();
+      await (await waiting).release(); // by mail
+      await a.map(`map-${i}`).set('k', [1, null]);
+      await a.set(`set-${i}`).add(2.5);
+      await a.sortedSet(`sorted-${i}`).set('m', 0.1);
+      expect(await collect(b.map(`map-${i}`))).toEqual([['k', [1, null]]]);
+      expect(await collect(b.set(`set-${i}`))).toEqual([2.5]);
+      expect(await b.sortedSet(`sorted-${i}`).score('m')).toBe(0.1);
+      await Promise.all([a.close(), b.close()]);
+    }
   });
 
   test('a thread can renew what is held by a client of any of these: it can make the same connections', async () => {
@@ -274,3 +307,9 @@ test('addresses are read as documented, and shown without passwords', () => {
     expect(() => parseAddress(wrong)).not.toThrow(/secret/);
   }
 });
+
+async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const found: T[] = [];
+  for await (const item of items) found.push(item);
+  return found;
+}

@@ -89,6 +89,7 @@ const ours = {
   socketTimeout: undefined,
   keyPrefix: '',
   stringNumbers: false,
+  replyMapping: 'legacy',
   readOnly: false,
   monitor: false,
 } as const;
