@@ -109,7 +109,12 @@ function placeOf(error: SerializedError): string {
 function linesOf(error: SerializedError & { diff?: string }): string[] {
   const { name = 'Error', message, stack = '', diff = '' } = error;
   const ours = stack.split('\n').filter((line) => line.includes(process.cwd()) && !line.includes('node_modules'));
-  const places = ours.map((line) => line.trim().replaceAll(`${process.cwd()}/`, '').replace('file://', ''));
+  const places = ours.map((line) =>
+    line
+      .trim()
+      .replaceAll(`${process.cwd()}/`, '')
+      .replace(/file:\/\/|\?vitest=\d+/g, ''),
+  );
   const what = plain(`${name}: ${message}`).slice(0, 5);
   return [...what, ...places.slice(0, 2), ...plain(diff)].slice(0, linesMax);
 }

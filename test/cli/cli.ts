@@ -74,7 +74,7 @@ export function lockstep(directory: string, ...args: readonly string[]): Running
 export async function until(
   condition: () => boolean | Promise<boolean>,
   complaint: () => string,
-  ms = 15_000,
+  ms = 30_000,
 ): Promise<void> {
   const deadline = performance.now() + ms;
   while (!(await condition())) {

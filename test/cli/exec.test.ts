@@ -21,7 +21,7 @@ describe('a lock held from the shell', () => {
     expect(new Set(fences).size).toBe(20);
   });
 
-  test('is free for the next at once when lockstep is killed -9', { timeout: 30_000 }, async () => {
+  test('is free for the next at once when lockstep is killed -9', { timeout: 90_000 }, async () => {
     const directory = temporaryDirectory();
     const holder = lockstep(directory, 'exec', 'job', '--ttl', '1h', '--', ...untilStdinEnds);
     await holder.prints('started');

@@ -172,7 +172,7 @@ eachEngine((_, openStore) => {
   test('maxHold ends a lease although it is renewed', async () => {
     const [a, b] = (await open('a', 'b')) as [Lockstep, Lockstep];
     const lease = await a.lock('x', { ttl: 100, maxHold: 250 }).acquire();
-    const next = await b.lock('x').acquire({ timeout: 5_000 });
+    const next = await b.lock('x').acquire({ timeout: 30_000 });
     expect(lease.signal.aborted).toBe(true);
     expect(lease.signal.reason).toMatchObject({ code: 'LEASE_LOST', details: { lock: 'x', fence: lease.fence } });
     expect(next.fence).toBeGreaterThan(lease.fence);
@@ -235,7 +235,7 @@ eachEngine((_, openStore) => {
       asked.open();
     });
     expect(await b.lock('x y').requestRelease('please: it is urgent')).toBe(true);
-    const next = b.lock('x y').acquire({ timeout: 5_000 });
+    const next = b.lock('x y').acquire({ timeout: 30_000 });
     await asked.opened;
     expect(requests).toEqual([{ lock: 'x y', reason: 'please: it is urgent' }]);
     await lease.release();

@@ -119,7 +119,7 @@ describe('statistics', () => {
       }
     });
 
-    it('keeps as many windows as it says, and no keys of older ones', { timeout: 30_000 }, async () => {
+    it('keeps as many windows as it says, and no keys of older ones', { timeout: 90_000 }, async () => {
       const engine = await (await openStore()).engine();
       const stats = statsOn(engine, { every: 100, keep: 2 });
       await stats.record(1);

@@ -140,7 +140,7 @@ describe('a value', () => {
       expect(await value.update((n) => n! + 1)).toBe(2); // none of them is in the way
     });
 
-    it('gives up an update that plain writes are faster than each time', { timeout: 30_000 }, async () => {
+    it('gives up an update that plain writes are faster than each time', { timeout: 90_000 }, async () => {
       const shared = await openSession(await openStore(), 'a');
       const value = shared.value<number>('v');
       let n = 0;

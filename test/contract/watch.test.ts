@@ -61,7 +61,7 @@ describe('a watch', () => {
       await watch.return!();
     });
 
-    it('of a map misses nothing of more changes than are remembered', { timeout: 30_000 }, async () => {
+    it('of a map misses nothing of more changes than are remembered', { timeout: 90_000 }, async () => {
       const shared = await openSession(await openStore(), 'a');
       const map = shared.map<number>('m');
       const watch = map.watch();

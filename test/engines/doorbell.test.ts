@@ -21,7 +21,7 @@ function open(directory: string, dead?: (session: string) => void): Doorbells {
 
 async function peer(directory: string, ...sessions: string[]): Promise<ReturnType<typeof talker>> {
   const other = talker('bell.ts', directory, ...sessions);
-  await until(`${sessions.length} sessions listen`, () => other.said.length === sessions.length, 20_000);
+  await until(`${sessions.length} sessions listen`, () => other.said.length === sessions.length, 40_000);
   return other;
 }
 

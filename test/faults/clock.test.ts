@@ -43,7 +43,7 @@ describe.each(Object.entries(stores))('when the wall clock jumps, on %s,', (_, o
     expect(held.remaining()).toBe(0);
     expect(await failure(a.map('m').set('k', 1, { guard: held }))).toMatchObject({ code: 'LEASE_LOST' });
 
-    const next = await b.lock('x').acquire({ timeout: '5s' });
+    const next = await b.lock('x').acquire({ timeout: '30s' });
     expect(next.fence).toBeGreaterThan(held.fence);
     await until('the holder knows', () => signal.aborted);
     expect(signal.reason).toMatchObject({ code: 'LEASE_LOST' });

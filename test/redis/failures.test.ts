@@ -465,7 +465,7 @@ describe.skipIf(!hasRedisServer).each(Object.entries(clients))('a Redis server t
     expect(unknown).toBeGreaterThan(0);
     expect(await total()).toBeGreaterThanOrEqual(done);
     expect(await total()).toBeLessThanOrEqual(done + unknown);
-  }, 60_000);
+  }, 120_000);
 
   test('a waiter whose mail was lost with its connection asks again by itself', async () => {
     const [a, b] = await Promise.all([openSession('a'), openSession('b')]);
@@ -502,7 +502,7 @@ describe.skipIf(!hasRedisServer).each(Object.entries(clients))('a Redis server t
     await new Promise((aborted) => lease.signal.addEventListener('abort', aborted));
     expect(isAwake).toBe(false);
     await slept;
-    await (await a.lock('x').acquire({ timeout: '5s' })).release();
+    await (await a.lock('x').acquire({ timeout: '30s' })).release();
   });
 
   test('a holder that is cut off from the server for longer than its lease can not write when it is back', async () => {
@@ -513,7 +513,7 @@ describe.skipIf(!hasRedisServer).each(Object.entries(clients))('a Redis server t
     const lease = await cutOff.lock('x', { ttl: 500 }).acquire();
     proxy.hold = true; // nothing is lost, and nothing arrives
     const late = failure(cutOff.map('m').set('by', 'cut off', { guard: lease }));
-    const next = await near.lock('x').acquire({ timeout: '5s' });
+    const next = await near.lock('x').acquire({ timeout: '30s' });
     expect(lease.signal.aborted).toBe(true);
     expect(lease.remaining()).toBe(0);
     await near.map('m').set('by', 'near', { guard: next });
@@ -523,7 +523,7 @@ describe.skipIf(!hasRedisServer).each(Object.entries(clients))('a Redis server t
     await lease.release();
     expect((await near.lock('x').inspect()).holder?.fence).toBe(next.fence);
     await next.release();
-    await (await cutOff.lock('x').acquire({ timeout: '5s' })).release();
+    await (await cutOff.lock('x').acquire({ timeout: '30s' })).release();
   });
 
   test('a lease is lost on time when the server hangs without closing the connection', async () => {

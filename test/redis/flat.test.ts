@@ -63,7 +63,7 @@ describe.skipIf(!hasRedisServer).each(Object.entries(where))('on Redis, by %s', 
         .trim()
         .split('\n').length;
     await work(shared, 50, signal);
-    await until('its thread is connected', async () => (await connections()) === 4, 15_000);
+    await until('its thread is connected', async () => (await connections()) === 4, 30_000);
     const before = count();
     await work(shared, 1_000, signal);
     expect(getEventListeners(signal, 'abort')).toEqual([]);

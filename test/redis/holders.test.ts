@@ -47,7 +47,7 @@ describe.skipIf(!hasRedisServer)('processes that hold a lock in Redis', () => {
       pid: child.pid!,
       async tell(order, answer) {
         if (order !== '') child.stdin!.write(`${order}\n`);
-        await until(`${answer} after ${order}`, () => said.includes(answer), 15_000);
+        await until(`${answer} after ${order}`, () => said.includes(answer), 30_000);
       },
       kill: (signal) => void child.kill(signal),
     };

@@ -34,7 +34,7 @@ describe.skipIf(!hasRedisServer)('a master and its replica', () => {
 
   async function follows(server: RedisServer): Promise<void> {
     const client = server.client();
-    await until('it follows', async () => (await client.info('replication')).includes('master_link_status:up'), 15_000);
+    await until('it follows', async () => (await client.info('replication')).includes('master_link_status:up'), 30_000);
   }
 
   const ownerAt = (server: RedisServer): Promise<string | null> => server.client().get('{default}:lock:x');
@@ -68,7 +68,7 @@ describe.skipIf(!hasRedisServer)('a master and its replica', () => {
     expect(await failure(one.lock('x').tryAcquire())).toMatchObject({ code: 'UNAVAILABLE' });
     expect(await failure(one.lockAll(['x', 'y']))).toMatchObject({ code: 'UNAVAILABLE' });
     const withoutReplicas = await opened();
-    await (await withoutReplicas.lock('x').acquire({ timeout: '5s' })).release();
+    await (await withoutReplicas.lock('x').acquire({ timeout: '30s' })).release();
     replica.kill('SIGCONT');
     await until('it is granted again', async () => {
       const lease = await one

@@ -33,11 +33,11 @@ describe.skipIf(!hasRedisServer)('Redis under Sentinel', () => {
           .counter('n')
           .add()
           .catch(() => 0)) > 1,
-      20_000,
+      40_000,
     );
     await first.release();
     const second = await waiting;
     expect(second.fence).toBeGreaterThan(first.fence);
     await second.release();
-  }, 60_000);
+  }, 120_000);
 });

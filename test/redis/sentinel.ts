@@ -67,7 +67,7 @@ async function knowsAll(port: number): Promise<void> {
       const info = await client.info('sentinel');
       return info.includes('slaves=1,sentinels=3');
     };
-    await until(`the sentinel at ${port} knows all`, ready, 15_000);
+    await until(`the sentinel at ${port} knows all`, ready, 30_000);
   } finally {
     client.disconnect();
   }

@@ -234,4 +234,4 @@ test('what has expired leaves the disk while the store is used', async () => {
   expect(hasGrown).toBe(true);
   expect(bytes()).toBeLessThan(grown);
   expect((await engine.scanKeys('', '', 10)).keys).toEqual(['n']);
-}, 45_000);
+}, 90_000);

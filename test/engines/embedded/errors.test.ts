@@ -190,7 +190,7 @@ test('a full disk refuses what does not fit and nothing else, and all goes on wh
   expect(refusals).toBe(1);
   rmSync(ballast);
   expect(await engine.run(add, keys, by(1))).toEqual(['ok', String(acknowledged + 1)]);
-}, 30_000);
+}, 90_000);
 
 test('a read-only file system is refused', async () => {
   const parent = temporaryDirectory();
@@ -219,7 +219,7 @@ test('a process that stays inside a write is waited for, then named as a possibl
   console.log('longest stall of the event loop, ms:', worstMs.toFixed(1));
   stuck.child.kill('SIGKILL');
   expect(await engine.run(add, keys, by(1))).toEqual(['ok', '1']);
-}, 30_000);
+}, 90_000);
 
 test('a process that still uses a directory which was removed is told', async () => {
   const directory = temporaryDirectory();
