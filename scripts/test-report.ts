@@ -14,6 +14,8 @@ export interface TestReport {
   readonly failures: Failure[];
   /** Milliseconds by file. */
   readonly files: Record<string, number>;
+  /** Files that were begun and did not end. */
+  running: readonly string[];
 }
 
 /** A test that failed, a file that did not load, an error that no test caught, or a command. */
@@ -30,15 +32,18 @@ interface ConsoleLog {
 
 const linesMax = 12;
 
-/** Writes a `TestReport` to a file when the run has ended. */
+/** Writes a `TestReport` to a file, anew with each test file that ends: a run that is killed leaves one too. */
 export class ReportToFile implements Reporter {
   readonly #path: string;
+  readonly #report: TestReport = { passed: 0, failed: 0, skipped: 0, failures: [], files: {}, running: [] };
+  readonly #running = new Set<string>();
   /** What tests printed, by test. */
   readonly #said = new Map<string, string[]>();
   readonly #skips = new Set<string>();
 
   constructor(path: string) {
     this.#path = path;
+    mkdirSync(dirname(path), { recursive: true });
   }
 
   /** Output of tests is shown where they fail; that something can't be tested here is shown always, once. */
@@ -49,13 +54,26 @@ export class ReportToFile implements Reporter {
     process.stdout.write(content);
   }
 
-  onTestRunEnd(modules: readonly TestModule[], unhandled: readonly SerializedError[]): void {
-    const report: TestReport = { passed: 0, failed: 0, skipped: 0, failures: [], files: {} };
-    for (const module of modules) this.#add(module, report);
-    for (const error of unhandled) report.failures.push({ name: placeOf(error), lines: linesOf(error) });
-    report.failed = report.failures.length;
-    mkdirSync(dirname(this.#path), { recursive: true });
-    writeFileSync(this.#path, JSON.stringify(report, undefined, 1));
+  onTestModuleQueued(module: TestModule): void {
+    this.#running.add(module.relativeModuleId);
+    this.#write();
+  }
+
+  onTestModuleEnd(module: TestModule): void {
+    this.#running.delete(module.relativeModuleId);
+    this.#add(module, this.#report);
+    this.#write();
+  }
+
+  onTestRunEnd(_: readonly TestModule[], unhandled: readonly SerializedError[]): void {
+    for (const error of unhandled) this.#report.failures.push({ name: placeOf(error), lines: linesOf(error) });
+    this.#write();
+  }
+
+  #write(): void {
+    this.#report.failed = this.#report.failures.length;
+    this.#report.running = [...this.#running];
+    writeFileSync(this.#path, JSON.stringify(this.#report, undefined, 1));
   }
 
   #add(module: TestModule, report: TestReport): void {

@@ -7,7 +7,7 @@
 import { globSync, rmSync } from 'node:fs';
 import { missingRedisServer } from './redis-server.ts';
 import { run } from './run.ts';
-import { endOf, type Failure, failuresTold, reportAt } from './test-report.ts';
+import { endOf, type Failure, failuresTold, reportAt, type TestReport } from './test-report.ts';
 
 type Step = { name: string; about: string } & ({ command: readonly string[] } | { tests: TestRun });
 
@@ -52,6 +52,9 @@ const lanes: readonly (readonly Step[])[] = [
   ],
 ];
 const steps = lanes.flat();
+
+/** Test runs end then, so that what failed is told before somebody ends all this after a quarter of an hour. */
+const testsMs = 800_000;
 
 /** What passed is named only where it took as long as that. */
 const slowTestMs = 30_000;
@@ -121,13 +124,29 @@ async function runTests(name: string, { of, except = [], alone }: TestRun): Prom
   const together = alone === true ? ['--no-file-parallelism'] : [];
   const { problem, output } = await run('vitest', ['run', ...files, ...quiet, ...together], {
     live: true,
-    timeoutMs: 900_000,
+    timeoutMs: testsMs,
     env: { TEST_REPORT: report, ...(colour ? { FORCE_COLOR: '1' } : {}) },
   });
-  const count = reportAt(report);
-  if (count === undefined || (problem !== undefined && count.failed === 0))
-    return failed(`vitest, step ${name}: ${problem ?? 'no report'}`, endOf(output));
+  const count: TestReport = reportAt(report) ?? {
+    passed: 0,
+    failed: 0,
+    skipped: 0,
+    failures: [],
+    files: {},
+    running: [],
+  };
+  if (problem !== undefined && (count.failed === 0 || count.running.length > 0)) {
+    count.failed += 1;
+    count.failures.push({
+      name: `vitest, step ${name}: ${problem}`,
+      lines: [...stillRunning(count), ...endOf(output)],
+    });
+  }
   return count;
+}
+
+function stillRunning({ running }: TestReport): string[] {
+  return running.length === 0 ? [] : [`still running: ${running.join(', ')}`];
 }
 
 function failed(name: string, lines: readonly string[]): Count {

@@ -24,17 +24,23 @@ export function onWord(listener: (word: Word) => void): void {
   else parentPort!.on('message', listener).unref();
 }
 
-/** Waits for a word of the test, and stays alive for it. */
+/** Waits for a word of the test, and stays alive for it. Takes also one that came before. */
 export async function hear(what: string): Promise<Word> {
   const port = isMainThread ? process.channel! : parentPort!;
   port.ref();
   for (;;) {
-    const [word] = (await (isMainThread ? once(process, 'message') : once(parentPort!, 'message'))) as [Word];
-    if (word.what !== what) continue;
-    port.unref();
-    return word;
+    const place = untaken.findIndex((word) => word.what === what);
+    if (place !== -1) {
+      port.unref();
+      return untaken.splice(place, 1)[0]!;
+    }
+    await (isMainThread ? once(process, 'message') : once(parentPort!, 'message'));
   }
 }
+
+/** Several may come in one turn of the event loop: whoever waits would see the first alone. */
+const untaken: Word[] = [];
+onWord((word) => void untaken.push(word));
 
 if (isMainThread && process.channel !== undefined) {
   process.on('disconnect', () => process.exit(3)); // the test is gone
