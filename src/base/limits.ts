@@ -153,8 +153,9 @@ export const limits = {
 
   /** Hand-overs inside one session before the store is asked again; also the fencing tokens that a grant reserves. */
   handOversInARow: 64,
-  /** And while another session waits: fewer locks a second in all, and others get their turn sooner. */
+  /** And while another session waits: fewer locks a second in all, and others get their turn sooner; the same at a server. */
   handOversInARowWanted: 16,
+  handOversInARowWantedAfar: 4,
   /** And of a lock that is kept and that nobody else asked for, within `handOverWaitMsMax` of the grant. */
   keptInARow: 1_024,
   /** Locks without holder or waiter that a session remembers. */

@@ -55,8 +55,8 @@ export const acquire: Operation<LockKeys, Ask, Granted | Held> = {
     if (owner === undefined) owner = handOn(tx, lock, ask.fences, ask.token); // the last lease ran out, or is given back
     if (owner === undefined) owner = grant(tx, lock, ask.fences, ask.token, ask.ttlMs);
     if (isOwner(tx, owner, ask.token)) return granted(tx, lock, owner);
-    if (ahead === undefined) ahead = ask.wait === 1 ? enqueue(tx, lock, ask, owner) : owner;
-    return ['held', owner, tx.pttl(lock.owner), ahead];
+    if (ahead !== undefined) return ['held', owner, ttlOf(tx, owner), ahead];
+    return ['held', owner, tx.pttl(lock.owner), ask.wait === 1 ? enqueue(tx, lock, ask, owner) : owner];
   },
 };
 
@@ -183,16 +183,13 @@ function handOn(tx: Tx, lock: LockKeys, fences: number, asker: string): string |
 
 /** Joins the queue; asked again, keeps its place. Who is directly ahead. */
 function enqueue(tx: Tx, lock: LockKeys, ask: Ask, owner: string): string {
-  let ahead: string | undefined;
-  let place = tx.zscore(lock.queue, ask.token);
-  if (place === undefined) {
-    place = tx.nowUs();
-    const last = tx.zrangeWithScores(lock.queue, -1, -1);
-    ahead = last[0];
-    if (ahead === undefined) say(tx, lock, 'wanted', owner, -1);
-    else place = Math.max(place, tx.number(last[1]!) + 1); // first come, first served, whatever the clock does
-    tx.zadd(lock.queue, place, ask.token);
-  } else ahead = tx.zbefore(lock.queue, place);
+  const last = tx.zrangeWithScores(lock.queue, -1, -1);
+  let ahead = last[0];
+  let place = tx.nowUs();
+  if (ahead !== undefined) place = Math.max(place, tx.number(last[1]!) + 1); // first come, first served, whatever the clock does
+  if (tx.zaddNew(lock.queue, place, ask.token) === 0) {
+    ahead = tx.zbefore(lock.queue, tx.zscore(lock.queue, ask.token) ?? place);
+  } else if (ahead === undefined) say(tx, lock, 'wanted', owner, -1);
   tx.pexpire(lock.queue, ask.queueMs);
   return ahead ?? owner;
 }

@@ -42,7 +42,8 @@ export interface Waiter extends LeaseTerms {
  * The session stands in the store's queue once, for all of them. When the store grants it the lock, the first task
  * gets a lease; on release the next task may get the lock without a round trip, as long as no other session has to
  * wait for that: at most `handOversInARow` times, `handOversInARowWanted` while another session waits, and not once one
- * has waited `handOverWaitMsMax`.
+ * has waited `handOverWaitMsMax`. At a server, where it takes longer until the other one has the lock, fewer in a row
+ * let it change its owner more often.
  *
  * Held by a task, kept for the next one, asked for, or idle; tasks wait while it is held or asked for.
  */
@@ -328,7 +329,9 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
 
   /** A lock that nobody else asked for, as far as is known, is kept for longer where all is over soon. */
   #inARowMax(now: number, isKept: boolean): number {
-    if (this.#isWanted) return limits.handOversInARowWanted;
+    if (this.#isWanted) {
+      return this.session.engine.losesReplies ? limits.handOversInARowWantedAfar : limits.handOversInARowWanted;
+    }
     if (isKept && now - this.#heldSince < limits.handOverWaitMsMax) return this.#fences;
     return limits.handOversInARow;
   }

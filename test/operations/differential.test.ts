@@ -45,7 +45,7 @@ describe.runIf(hasRedisServer)('operations on every engine', () => {
     );
   });
 
-  test.for(Object.entries(slips))('%s in the Lua is found', { timeout: 60_000 }, async ([, [from, to]]) => {
+  test.for(Object.entries(slips))('%s in the Lua is found', { timeout: 120_000 }, async ([, [from, to]]) => {
     const slipped = opened(
       redisSubject(server, clock, (lua) => {
         expect(lua).toMatch(from);
@@ -55,7 +55,7 @@ describe.runIf(hasRedisServer)('operations on every engine', () => {
     const model = opened(memorySubject(clock));
     const found = await fc.check(
       fc.asyncProperty(program, (commands) => differ(commands, clock, model, [slipped])),
-      { seed: randomly(0).seed, numRuns: 2_000, endOnFailure: true },
+      { seed: randomly(0).seed, numRuns: 20_000, endOnFailure: true },
     );
     expect(found.failed, `seed ${found.seed}`).toBe(true);
     expect(String(found.errorInstance)).toMatch(/redis replies|sessions heard/);

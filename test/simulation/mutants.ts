@@ -34,8 +34,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a place in the line that is lost by asking again',
     file: lock,
-    from: 'let place = tx.zscore(lock.queue, ask.token);',
-    to: 'let place: number | undefined;',
+    from: 'tx.zaddNew(lock.queue, place, ask.token)',
+    to: 'tx.zadd(lock.queue, place, ask.token)',
     seed: 39,
   },
   {

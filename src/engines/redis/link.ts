@@ -141,7 +141,7 @@ export class Link {
     return new Promise((resolve, reject) => {
       const command = new Command({ args, script, patient, resolve, reject }, sinceMs, this.#sender);
       this.#began();
-      if (this.#ready && this.#line.length === 0) this.#send(this.#connection!, command);
+      if (this.#ready && this.#line.length === 0) this.#send(this.#connection!, command, sinceMs);
       else this.#line.push(command);
     });
   }
@@ -171,12 +171,13 @@ export class Link {
   #drain(): void {
     const connection = this.#connection;
     if (connection === undefined) return;
-    for (const command of this.#line.splice(0)) this.#send(connection, command);
+    const now = nowMs();
+    for (const command of this.#line.splice(0)) this.#send(connection, command, now);
   }
 
-  #send(connection: RedisConnection, command: Command): void {
+  #send(connection: RedisConnection, command: Command, now: number): void {
     if (command.settled) return;
-    command.sentMs = nowMs();
+    command.sentMs = now;
     command.connection = connection;
     this.#sent.add(command);
     try {

@@ -1235,29 +1235,25 @@ function lock_handOn(tx, lock, fences, asker)
 end
 
 function lock_enqueue(tx, lock, ask, owner)
-    local ahead
-    local place = tx:zscore(lock.queue, ask.token)
-    if place == nil then
-        place = tx:nowUs()
-        local last = redis.call('ZRANGE', lock.queue, '-1', '-1', 'WITHSCORES')
-        ahead = last[1]
-        if ahead == nil then
-            lock_say(
-                tx,
-                lock,
-                "wanted",
-                owner,
-                -1
-            )
-        else
-            place = math.max(
-                place,
-                tonumber(last[2]) + 1
-            )
-        end
-        redis.call('ZADD', lock.queue, digits(place + 0), ask.token)
-    else
-        ahead = redis.call('ZREVRANGEBYSCORE', lock.queue, '(' .. digits(place), '-inf', 'LIMIT', '0', '1')[1]
+    local last = redis.call('ZRANGE', lock.queue, '-1', '-1', 'WITHSCORES')
+    local ahead = last[1]
+    local place = tx:nowUs()
+    if ahead ~= nil then
+        place = math.max(
+            place,
+            tonumber(last[2]) + 1
+        )
+    end
+    if redis.call('ZADD', lock.queue, 'NX', digits(place + 0), ask.token) == 0 then
+        ahead = redis.call('ZREVRANGEBYSCORE', lock.queue, '(' .. digits(tx:zscore(lock.queue, ask.token) or place), '-inf', 'LIMIT', '0', '1')[1]
+    elseif ahead == nil then
+        lock_say(
+            tx,
+            lock,
+            "wanted",
+            owner,
+            -1
+        )
     end
     redis.call('PEXPIRE', lock.queue, lifetime(ask.queueMs))
     return ahead or owner
@@ -1342,14 +1338,19 @@ function lock_acquire(tx, lock, ask)
     if lock_isOwner(tx, owner, ask.token) then
         return lock_granted(tx, lock, owner)
     end
-    if ahead == nil then
-        ahead = ask.wait == 1 and lock_enqueue(tx, lock, ask, owner) or owner
+    if ahead ~= nil then
+        return {
+            "held",
+            owner,
+            lock_ttlOf(tx, owner),
+            ahead
+        }
     end
     return {
         "held",
         owner,
         redis.call('PTTL', lock.owner),
-        ahead
+        ask.wait == 1 and lock_enqueue(tx, lock, ask, owner) or owner
     }
 end
 

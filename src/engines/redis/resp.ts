@@ -120,7 +120,13 @@ function integer(bytes: Buffer, from: number, to: number): number {
 
 /** A command as it is sent. */
 export function commandText(words: readonly string[]): string {
+  const text = written(words, (word) => word.length);
+  // Most commands are of ASCII alone: their length is found once, not by word.
+  return Buffer.byteLength(text) === text.length ? text : written(words, (word) => Buffer.byteLength(word));
+}
+
+function written(words: readonly string[], lengthOf: (word: string) => number): string {
   let text = `*${words.length}\r\n`;
-  for (const word of words) text += `$${Buffer.byteLength(word)}\r\n${word}\r\n`;
+  for (const word of words) text += `$${lengthOf(word)}\r\n${word}\r\n`;
   return text;
 }
