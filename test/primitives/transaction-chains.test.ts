@@ -208,6 +208,71 @@ describe('behind a commit that is on its way', () => {
     for (const mine of seen) expect(mine.filter((now) => now < 100).length).toBeLessThan(6);
   });
 
+  test('entries that end, or are deleted, are built on as they will be', async () => {
+    const far = await farStore();
+    const { sum } = await onItsWay(far);
+    const ending = far.shared.transaction(async (tx) => {
+      const map = tx.map<number>('m');
+      const now = await map.get('x');
+      await map.set('x', 2, { ttl: '1m' });
+      return now;
+    });
+    await until('the second is on its way', () => far.held === 2);
+    const deleting = far.shared.transaction(async (tx) => {
+      const map = tx.map<number>('m');
+      const now = await map.get('x');
+      await map.delete('x');
+      return now;
+    });
+    await until('the third is on its way', () => far.held === 3);
+    const adding = addOne(far.shared, 'x');
+    await until('the fourth is on its way', () => far.held === 4);
+    expect(far.asked.filter((name) => name.endsWith('look'))).toHaveLength(1); // of the first: nobody else read anything
+    far.letThrough();
+    expect(await Promise.all([sum, ending, deleting, adding])).toEqual([1, 1, 2, 1]);
+    far.clock.wallShiftMs += 120_000;
+    expect(await far.near.map('m').get('x')).toBe(1); // the end went with the entry that was deleted
+  });
+
+  test('a counter stays within its bounds, also where those before took what room there was', async () => {
+    const far = await farStore();
+    const bounds = { min: 0, max: 2 };
+    far.hold();
+    const adds = Array.from({ length: 4 }, () =>
+      far.shared.transaction((tx) => tx.counter('c', bounds).add(1)).catch((error: unknown) => error),
+    );
+    await until('they read', () => far.held === 1);
+    far.letThrough();
+    const sums = await Promise.all(adds);
+    expect(sums.filter((sum) => typeof sum === 'number').toSorted()).toEqual([1, 2]);
+    expect(sums.filter((sum) => sum instanceof Error)).toHaveLength(2);
+    expect(await far.near.counter('c').get()).toBe(2);
+  });
+
+  test('nobody builds on one whose guard was over when it came', async () => {
+    const far = await farStore();
+    const guard = await far.shared.lock('l').acquire();
+    far.hold();
+    const guarded = failure(
+      far.shared.transaction(
+        async (tx) => {
+          const map = tx.map<number>('m');
+          await map.set('x', ((await map.get('x')) ?? 0) + 100);
+        },
+        { guard },
+      ),
+    );
+    await until('it reads', () => far.held === 1);
+    far.letThrough(1);
+    await until('its commit is on its way', () => far.held === 1);
+    const behind = addOne(far.shared, 'x');
+    await far.near.lock('l').forceRelease();
+    far.letThrough();
+    expect((await guarded).code).toBe('LEASE_LOST');
+    expect(await behind).toBe(1);
+    expect(await far.near.map('m').get('x')).toBe(1);
+  });
+
   test('a value that something else changed since is not taken for what a transaction left', async () => {
     const far = await farStore();
     await far.near.map('m').set('x', 0);
