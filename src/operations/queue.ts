@@ -268,22 +268,27 @@ interface Limit {
 }
 
 /**
- * Takes up to `max` messages: the lowest places among those that are ready, are due, or whose lease is over. A
- * consumer that gets fewer waits for more.
+ * Acknowledges what a consumer has done, and takes up to `max` messages for it: the lowest places among those that are
+ * ready, are due, or whose lease is over. A consumer that gets fewer waits for more.
  *
- * args: consumer, the number of the claim, max, lease in ms, maxDeliveries, block, wait (1 or 0). The token and the record
- * of each message; then in how many ms something will be due (-1: nothing), and the next consumer in the ring ('': none).
+ * args: consumer, the number of the claim, max, lease in ms, maxDeliveries, block, wait (1 or 0), then as of `ack`. The
+ * token and the record of each message; then in how many ms something will be due (-1: nothing), the next consumer in the
+ * ring ('': none), and which of the acknowledged deliveries were not their holder's any more: tokens, divided by blanks.
  */
 export const claim: BatchOperation<readonly string[]> = {
   name: 'queue.claim',
   batch: true,
   step(tx, keys, args) {
-    return claimFrom(tx, queueAt(keys, 0), args, false);
+    const queue = queueAt(keys, 0);
+    const stale = settleDone(tx, queue, args, 7);
+    const found = claimFrom(tx, queue, args, false);
+    found.push(stale);
+    return found;
   },
 };
 
 /** `claim`, of a queue that may be part of something else. `again`: whoever gets less than it wants is to ask at once. */
-export function claimFrom(tx: Tx, queue: QueueKeys, args: readonly string[], again: boolean): readonly string[] {
+export function claimFrom(tx: Tx, queue: QueueKeys, args: readonly string[], again: boolean): string[] {
   const consumer = args[0]!;
   const limit: Limit = { maxDeliveries: numberAt(tx, args, 4), block: numberAt(tx, args, 5) };
   tx.zaddNew(queue.consumers, tx.nowUs(), consumer);
@@ -467,20 +472,38 @@ export const ack: BatchOperation<readonly number[]> = {
   batch: true,
   step(tx, keys, args) {
     const queue = queueAt(keys, 0);
-    const tokens: string[] = [];
-    for (let i = 0; i + 1 < args.length; i += 2) tokens.push(args[i]!);
-    const done = tx.zremEach(queue.leases, tokens);
-    const ids: string[] = [];
-    for (let i = 0; i < tokens.length; i++) if (done[i] === 1) ids.push(tx.part(tokens[i]!, 0));
-    if (ids.length > 0) tx.hdelAll(queue.messages, ids);
-    for (let i = 0; i < tokens.length; i++) {
-      const group = args[i * 2 + 1]!;
-      if (done[i] === 1 && group !== '') advance(tx, queue, group);
-    }
-    afterSettling(tx, queue, ids.length);
+    const done = settleAll(tx, queue, args, 0);
+    wakeForReady(tx, queue);
     return done;
   },
 };
+
+/** Ends deliveries for good, whose tokens and groups stand in `args` from `at` on: 1 each that was not stale. */
+function settleAll(tx: Tx, queue: QueueKeys, args: readonly string[], at: number): number[] {
+  const tokens: string[] = [];
+  for (let i = at; i + 1 < args.length; i += 2) tokens.push(args[i]!);
+  const done = tx.zremEach(queue.leases, tokens);
+  const ids: string[] = [];
+  for (let i = 0; i < tokens.length; i++) if (done[i] === 1) ids.push(tx.part(tokens[i]!, 0));
+  if (ids.length > 0) tx.hdelAll(queue.messages, ids);
+  for (let i = 0; i < tokens.length; i++) {
+    const group = args[at + i * 2 + 1]!;
+    if (done[i] === 1 && group !== '') advance(tx, queue, group);
+  }
+  wakeRoom(tx, queue, ids.length);
+  return done;
+}
+
+/** As `settleAll`, before the one who did it takes more: the tokens that were stale, divided by blanks. */
+export function settleDone(tx: Tx, queue: QueueKeys, args: readonly string[], at: number): string {
+  if (args.length <= at) return '';
+  const done = settleAll(tx, queue, args, at);
+  let stale = '';
+  for (let i = 0; i < done.length; i++) {
+    if (done[i] === 0) stale = stale === '' ? args[at + i * 2]! : stale + ' ' + args[at + i * 2]!;
+  }
+  return stale;
+}
 
 /** Wakes who waits for what so many settled messages make possible: room, and the next ones of their groups. */
 export function afterSettling(tx: Tx, queue: QueueKeys, freed: number): void {

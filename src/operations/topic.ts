@@ -22,6 +22,7 @@ import {
   leaveQueue,
   type QueueKeys,
   queueAt,
+  settleDone,
   wakeForReady,
   wakeWaiting,
 } from './queue.ts';
@@ -221,8 +222,9 @@ function beginGroup(tx: Tx, topic: TopicKeys, group: QueueKeys, field: string, f
 }
 
 /**
- * Takes up to `max` messages for a member of a group. args: as of `queue.claim`, then the field of the group, and where
- * it begins if it is new. As `queue.claim`; where there is more, somebody else of the group that waits is woken.
+ * Acknowledges what a member of a group has done, and takes up to `max` messages for it. args: the first seven of
+ * `queue.claim`, the field of the group, where it begins if it is new, then as of `queue.ack`. As `queue.claim`; where there
+ * is more, somebody else of the group that waits is woken.
  */
 export const claim: BatchOperation<readonly string[]> = {
   name: 'topic.claim',
@@ -231,6 +233,7 @@ export const claim: BatchOperation<readonly string[]> = {
     const topic = topicAt(keys, 0);
     const group = queueAt(keys, 3);
     const last = beginGroup(tx, topic, group, args[7]!, args[8]!);
+    const stale = settleDone(tx, group, args, 9);
     let taken = last;
     if (!isPaused(tx, group)) taken = takeIn(tx, topic, group, last, numberAt(tx, args, 2));
     if (taken !== last) tx.hset(topic.topic, args[7]!, tx.text(taken));
@@ -242,6 +245,7 @@ export const claim: BatchOperation<readonly string[]> = {
       tx.zrem(topic.waiting, reader);
       wakeWaiting(tx, group, Math.min(behind, wokenMax));
     } else tx.zaddNew(topic.waiting, tx.nowUs(), reader);
+    found.push(stale);
     return found;
   },
 };

@@ -51,12 +51,17 @@ export interface Delivery {
   readonly group: string;
 }
 
+/** Who hears what comes of an acknowledgement: one of both. */
+export interface Settling {
+  done(job: HeldJob<unknown>): void;
+  failed(job: HeldJob<unknown>, error: unknown): void;
+}
+
 /** What a job needs of the consumer that took it. */
 export interface JobSource {
   readonly terms: { readonly leaseMs: number };
   readonly place: Omit<Delivery, 'token' | 'group'>;
-  /** One of both is called. */
-  ack(job: HeldJob<unknown>, done: () => void, failed: (error: unknown) => void): void;
+  ack(job: HeldJob<unknown>, settling: Settling): void;
   nack(job: HeldJob<unknown>, delayMs: number, reason: string, uncounted: boolean): Promise<void>;
   extend(job: HeldJob<unknown>, leaseMs: number): Promise<void>;
   dropped(job: HeldJob<unknown>): void;
@@ -116,13 +121,15 @@ export class HeldJob<T> implements Job<T> {
   }
 
   ack(): Promise<void> {
-    return new Promise((resolve, reject) => this.finish(resolve, reject));
+    return new Promise((resolve, reject) => {
+      this.finish({ done: () => resolve(), failed: (_, error) => reject(error as Error) });
+    });
   }
 
   /** As `ack`, without a promise. Throws `LEASE_LOST` where it is not active. */
-  finish(done: () => void, failed: (error: unknown) => void): void {
+  finish(settling: Settling): void {
     this.settle('acknowledged');
-    this.#consumer.ack(this, done, failed);
+    this.#consumer.ack(this, settling);
   }
 
   async nack(options: NackOptions = {}): Promise<void> {

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Timer } from '../base/clock.ts';
 import { LockstepError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
@@ -6,7 +7,7 @@ import { type Instant, instantNow, validFor } from '../base/validity.ts';
 import * as operations from '../operations/queue.ts';
 import type { Loss } from '../session/leases.ts';
 import { Batch } from './batch.ts';
-import { type Delivery, HeldJob, type JobSource } from './job.ts';
+import { type Delivery, HeldJob, type JobSource, type Settling } from './job.ts';
 import { type QueueLine, type QueueWaiter, retryMs } from './queue-line.ts';
 
 /** On what terms a consumer takes messages. */
@@ -20,7 +21,7 @@ export interface ConsumerTerms {
 
 /** What becomes of what a consumer takes. */
 export interface ConsumerOutcome<T> {
-  /** How many more jobs are wanted now. Whoever makes it more says so by `wake`. */
+  /** How many more jobs are wanted now. Whoever makes it more says so by `wake`, in the same turn. */
   room(): number;
   decode(id: string, payload: string): T | Promise<T>;
   job(job: HeldJob<T>): void;
@@ -34,7 +35,8 @@ export interface ConsumerOutcome<T> {
 
 /**
  * Takes messages out of a queue, as many at a time as it has room for. While it has room it is known to the store as one
- * that waits, and is woken by whoever pushes; as a wake-up may be lost it also looks by itself, seldom.
+ * that waits, and is woken by whoever pushes; as a wake-up may be lost it also looks by itself, seldom. What is
+ * acknowledged meanwhile goes with the step that takes more.
  *
  * The consumers of a queue stand in a ring, in which each watches the session of the next: when that dies, what it held
  * comes back at once, where its death can be seen.
@@ -48,10 +50,15 @@ export class Consumer<T> implements QueueWaiter, JobSource {
   /** Messages that are being decoded. */
   #decoding = 0;
   readonly #nacks: Batch<readonly string[], number>;
+  /** A step may begin in a transaction's body, or under a lock: what comes of it is no part of that. */
+  readonly #inOwnContext: ReturnType<typeof AsyncLocalStorage.snapshot> = AsyncLocalStorage.snapshot();
+  /** What is to be acknowledged with the next step, and who hears of it. */
+  #done: HeldJob<unknown>[] = [];
+  #heard: Settling[] = [];
+  /** More is to be claimed. */
+  #wanted = false;
   #scheduled = false;
   #claiming: Promise<void> | undefined;
-  /** Woken while a claim is under way. */
-  #again = false;
   #recheck: Timer | undefined;
   #failures = 0;
   #watched = '';
@@ -78,13 +85,8 @@ export class Consumer<T> implements QueueWaiter, JobSource {
 
   /** Asks for messages at the end of this turn. */
   wake(): void {
-    if (this.#claiming !== undefined) this.#again = true;
-    if (this.#scheduled || this.#claiming !== undefined || this.#stopping !== undefined) return;
-    this.#scheduled = true;
-    process.nextTick(() => {
-      this.#scheduled = false;
-      if (this.#stopping === undefined) this.#claim();
-    });
+    this.#wanted = true;
+    this.#schedule();
   }
 
   /** Takes no more; what is held stays held. Idempotent; never rejects. */
@@ -106,12 +108,10 @@ export class Consumer<T> implements QueueWaiter, JobSource {
 
   // What jobs ask for
 
-  ack(job: HeldJob<unknown>, done: () => void, failed: (error: unknown) => void): void {
-    const told = (held: boolean): void => {
-      if (held) done();
-      else failed(job.lossOf('it was not acknowledged, as its lease was over', 'lost'));
-    };
-    this.#line.ack([job.token, job.groupPart], this.#untilOf(job), told, failed);
+  ack(job: HeldJob<unknown>, settling: Settling): void {
+    this.#done.push(job);
+    this.#heard.push(settling);
+    this.#schedule();
   }
 
   async nack(job: HeldJob<unknown>, delayMs: number, reason: string, uncounted: boolean): Promise<void> {
@@ -142,32 +142,82 @@ export class Consumer<T> implements QueueWaiter, JobSource {
 
   // Claiming
 
-  #claim(): void {
+  #schedule(): void {
+    if (this.#scheduled || this.#claiming !== undefined) return;
+    this.#scheduled = true;
+    // After all that other promises of this turn lead to, so that what they are done with can join.
+    process.nextTick(() => {
+      this.#scheduled = false;
+      this.#inOwnContext(() => this.#turn());
+    });
+  }
+
+  #turn(): void {
+    const mayClaim = this.#wanted && this.#stopping === undefined;
+    const max = mayClaim ? limits.queueSettleBatch : this.#done.length;
+    const done = this.#done.splice(0, max);
+    const heard = this.#heard.splice(0, max);
+    if (mayClaim) this.#claim(done, heard);
+    else for (const [i, job] of done.entries()) this.#settle(job, heard[i]!);
+  }
+
+  #claim(done: readonly HeldJob<unknown>[], heard: readonly Settling[]): void {
     this.#recheck?.cancel();
-    this.#again = false;
+    this.#wanted = false;
     const { session } = this.#line;
     const max = Math.max(0, Math.min(limits.queueClaimBatch, this.#room));
     const sentAt = instantNow(session.clock);
     const { leaseMs } = this.terms;
     const args = [this.#id, this.#line.claimNumber(), String(max), String(leaseMs), ...this.#limit, '1'];
+    const acks: string[] = [];
+    for (const job of done) acks.push(job.token, job.groupPart);
     this.#claiming = this.#line
-      .claim(args)
-      .then((reply) => this.#claimed(reply, max, sentAt))
+      .claim(args, acks)
+      .then(
+        (reply) => {
+          this.#settled(done, heard, reply.at(-1)!);
+          this.#claimed(reply, max, sentAt);
+        },
+        (error: unknown) => {
+          for (const [i, job] of done.entries()) this.#settle(job, heard[i]!, error as Error);
+          throw error;
+        },
+      )
       .catch((error: unknown) => this.#failed(error as Error))
       .finally(() => {
         this.#claiming = undefined;
-        if (this.#again) this.wake();
+        if (this.#wanted || this.#done.length > 0) this.#schedule();
       });
+  }
+
+  /** `stale`: the tokens that were over, divided by blanks. */
+  #settled(done: readonly HeldJob<unknown>[], heard: readonly Settling[], stale: string): void {
+    if (stale === '') return done.forEach((job, i) => heard[i]!.done(job));
+    const tokens = new Set(stale.split(' '));
+    for (const [i, job] of done.entries()) {
+      if (tokens.has(job.token)) heard[i]!.failed(job, ackLate(job));
+      else heard[i]!.done(job);
+    }
+  }
+
+  /** Acknowledges a job by itself. `failure`: of a first try that was made before. */
+  #settle(job: HeldJob<unknown>, settling: Settling, failure?: Error): void {
+    const told = (held: boolean): void => {
+      if (held) settling.done(job);
+      else settling.failed(job, ackLate(job));
+    };
+    const failed = (error: unknown): void => settling.failed(job, error);
+    this.#line.ack([job.token, job.groupPart], this.#untilOf(job), told, failed, failure);
   }
 
   #claimed(reply: readonly string[], max: number, sentAt: Instant): void {
     this.#failures = 0;
-    const dueMs = Number(reply.at(-2));
-    this.#watch(reply.at(-1)!);
-    for (let i = 0; i + 3 < reply.length; i += 2) this.#take(reply[i]!, reply[i + 1]!, sentAt);
-    const taken = (reply.length - 2) / 2;
+    const dueMs = Number(reply.at(-3));
+    this.#watch(reply.at(-2)!);
+    for (let i = 0; i + 4 < reply.length; i += 2) this.#take(reply[i]!, reply[i + 1]!, sentAt);
+    const taken = (reply.length - 3) / 2;
     // A full claim may be one of several: there can be room for more than a step takes.
-    if (taken === max && max > 0 && this.#room > 0) this.#again = true;
+    if (taken === max && max > 0 && this.#room > 0) this.#wanted = true;
     this.#lookIn(taken < max && dueMs >= 0 ? dueMs : limits.queueRecheckMs);
   }
 
@@ -298,4 +348,8 @@ export class Consumer<T> implements QueueWaiter, JobSource {
     this.#line.session.exit();
     this.#outcome.ended(error);
   }
+}
+
+function ackLate(job: HeldJob<unknown>): LockstepError {
+  return job.lossOf('it was not acknowledged, as its lease was over', 'lost');
 }

@@ -44,9 +44,9 @@ export class QueueLine implements Receiver {
     return this.session.engine.runBatch(operation, this.keys, args);
   }
 
-  /** args: see `operations.claim`. */
-  claim(args: readonly string[]): Promise<readonly string[]> {
-    return this.run(operations.claim, args);
+  /** args: the first seven of `operations.claim`, and the token and group of each delivery that is done. */
+  claim(args: readonly string[], done: readonly string[]): Promise<readonly string[]> {
+    return this.run(operations.claim, [...args, ...done]);
   }
 
   /** args: see `operations.leave`. */
@@ -84,17 +84,22 @@ export class QueueLine implements Receiver {
     this.#pushers.delete(pusher);
   }
 
-  /** `done`: true if the message was still its holder's, whose lease is surely valid until `until`. */
+  /**
+   * `done`: true if the message was still its holder's, whose lease is surely valid until `until`. `failure`: of a first try
+   * that was made before.
+   */
   ack(
     job: readonly [token: string, group: string],
     until: Instant,
     done: (held: boolean) => void,
     failed: (error: unknown) => void,
+    failure?: Error,
   ): void {
     const again = (error: unknown): void => {
       this.insist(until, () => this.#acks.add(job), error as Error).then(done, failed);
     };
-    this.#acks.ask(job, (reply) => done(reply !== 0), again);
+    if (failure === undefined) this.#acks.ask(job, (reply) => done(reply !== 0), again);
+    else again(failure);
   }
 
   /**

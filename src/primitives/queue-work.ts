@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { invalidArgument } from '../base/errors.ts';
 import { startWait } from '../base/waiting.ts';
 import { limits } from '../base/limits.ts';
-import { type HeldJob, ignoreLoss, type Job } from './job.ts';
+import { type HeldJob, ignoreLoss, type Job, type Settling } from './job.ts';
 import { Consumer, type ConsumerTerms } from './queue-consumer.ts';
 import type { QueueLine } from './queue-line.ts';
 
@@ -47,14 +47,16 @@ export function work<T>(
 ): Promise<void> {
   checkCount('concurrency', concurrency, 1);
   if (signal?.aborted === true) return Promise.resolve();
-  // A message may be fetched by a step that began in a transaction's body, or under a lock: its handler is no part of that.
   const inOwnContext = AsyncLocalStorage.snapshot();
   return new Promise((resolve, reject) => {
+    /** Handlers that run, and jobs that are being given back. */
     let running = 0;
+    /** Acknowledgements on their way. */
+    let ending = 0;
     let over: { error: Error | undefined } | undefined;
     const tell = (error: unknown, job?: Job<unknown>): void => queueMicrotask(() => inOwnContext(onError, error, job));
     const finish = (): void => {
-      if (over === undefined || running > 0) return;
+      if (over === undefined || running + ending > 0) return;
       wait?.end();
       if (over.error === undefined) resolve();
       else reject(over.error);
@@ -70,9 +72,23 @@ export function work<T>(
         .catch((late: unknown) => tell(late, job))
         .then(ended, ended);
     };
+    const settled = (): void => {
+      ending -= 1;
+      finish();
+    };
+    const settling: Settling = {
+      done: settled,
+      failed(job, error) {
+        tell(error, job);
+        settled();
+      },
+    };
     const handled = (job: HeldJob<unknown>): void => {
-      if (job.active) job.finish(ended, (error) => fail(job, error));
-      else ended();
+      if (job.active) {
+        ending += 1;
+        job.finish(settling);
+      }
+      ended();
     };
     const run = (job: HeldJob<unknown>, body: () => unknown): void => {
       running += 1;
@@ -89,7 +105,7 @@ export function work<T>(
     const consumer = new Consumer<T>(source.line, source.terms, {
       room: () => concurrency - running,
       decode: source.decode,
-      job: (job) => run(job, () => inOwnContext(handler, job)),
+      job: (job) => run(job, () => handler(job)),
       unreadable: (job, error) => run(job, () => Promise.reject(error)),
       trouble: tell,
       ended: (error) => {

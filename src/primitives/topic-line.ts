@@ -82,8 +82,8 @@ export class GroupLine extends QueueLine {
     this.session.inBackground(this.#run(operations.begin, [from, this.#field])); // who claims makes it, if this fails
   }
 
-  override claim(args: readonly string[]): Promise<readonly string[]> {
-    return this.#run(operations.claim, [...args, this.#field, this.#from]);
+  override claim(args: readonly string[], done: readonly string[]): Promise<readonly string[]> {
+    return this.#run(operations.claim, [...args, this.#field, this.#from, ...done]);
   }
 
   override leave(args: readonly string[]): Promise<readonly number[]> {

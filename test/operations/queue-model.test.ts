@@ -9,7 +9,7 @@ import { type HandClock, handClock, memorySubject, type Subject } from './subjec
 
 type Command =
   | { do: 'push'; priority: number; delayMs: number; group: string }
-  | { do: 'claim'; max: number; ms: number }
+  | { do: 'claim'; max: number; ms: number; done: number[] }
   | { do: 'ack' | 'stale' | 'die'; which: number }
   | { do: 'nack'; which: number; delayMs: number; uncounted: boolean }
   | { do: 'pass'; ms: number }
@@ -40,6 +40,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
       do: fc.constant('claim' as const),
       max: fc.constantFrom(1, 1, 2, 5),
       ms: fc.constantFrom(10, 1_000),
+      done: fc.uniqueArray(which, { maxLength: 3 }),
     }),
   },
   { weight: 3, arbitrary: fc.record({ do: fc.constantFrom('ack' as const, 'ack' as const, 'stale' as const), which }) },
@@ -94,7 +95,7 @@ async function step(one: Command, store: Store, model: Model, clock: HandClock, 
     const [priority, delayMs] = isTopic ? [0, 0] : [one.priority, one.delayMs];
     model.push(await store.push(priority, delayMs, one.group), delayMs, one.group);
   }
-  if (one.do === 'claim') await claim(store, model, one.max, one.ms);
+  if (one.do === 'claim') await claim(store, model, one.max, one.ms, one.done);
   if (one.do === 'pass') clock.nowUs += one.ms * 1_000;
   // In a group of a topic it depends on what the group has taken in behind which of its key a dead message comes again.
   if (one.do === 'redrive' && !isTopic) expect(await store.redrive()).toBe(model.redrive());
@@ -127,8 +128,17 @@ async function settle(
 }
 
 /** Among those without a group the lowest place goes first: the higher priority, then the earlier one. */
-async function claim(store: Store, model: Model, max: number, ms: number): Promise<readonly Delivery[]> {
-  const taken = await store.claim(max, ms);
+async function claim(
+  store: Store,
+  model: Model,
+  max: number,
+  ms: number,
+  done: readonly number[] = [],
+): Promise<readonly Delivery[]> {
+  const settled = done.map((back) => model.delivery(back)).filter((delivery) => delivery !== undefined);
+  const { taken, stale } = await store.claim(max, ms, settled);
+  expect(stale).toEqual(settled.map(({ token }) => token).filter((token) => !model.held(token)));
+  for (const { token } of settled) if (model.held(token)) model.done(token);
   model.comeBack();
   const able = model.able();
   const alone = able.filter(({ group }) => group === '').sort((a, b) => Number(a.id) - Number(b.id));
@@ -193,20 +203,23 @@ class Store {
     return (await this.#subject.runBatch(queue.push, this.#keys, ['0', '0', '', head, 'x']))[0]!;
   }
 
-  async claim(max: number, ms: number): Promise<Delivery[]> {
+  async claim(max: number, ms: number, done: readonly Delivery[]): Promise<{ taken: Delivery[]; stale: string[] }> {
     this.#clock.nowUs += 1;
     const number = String(++this.#claims);
     const args = [`s${number}:1`, number, String(max), String(ms), ...this.#limit, '0'];
+    const acks = done.flatMap(({ token, group }) => [token, group]);
+    const all = [...this.#topic, ...this.#keys];
     const reply = this.#isTopic
-      ? await this.#subject.runBatch(topic.claim, [...this.#topic, ...this.#keys], [...args, 'group:g', 'earliest'])
-      : await this.#subject.runBatch(queue.claim, this.#keys, args);
+      ? await this.#subject.runBatch(topic.claim, all, [...args, 'group:g', 'earliest', ...acks])
+      : await this.#subject.runBatch(queue.claim, this.#keys, [...args, ...acks]);
     const taken: Delivery[] = [];
-    for (let i = 0; i + 3 < reply.length; i += 2) {
+    for (let i = 0; i + 4 < reply.length; i += 2) {
       taken.push({ token: reply[i]!, id: reply[i]!.split(':')[0]!, group: reply[i + 1]!.split(':')[2]! });
     }
     // A step takes in so much; where that stands behind messages of the same keys, a member is to ask again at once.
-    const more = this.#isTopic && taken.length < max && reply.at(-2) === '0';
-    return more ? [...taken, ...(await this.claim(max - taken.length, ms))] : taken;
+    const more = this.#isTopic && taken.length < max && reply.at(-3) === '0';
+    if (more) taken.push(...(await this.claim(max - taken.length, ms, [])).taken);
+    return { taken, stale: reply.at(-1)!.split(' ').filter(Boolean) };
   }
 
   async ack(token: string, group: string): Promise<number> {

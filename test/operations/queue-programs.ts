@@ -16,7 +16,18 @@ interface Outgoing {
 
 export type QueueCommand =
   | { on: 'queue'; do: 'push'; capacity: number; place: number; messages: Outgoing[] }
-  | { on: 'queue'; do: 'claim'; place: number; number: number; max: number; ms: number; most: number; wait: number }
+  | {
+      on: 'queue';
+      do: 'claim';
+      place: number;
+      number: number;
+      max: number;
+      ms: number;
+      most: number;
+      wait: number;
+      deliveries: Back[];
+      group: string;
+    }
   | { on: 'queue'; do: 'ack'; deliveries: Back[]; group: string }
   | { on: 'queue'; do: 'nack'; delivery: Back; group: string; delayMs: number; uncounted: number; most: number }
   | { on: 'queue'; do: 'renewJobs'; deliveries: Back[]; ms: number }
@@ -73,6 +84,8 @@ export const queueCommand: fc.Arbitrary<QueueCommand> = fc.oneof(
       ms: fc.constantFrom(1, 50, 1_000),
       most,
       wait: fc.constantFrom(0, 1, 1),
+      deliveries: fc.array(back, { maxLength: 2 }),
+      group,
     }),
   },
   { weight: 3, arbitrary: command('ack', { deliveries: fc.array(back, { minLength: 1, maxLength: 3 }), group }) },
@@ -127,6 +140,7 @@ export function queueStepOf(
   sessionOf: (place: number) => string,
 ): [operation: BatchOperation<Reply>, keys: readonly string[], args: readonly string[]] {
   const token = (delivery: Back): string => tokens.at(-1 - delivery) ?? '1:1:nobody:1';
+  const settled = (done: Back[], its: string): string[] => done.flatMap((delivery) => [token(delivery), its]);
   switch (one.do) {
     case 'push': {
       const { capacity, place: at, messages } = one;
@@ -140,10 +154,11 @@ export function queueStepOf(
     case 'claim': {
       const { max, ms, most: limit, wait } = one;
       const consumer = `${sessionOf(one.place)}:${one.number}`;
-      return [queue.claim, keys, [consumer, ...[claims, max, ms, limit, limit, wait].map(String)]];
+      const terms = [claims, max, ms, limit, limit, wait].map(String);
+      return [queue.claim, keys, [consumer, ...terms, ...settled(one.deliveries, one.group)]];
     }
     case 'ack':
-      return [queue.ack, keys, one.deliveries.flatMap((delivery) => [token(delivery), one.group])];
+      return [queue.ack, keys, settled(one.deliveries, one.group)];
     case 'nack': {
       const { delivery, group: its, delayMs, uncounted, most: limit } = one;
       const args = [String(limit), '1', token(delivery), its, String(delayMs), String(uncounted), 'a: reason'];

@@ -11,7 +11,18 @@ export type TopicCommand =
   | { on: 'topic'; do: 'begin'; from: string; field: string }
   | { on: 'topic'; do: 'read'; next: number; max: number; place: number; number: number }
   | { on: 'topic'; do: 'stop'; place: number; number: number }
-  | { on: 'topic'; do: 'claim'; place: number; number: number; max: number; ms: number; most: number; from: string }
+  | {
+      on: 'topic';
+      do: 'claim';
+      place: number;
+      number: number;
+      max: number;
+      ms: number;
+      most: number;
+      from: string;
+      deliveries: number[];
+      group: string;
+    }
   | { on: 'topic'; do: 'ack'; deliveries: number[]; group: string }
   | { on: 'topic'; do: 'pause'; paused: number }
   | { on: 'topic'; do: 'leave'; place: number; number: number; dead: number }
@@ -57,6 +68,8 @@ export const topicCommand: fc.Arbitrary<TopicCommand> = fc.oneof(
       ms: fc.constantFrom(1, 50, 1_000),
       most: fc.constantFrom(0, 1, 2),
       from,
+      deliveries: fc.array(fc.constantFrom(0, 0, 1, 2), { maxLength: 2 }),
+      group: fc.constantFrom('', 'a'),
     }),
   },
   {
@@ -93,6 +106,8 @@ export function topicStepOf(
   const alone = space.topic('t');
   const group = space.group('t', 'g');
   const keys = [...alone, ...group];
+  const settled = ({ deliveries, group: its }: { deliveries: number[]; group: string }): string[] =>
+    deliveries.flatMap((back) => [tokens.at(-1 - back) ?? '1:1:nobody:1', its]);
   switch (one.do) {
     case 'publish':
       return [topic.publish, alone, [String(one.count), String(one.ms), ...one.keys.flatMap((at) => [at, 'a:"ü"'])]];
@@ -105,12 +120,10 @@ export function topicStepOf(
     case 'claim': {
       const member = `${sessionOf(one.place)}:${one.number}`;
       const terms = [claims, one.max, one.ms, one.most, 0, 1].map(String);
-      return [topic.claim, keys, [member, ...terms, 'group:g', one.from]];
+      return [topic.claim, keys, [member, ...terms, 'group:g', one.from, ...settled(one)]];
     }
-    case 'ack': {
-      const token = (back: number): string => tokens.at(-1 - back) ?? '1:1:nobody:1';
-      return [queue.ack, group, one.deliveries.flatMap((back) => [token(back), one.group])];
-    }
+    case 'ack':
+      return [queue.ack, group, settled(one)];
     case 'pause':
       return [queue.pause, group, [String(one.paused)]];
     case 'leave':

@@ -2352,10 +2352,60 @@ function queue_nextInRing(tx, queue, consumer)
     return first == consumer and "" or first
 end
 
---- Wakes who waits for what so many settled messages make possible: room, and the next ones of their groups.
-function queue_afterSettling(tx, queue, freed)
-    queue_wakeRoom(tx, queue, freed)
-    queue_wakeForReady(tx, queue)
+function queue_settleAll(tx, queue, args, at)
+    local tokens = {}
+    do
+        local i = at
+        while i + 1 < #args do
+            tokens[#tokens + 1] = args[i + 1]
+            i = i + 2
+        end
+    end
+    local done = tx:zremEach(queue.leases, tokens)
+    local ids = {}
+    do
+        local i = 0
+        while i < #tokens do
+            if done[i + 1] == 1 then
+                ids[#ids + 1] = tx:part(tokens[i + 1], 0)
+            end
+            i = i + 1
+        end
+    end
+    if #ids > 0 then
+        redis.call('HDEL', queue.messages, unpack(ids))
+    end
+    do
+        local i = 0
+        while i < #tokens do
+            local group = args[at + i * 2 + 1 + 1]
+            if done[i + 1] == 1 and group ~= "" then
+                queue_advance(tx, queue, group)
+            end
+            i = i + 1
+        end
+    end
+    queue_wakeRoom(tx, queue, #ids)
+    return done
+end
+
+--- As `settleAll`, before the one who did it takes more: the tokens that were stale, divided by blanks.
+function queue_settleDone(tx, queue, args, at)
+    if #args <= at then
+        return ""
+    end
+    local done = queue_settleAll(tx, queue, args, at)
+    local stale = ""
+    do
+        local i = 0
+        while i < #done do
+            if done[i + 1] == 0 then
+                stale = stale == "" and args[at + i * 2 + 1] or (stale .. " ") .. args[at + i * 2 + 1]
+            end
+            i = i + 1
+        end
+    end
+    return stale
 end
 
 function queue_giveBack(tx, queue, token, back, limit)
@@ -2647,18 +2697,18 @@ function queue_push(tx, keys, args)
     return ids
 end
 
---- Takes up to `max` messages: the lowest places among those that are ready, are due, or whose lease is over. A
--- consumer that gets fewer waits for more.
+--- Acknowledges what a consumer has done, and takes up to `max` messages for it: the lowest places among those that are
+-- ready, are due, or whose lease is over. A consumer that gets fewer waits for more.
 -- 
--- args: consumer, the number of the claim, max, lease in ms, maxDeliveries, block, wait (1 or 0). The token and the record
--- of each message; then in how many ms something will be due (-1: nothing), and the next consumer in the ring ('': none).
+-- args: consumer, the number of the claim, max, lease in ms, maxDeliveries, block, wait (1 or 0), then as of `ack`. The
+-- token and the record of each message; then in how many ms something will be due (-1: nothing), the next consumer in the
+-- ring ('': none), and which of the acknowledged deliveries were not their holder's any more: tokens, divided by blanks.
 function queue_claim(tx, keys, args)
-    return queue_claimFrom(
-        tx,
-        queue_queueAt(keys, 0),
-        args,
-        false
-    )
+    local queue = queue_queueAt(keys, 0)
+    local stale = queue_settleDone(tx, queue, args, 7)
+    local found = queue_claimFrom(tx, queue, args, false)
+    found[#found + 1] = stale
+    return found
 end
 
 --- Whether a delivery is still its holder's.
@@ -2681,40 +2731,15 @@ end
 --- Acknowledges deliveries: at least one. args: token and group of each. 1 each that still was its holder's.
 function queue_ack(tx, keys, args)
     local queue = queue_queueAt(keys, 0)
-    local tokens = {}
-    do
-        local i = 0
-        while i + 1 < #args do
-            tokens[#tokens + 1] = args[i + 1]
-            i = i + 2
-        end
-    end
-    local done = tx:zremEach(queue.leases, tokens)
-    local ids = {}
-    do
-        local i = 0
-        while i < #tokens do
-            if done[i + 1] == 1 then
-                ids[#ids + 1] = tx:part(tokens[i + 1], 0)
-            end
-            i = i + 1
-        end
-    end
-    if #ids > 0 then
-        redis.call('HDEL', queue.messages, unpack(ids))
-    end
-    do
-        local i = 0
-        while i < #tokens do
-            local group = args[i * 2 + 1 + 1]
-            if done[i + 1] == 1 and group ~= "" then
-                queue_advance(tx, queue, group)
-            end
-            i = i + 1
-        end
-    end
-    queue_afterSettling(tx, queue, #ids)
+    local done = queue_settleAll(tx, queue, args, 0)
+    queue_wakeForReady(tx, queue)
     return done
+end
+
+--- Wakes who waits for what so many settled messages make possible: room, and the next ones of their groups.
+function queue_afterSettling(tx, queue, freed)
+    queue_wakeRoom(tx, queue, freed)
+    queue_wakeForReady(tx, queue)
 end
 
 --- Gives deliveries back. args: maxDeliveries, block, then token, group, delay in ms, whether the delivery does not count
@@ -4202,8 +4227,9 @@ function topic_stop(tx, keys, args)
     return redis.call('ZREM', topic.waiting, (args[1] .. ":") .. topic.topic)
 end
 
---- Takes up to `max` messages for a member of a group. args: as of `queue.claim`, then the field of the group, and where
--- it begins if it is new. As `queue.claim`; where there is more, somebody else of the group that waits is woken.
+--- Acknowledges what a member of a group has done, and takes up to `max` messages for it. args: the first seven of
+-- `queue.claim`, the field of the group, where it begins if it is new, then as of `queue.ack`. As `queue.claim`; where there
+-- is more, somebody else of the group that waits is woken.
 function topic_claim(tx, keys, args)
     local topic = topic_topicAt(keys, 0)
     local group = queue_queueAt(keys, 3)
@@ -4214,6 +4240,7 @@ function topic_claim(tx, keys, args)
         args[8],
         args[9]
     )
+    local stale = queue_settleDone(tx, group, args, 9)
     local taken = last
     if not queue_isPaused(tx, group) then
         taken = topic_takeIn(
@@ -4240,6 +4267,7 @@ function topic_claim(tx, keys, args)
     else
         redis.call('ZADD', topic.waiting, 'NX', digits((tx:nowUs()) + 0), reader)
     end
+    found[#found + 1] = stale
     return found
 end
 
