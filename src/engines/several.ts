@@ -1,6 +1,6 @@
 import type { Tx } from '../operations/tx.ts';
 
-export type Several = 'hdelAll' | 'rpushAll' | 'zaddAll' | 'zremEach';
+export type Several = 'hdelAll' | 'rpushAll' | 'zaddAll';
 
 /** Adds the verbs of several elements, for stores inside of the process, where each element is a call all the same. */
 export function withSeveral<T extends Omit<Tx, Several>>(tx: T): T & Pick<Tx, Several> {
@@ -13,7 +13,6 @@ export function withSeveral<T extends Omit<Tx, Several>>(tx: T): T & Pick<Tx, Se
     },
     zaddAll: (key: string, score: number, members: readonly string[]) =>
       sum(members, (member) => tx.zadd(key, score, member)),
-    zremEach: (key: string, members: readonly string[]) => members.map((member) => tx.zrem(key, member)),
   });
 }
 

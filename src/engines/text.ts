@@ -4,9 +4,10 @@ import type { Tx } from '../operations/tx.ts';
 /** The verbs of `Tx` for text and numbers, for the engines that run operations in the process. */
 export const textVerbs: Pick<
   Tx,
-  'text' | 'integer' | 'within' | 'decimal' | 'number' | 'part' | 'rest' | 'startsWith' | 'sha1hex'
+  'text' | 'texts' | 'integer' | 'within' | 'decimal' | 'number' | 'part' | 'rest' | 'startsWith' | 'sha1hex'
 > = {
   text: (integer) => String(integer),
+  texts: (from, count) => Array.from({ length: count }, (_, i) => String(from + i)),
   integer(text) {
     const value = /^-?\d+$/.test(text) ? Number(text) : Number.NaN;
     return Number.isSafeInteger(value) && String(value) === text ? value : undefined;

@@ -84,8 +84,8 @@ export function queueAt(keys: readonly string[], first: number): QueueKeys {
  * Adds messages, in order. Of each its id; '' where one of its own id came within the window; 'full' from the first on
  * that a bounded queue has no room for.
  *
- * args: capacity (0: none), window in ms, the session that will wait for room ('': none), then head and payload of each.
- * A head is '' or `priority:delayMs:ownId:group`; ids and groups have no `:`.
+ * args: capacity (0: none), window in ms, the session that will wait for room ('': none), whether heads are given (1 or 0),
+ * then head and payload of each, or payloads. A head is '' or `priority:delayMs:ownId:group`; ids and groups have no `:`.
  */
 export const push: BatchOperation<readonly string[]> = {
   name: 'queue.push',
@@ -93,7 +93,10 @@ export const push: BatchOperation<readonly string[]> = {
   step(tx, keys, args) {
     const queue = queueAt(keys, 0);
     const first = lastPlace(tx, queue);
-    const ids = addAll(tx, queue, args, first);
+    const room = roomIn(tx, queue, numberAt(tx, args, 0));
+    const way: PushWay = { stamp: tx.text(Math.floor(tx.nowUs() / 1_000)), windowMs: numberAt(tx, args, 1) };
+    const ids =
+      args[3] === '1' ? addEach(tx, queue, way, args, first, room) : addPlain(tx, queue, way, args, first, room);
     let added = 0;
     let refused = 0;
     for (const id of ids) {
@@ -114,35 +117,51 @@ export const push: BatchOperation<readonly string[]> = {
 };
 
 /** Adds the messages that there is room for, behind the place `last`: what `push` says of each. */
-function addAll(tx: Tx, queue: QueueKeys, args: readonly string[], last: number): string[] {
+function addEach(
+  tx: Tx,
+  queue: QueueKeys,
+  way: PushWay,
+  args: readonly string[],
+  last: number,
+  room: number,
+): string[] {
   let seq = last;
-  let room = roomIn(tx, queue, numberAt(tx, args, 0));
-  const way: PushWay = { stamp: tx.text(Math.floor(tx.nowUs() / 1_000)), windowMs: numberAt(tx, args, 1) };
-  let plain: string[] = [];
-  let records: string[] = [];
+  let left = room;
   const ids: string[] = [];
-  for (let i = 3; i + 1 < args.length; i += 2) {
-    const head = args[i]!;
-    let id = 'full';
-    if (room > 0 && head === '') {
-      id = tx.text(seq + 1);
-      plain.push(id);
-      records.push(id);
-      records.push(way.stamp + ':::' + args[i + 1]!);
-    } else if (room > 0) {
-      // First, as the line keeps their order.
-      storePlain(tx, queue, plain, records);
-      plain = [];
-      records = [];
-      id = enqueue(tx, queue, way, seq + 1, head, args[i + 1]!);
-    }
+  for (let i = 4; i + 1 < args.length; i += 2) {
+    const id = left > 0 ? enqueue(tx, queue, way, seq + 1, args[i]!, args[i + 1]!) : 'full';
     ids.push(id);
     if (id !== 'full' && id !== '') {
       seq = seq + 1;
-      room = room - 1;
+      left = left - 1;
     }
   }
-  storePlain(tx, queue, plain, records);
+  return ids;
+}
+
+/** `addEach` of messages without heads. */
+function addPlain(
+  tx: Tx,
+  queue: QueueKeys,
+  way: PushWay,
+  args: readonly string[],
+  last: number,
+  room: number,
+): string[] {
+  const asked = args.length - 4;
+  const count = Math.min(asked, room);
+  const ids = tx.texts(last + 1, count);
+  const start = way.stamp + ':::';
+  const records: string[] = [];
+  for (let i = 0; i < count; i++) {
+    records[i * 2] = ids[i]!;
+    records[i * 2 + 1] = start + args[i + 4]!;
+  }
+  if (count > 0) {
+    tx.hmset(queue.messages, records);
+    tx.rpushAll(queue.line, ids);
+  }
+  for (let i = count; i < asked; i++) ids.push('full');
   return ids;
 }
 
@@ -178,13 +197,6 @@ export function enqueue(tx: Tx, queue: QueueKeys, way: PushWay, seq: number, hea
   else if (priority !== 0) tx.zadd(queue.ranked, place, id + ':0');
   else tx.rpush(queue.line, id);
   return id;
-}
-
-/** Stores messages without a head: their ids, and ids and records, flat. */
-function storePlain(tx: Tx, queue: QueueKeys, plain: readonly string[], records: readonly string[]): void {
-  if (plain.length === 0) return;
-  tx.hmset(queue.messages, records);
-  tx.rpushAll(queue.line, plain);
 }
 
 /** Whether no message of this own id came within its window; it begins one then. Forgets some windows that are over. */
@@ -280,7 +292,7 @@ export const claim: BatchOperation<readonly string[]> = {
   batch: true,
   step(tx, keys, args) {
     const queue = queueAt(keys, 0);
-    const stale = settleDone(tx, queue, args, 7);
+    const stale = settleAll(tx, queue, args, 7);
     const found = claimFrom(tx, queue, args, false);
     found.push(stale);
     return found;
@@ -357,25 +369,29 @@ function takeOrdered(tx: Tx, queue: QueueKeys, who: string, max: number, untilUs
 
 /** `take`, where nothing has a place of its own. */
 function takeLine(tx: Tx, queue: QueueKeys, who: string, max: number, untilUs: number): string[] {
+  const delivery = ':1' + who;
   const taken: string[] = [];
   const tokens: string[] = [];
+  let count = 0;
   // What was deleted by others takes up a turn too.
-  for (let turn = 0; turn < movedMax && tokens.length < max; turn++) {
-    const ids = tx.lrange(queue.line, 0, max - tokens.length - 1);
-    if (ids.length === 0) break;
-    tx.ltrim(queue.line, ids.length, -1);
+  for (let turn = 0; turn < movedMax && count < max; turn++) {
+    const ids = tx.lrange(queue.line, 0, max - count - 1);
+    const found = ids.length;
+    if (found === 0) break;
+    tx.ltrim(queue.line, found, -1);
     const records = tx.hmget(queue.messages, ids);
-    for (let i = 0; i < ids.length; i++) {
+    for (let i = 0; i < found; i++) {
       const record = records[i]!;
       if (record !== false) {
-        const token = ids[i]! + ':1' + who;
-        tokens.push(token);
-        taken.push(token);
-        taken.push(record);
+        const token = ids[i]! + delivery;
+        tokens[count] = token;
+        taken[count * 2] = token;
+        taken[count * 2 + 1] = record;
+        count = count + 1;
       }
     }
   }
-  if (tokens.length > 0) lend(tx, queue, untilUs, tokens);
+  if (count > 0) lend(tx, queue, untilUs, tokens);
   return taken;
 }
 
@@ -466,41 +482,41 @@ export function settle(tx: Tx, queue: QueueKeys, token: string, group: string): 
   return true;
 }
 
-/** Acknowledges deliveries: at least one. args: token and group of each. 1 each that still was its holder's. */
-export const ack: BatchOperation<readonly number[]> = {
+/**
+ * Acknowledges deliveries. args: how many have no group, their tokens, then token and group of each other one. The tokens
+ * that were stale, divided by blanks.
+ */
+export const ack: BatchOperation<string> = {
   name: 'queue.ack',
   batch: true,
   step(tx, keys, args) {
     const queue = queueAt(keys, 0);
-    const done = settleAll(tx, queue, args, 0);
+    const stale = settleAll(tx, queue, args, 0);
     wakeForReady(tx, queue);
-    return done;
+    return stale;
   },
 };
 
-/** Ends deliveries for good, whose tokens and groups stand in `args` from `at` on: 1 each that was not stale. */
-function settleAll(tx: Tx, queue: QueueKeys, args: readonly string[], at: number): number[] {
-  const tokens: string[] = [];
-  for (let i = at; i + 1 < args.length; i += 2) tokens.push(args[i]!);
-  const done = tx.zremEach(queue.leases, tokens);
+/** As `ack`, of what stands in `args` from `at` on, without waking those for whom messages are ready. */
+export function settleAll(tx: Tx, queue: QueueKeys, args: readonly string[], at: number): string {
+  const alone = at + numberAt(tx, args, at);
   const ids: string[] = [];
-  for (let i = 0; i < tokens.length; i++) if (done[i] === 1) ids.push(tx.part(tokens[i]!, 0));
-  if (ids.length > 0) tx.hdelAll(queue.messages, ids);
-  for (let i = 0; i < tokens.length; i++) {
-    const group = args[at + i * 2 + 1]!;
-    if (done[i] === 1 && group !== '') advance(tx, queue, group);
-  }
-  wakeRoom(tx, queue, ids.length);
-  return done;
-}
-
-/** As `settleAll`, before the one who did it takes more: the tokens that were stale, divided by blanks. */
-export function settleDone(tx: Tx, queue: QueueKeys, args: readonly string[], at: number): string {
-  if (args.length <= at) return '';
-  const done = settleAll(tx, queue, args, at);
   let stale = '';
-  for (let i = 0; i < done.length; i++) {
-    if (done[i] === 0) stale = stale === '' ? args[at + i * 2]! : stale + ' ' + args[at + i * 2]!;
+  for (let i = at + 1; i <= alone; i++) {
+    const token = args[i]!;
+    if (tx.zrem(queue.leases, token) === 1) ids.push(tx.part(token, 0));
+    else stale = stale + token + ' ';
+  }
+  for (let i = alone + 1; i + 1 < args.length; i += 2) {
+    const token = args[i]!;
+    if (tx.zrem(queue.leases, token) === 1) {
+      ids.push(tx.part(token, 0));
+      advance(tx, queue, args[i + 1]!);
+    } else stale = stale + token + ' ';
+  }
+  if (ids.length > 0) {
+    tx.hdelAll(queue.messages, ids);
+    wakeRoom(tx, queue, ids.length);
   }
   return stale;
 }

@@ -22,7 +22,7 @@ import {
   leaveQueue,
   type QueueKeys,
   queueAt,
-  settleDone,
+  settleAll,
   wakeForReady,
   wakeWaiting,
 } from './queue.ts';
@@ -233,7 +233,7 @@ export const claim: BatchOperation<readonly string[]> = {
     const topic = topicAt(keys, 0);
     const group = queueAt(keys, 3);
     const last = beginGroup(tx, topic, group, args[7]!, args[8]!);
-    const stale = settleDone(tx, group, args, 9);
+    const stale = settleAll(tx, group, args, 9);
     let taken = last;
     if (!isPaused(tx, group)) taken = takeIn(tx, topic, group, last, numberAt(tx, args, 2));
     if (taken !== last) tx.hset(topic.topic, args[7]!, tx.text(taken));

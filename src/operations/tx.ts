@@ -100,8 +100,6 @@ export interface Tx {
   zaddNew(key: string, score: number, member: string): number;
   /** ZREM of one member: 1 if it was there. */
   zrem(key: string, member: string): number;
-  /** ZREM of each of several members, 1 to 5,000: by member, 1 if it was there. */
-  zremEach(key: string, members: readonly string[]): number[];
   /** ZINCRBY: the new score. Their sum must be a number and finite. */
   zincrby(key: string, by: number, member: string): number;
   zscore(key: string, member: string): number | undefined;
@@ -131,6 +129,8 @@ export interface Tx {
   // Text and numbers, which the two languages treat differently
   /** An integer as decimal text. */
   text(integer: number): string;
+  /** As `text`, of so many integers in a row, none below 0. */
+  texts(from: number, count: number): string[];
   /** The integer that a decimal text stands for; undefined where it is not one of less than 2^53 in size. */
   integer(text: string): number | undefined;
   /**

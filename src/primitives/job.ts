@@ -122,7 +122,8 @@ export class HeldJob<T> implements Job<T> {
 
   ack(): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.finish({ done: () => resolve(), failed: (_, error) => reject(error as Error) });
+      const fail: (error: unknown) => void = reject;
+      this.finish({ done: () => resolve(), failed: (_, error) => fail(error) });
     });
   }
 

@@ -8,6 +8,7 @@ import * as operations from '../operations/queue.ts';
 import type { Loss } from '../session/leases.ts';
 import { Batch } from './batch.ts';
 import { type Delivery, HeldJob, type JobSource, type Settling } from './job.ts';
+import { acksOf, staleOf } from './queue-record.ts';
 import { type QueueLine, type QueueWaiter, retryMs } from './queue-line.ts';
 
 /** On what terms a consumer takes messages. */
@@ -116,7 +117,7 @@ export class Consumer<T> implements QueueWaiter, JobSource {
 
   async nack(job: HeldJob<unknown>, delayMs: number, reason: string, uncounted: boolean): Promise<void> {
     const args = this.#nackArgs(job, delayMs, reason, uncounted);
-    const done = await this.#line.insist(this.#untilOf(job), () => this.#nacks.add(args));
+    const done = await this.#line.insist(this.#untilOf(job), async () => (await this.#nacks.add(args)) !== 0);
     if (!done) throw job.lossOf('it was not given back, as its lease was over', 'lost');
   }
 
@@ -169,10 +170,8 @@ export class Consumer<T> implements QueueWaiter, JobSource {
     const sentAt = instantNow(session.clock);
     const { leaseMs } = this.terms;
     const args = [this.#id, this.#line.claimNumber(), String(max), String(leaseMs), ...this.#limit, '1'];
-    const acks: string[] = [];
-    for (const job of done) acks.push(job.token, job.groupPart);
     this.#claiming = this.#line
-      .claim(args, acks)
+      .claim(args, done.length === 0 ? [] : acksOf(done))
       .then(
         (reply) => {
           this.#settled(done, heard, reply.at(-1)!);
@@ -190,12 +189,10 @@ export class Consumer<T> implements QueueWaiter, JobSource {
       });
   }
 
-  /** `stale`: the tokens that were over, divided by blanks. */
-  #settled(done: readonly HeldJob<unknown>[], heard: readonly Settling[], stale: string): void {
-    if (stale === '') return done.forEach((job, i) => heard[i]!.done(job));
-    const tokens = new Set(stale.split(' '));
+  #settled(done: readonly HeldJob<unknown>[], heard: readonly Settling[], tokens: string): void {
+    const stale = staleOf(tokens);
     for (const [i, job] of done.entries()) {
-      if (tokens.has(job.token)) heard[i]!.failed(job, ackLate(job));
+      if (stale.has(job.token)) heard[i]!.failed(job, ackLate(job));
       else heard[i]!.done(job);
     }
   }
@@ -207,7 +204,7 @@ export class Consumer<T> implements QueueWaiter, JobSource {
       else settling.failed(job, ackLate(job));
     };
     const failed = (error: unknown): void => settling.failed(job, error);
-    this.#line.ack([job.token, job.groupPart], this.#untilOf(job), told, failed, failure);
+    this.#line.ack(job, this.#untilOf(job), told, failed, failure);
   }
 
   #claimed(reply: readonly string[], max: number, sentAt: Instant): void {

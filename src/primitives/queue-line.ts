@@ -7,7 +7,7 @@ import * as operations from '../operations/queue.ts';
 import type { BatchOperation, Reply } from '../operations/tx.ts';
 import type { Receiver, Session } from '../session/session.ts';
 import { Batch } from './batch.ts';
-import { type MessageRecord, parseRecord } from './queue-record.ts';
+import { acksOf, type Ended, type MessageRecord, parseRecord, staleOf } from './queue-record.ts';
 
 /** What waits for mail about a queue. */
 export interface QueueWaiter {
@@ -25,7 +25,7 @@ export class QueueLine implements Receiver {
   readonly keys: QueueNames;
   readonly #consumers: Map<string, QueueWaiter> = new Map();
   readonly #pushers: Set<QueueWaiter> = new Set();
-  readonly #acks: Batch<readonly [token: string, group: string], number>;
+  readonly #acks: Batch<Ended, boolean>;
   #lastConsumer = 0;
   #lastClaim = 0;
 
@@ -36,7 +36,10 @@ export class QueueLine implements Receiver {
     this.keys = keys;
     this.#acks = new Batch({
       itemsMax: limits.queueSettleBatch,
-      send: (jobs) => this.run(operations.ack, jobs.flat()),
+      send: async (jobs) => {
+        const stale = staleOf(await this.run(operations.ack, acksOf(jobs)));
+        return jobs.map(({ token }) => !stale.has(token));
+      },
     });
   }
 
@@ -44,7 +47,7 @@ export class QueueLine implements Receiver {
     return this.session.engine.runBatch(operation, this.keys, args);
   }
 
-  /** args: the first seven of `operations.claim`, and the token and group of each delivery that is done. */
+  /** args: the first seven of `operations.claim`, and what it acknowledges. */
   claim(args: readonly string[], done: readonly string[]): Promise<readonly string[]> {
     return this.run(operations.claim, [...args, ...done]);
   }
@@ -89,7 +92,7 @@ export class QueueLine implements Receiver {
    * that was made before.
    */
   ack(
-    job: readonly [token: string, group: string],
+    job: Ended,
     until: Instant,
     done: (held: boolean) => void,
     failed: (error: unknown) => void,
@@ -98,7 +101,7 @@ export class QueueLine implements Receiver {
     const again = (error: unknown): void => {
       this.insist(until, () => this.#acks.add(job), error as Error).then(done, failed);
     };
-    if (failure === undefined) this.#acks.ask(job, (reply) => done(reply !== 0), again);
+    if (failure === undefined) this.#acks.ask(job, done, again);
     else again(failure);
   }
 
@@ -107,7 +110,7 @@ export class QueueLine implements Receiver {
    * ended it, so that a store that knows nothing of it any more was told by an earlier try. `failure`: of a first try that
    * was made before.
    */
-  async insist(until: Instant, send: () => Promise<number>, failure?: Error): Promise<boolean> {
+  async insist(until: Instant, send: () => Promise<boolean>, failure?: Error): Promise<boolean> {
     let error = failure;
     for (let attempt = 0; ; attempt++) {
       if (error !== undefined) {
@@ -116,8 +119,7 @@ export class QueueLine implements Receiver {
         await this.pause(retryMs(attempt, this.session.clock.random()));
       }
       try {
-        const reply = await send();
-        return reply !== 0 || (error !== undefined && !isOver(until, instantNow(this.session.clock)));
+        return (await send()) || (error !== undefined && !isOver(until, instantNow(this.session.clock)));
       } catch (cause) {
         error = cause as Error;
       }

@@ -81,8 +81,12 @@ export class Pushes implements QueueWaiter {
   async #send(messages: readonly Outgoing[]): Promise<readonly string[]> {
     const { capacity, windowMs } = this.#rules;
     const session = capacity === 0 ? '' : this.#line.session.info.id;
-    const args = [String(capacity), String(windowMs), session];
-    for (const { head, payload } of messages) args.push(head, payload);
+    const hasHeads = messages.some(({ head }) => head !== '');
+    const args = [String(capacity), String(windowMs), session, hasHeads ? '1' : '0'];
+    for (const { head, payload } of messages) {
+      if (hasHeads) args.push(head);
+      args.push(payload);
+    }
     return this.#line.run(operations.push, args);
   }
 

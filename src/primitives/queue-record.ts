@@ -67,6 +67,32 @@ function endOfPart(text: string, from: number): number {
   return end === -1 ? text.length : end;
 }
 
+/** A delivery that is done with. */
+export interface Ended {
+  readonly token: string;
+  /** Its group as the store has it, or ''. */
+  readonly groupPart: string;
+}
+
+/** What `operations.ack` takes. */
+export function acksOf(deliveries: readonly Ended[]): string[] {
+  const alone: string[] = ['0'];
+  const grouped: string[] = [];
+  for (const { token, groupPart } of deliveries) {
+    if (groupPart === '') alone.push(token);
+    else grouped.push(token, groupPart);
+  }
+  alone[0] = String(alone.length - 1);
+  return grouped.length === 0 ? alone : [...alone, ...grouped];
+}
+
+/** Which of them were stale, by what `operations.ack` says. */
+export function staleOf(tokens: string): ReadonlySet<string> {
+  return tokens === '' ? none : new Set(tokens.split(' '));
+}
+
+const none: ReadonlySet<string> = new Set();
+
 /** How a message is to be pushed. */
 export interface PushTerms {
   readonly priority: number;

@@ -1,6 +1,7 @@
 /** The part of random programs that is about one queue. */
 import fc from 'fast-check';
 import type { QueueNames } from '../../src/base/names.ts';
+import { acksOf } from '../../src/primitives/queue-record.ts';
 import * as queue from '../../src/operations/queue.ts';
 import type { BatchOperation, Reply } from '../../src/operations/tx.ts';
 
@@ -140,17 +141,11 @@ export function queueStepOf(
   sessionOf: (place: number) => string,
 ): [operation: BatchOperation<Reply>, keys: readonly string[], args: readonly string[]] {
   const token = (delivery: Back): string => tokens.at(-1 - delivery) ?? '1:1:nobody:1';
-  const settled = (done: Back[], its: string): string[] => done.flatMap((delivery) => [token(delivery), its]);
+  const settled = (done: Back[], its: string): string[] =>
+    acksOf(done.map((delivery) => ({ token: token(delivery), groupPart: its })));
   switch (one.do) {
-    case 'push': {
-      const { capacity, place: at, messages } = one;
-      const head = (message: Outgoing): string => {
-        const { priority, delayMs, ownId, group: its } = message;
-        return priority + delayMs === 0 && ownId + its === '' ? '' : `${priority}:${delayMs}:${ownId}:${its}`;
-      };
-      const texts = messages.flatMap((message) => [head(message), '{"a":":"}']);
-      return [queue.push, keys, [String(capacity), '50', capacity === 0 ? '' : sessionOf(at), ...texts]];
-    }
+    case 'push':
+      return [queue.push, keys, pushArgs(one, sessionOf(one.place))];
     case 'claim': {
       const { max, ms, most: limit, wait } = one;
       const consumer = `${sessionOf(one.place)}:${one.number}`;
@@ -187,4 +182,14 @@ export function queueStepOf(
     case 'tick':
       return [queue.tick, keys, ['t', one.expected, one.next, 't@5', '1', 't@9', '2']];
   }
+}
+
+/** Heads only where one is needed, as those who push do it. */
+function pushArgs({ capacity, messages }: Named<'push'>, session: string): string[] {
+  const heads = messages.map(({ priority, delayMs, ownId, group: its }) =>
+    priority + delayMs === 0 && ownId + its === '' ? '' : `${priority}:${delayMs}:${ownId}:${its}`,
+  );
+  const hasHeads = heads.some((head) => head !== '');
+  const texts = heads.flatMap((head) => [...(hasHeads ? [head] : []), '{"a":":"}']);
+  return [String(capacity), '50', capacity === 0 ? '' : session, hasHeads ? '1' : '0', ...texts];
 }

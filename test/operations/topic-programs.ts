@@ -1,6 +1,7 @@
 /** The part of random programs that is about one topic and its group. */
 import fc from 'fast-check';
 import type { SpaceKeys } from '../../src/base/names.ts';
+import { acksOf } from '../../src/primitives/queue-record.ts';
 import * as queue from '../../src/operations/queue.ts';
 import * as topic from '../../src/operations/topic.ts';
 import type { BatchOperation, Reply } from '../../src/operations/tx.ts';
@@ -107,7 +108,7 @@ export function topicStepOf(
   const group = space.group('t', 'g');
   const keys = [...alone, ...group];
   const settled = ({ deliveries, group: its }: { deliveries: number[]; group: string }): string[] =>
-    deliveries.flatMap((back) => [tokens.at(-1 - back) ?? '1:1:nobody:1', its]);
+    acksOf(deliveries.map((back) => ({ token: tokens.at(-1 - back) ?? '1:1:nobody:1', groupPart: its })));
   switch (one.do) {
     case 'publish':
       return [topic.publish, alone, [String(one.count), String(one.ms), ...one.keys.flatMap((at) => [at, 'a:"ü"'])]];

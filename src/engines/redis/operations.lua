@@ -205,9 +205,9 @@ end
 function tx:zaddAll(key, score, members)
   local text = digits(score + 0)
   local pairs = {}
-  for i = 1, #members do
+  for i, member in ipairs(members) do
     pairs[i * 2 - 1] = text
-    pairs[i * 2] = members[i]
+    pairs[i * 2] = member
   end
   return redis.call('ZADD', key, unpack(pairs))
 end
@@ -218,20 +218,6 @@ end
 
 function tx:zrem(key, member)
   return redis.call('ZREM', key, member)
-end
-
--- Two commands for all: each call of one costs more than what it does. A member may be given twice.
-function tx:zremEach(key, members)
-  local scores = redis.call('ZMSCORE', key, unpack(members))
-  redis.call('ZREM', key, unpack(members))
-  local seen = {}
-  local removed = {}
-  for i = 1, #members do
-    local member = members[i]
-    removed[i] = scores[i] and not seen[member] and 1 or 0
-    seen[member] = true
-  end
-  return removed
 end
 
 function tx:zincrby(key, by, member)
@@ -283,6 +269,22 @@ end
 
 function tx:text(integer)
   return digits(integer)
+end
+
+-- Numbers are dear to print: of ten in a row only one is.
+function tx:texts(from, count)
+  local ones = { [0] = '0', '1', '2', '3', '4', '5', '6', '7', '8', '9' }
+  local texts = {}
+  local tens
+  for i = 1, count do
+    local integer = from + i - 1
+    local one = integer % 10
+    if one == 0 or i == 1 then
+      tens = integer < 10 and '' or digits((integer - one) / 10)
+    end
+    texts[i] = tens .. ones[one]
+  end
+  return texts
 end
 
 -- Only the one canonical way to write it; '-0' is not, and 'nan' is less than nothing.
@@ -1950,52 +1952,57 @@ return map_sweep(tx, keys, ask)
 
 --==[ queue ]==
 
-function queue_addAll(tx, queue, args, last)
+function queue_addEach(tx, queue, way, args, last, room)
     local seq = last
-    local room = queue_roomIn(
-        tx,
-        queue,
-        queue_numberAt(tx, args, 0)
-    )
-    local way = {
-        stamp = digits(math.floor(tx:nowUs() / 1000)),
-        windowMs = queue_numberAt(tx, args, 1)
-    }
-    local plain = {}
-    local records = {}
+    local left = room
     local ids = {}
     do
-        local i = 3
+        local i = 4
         while i + 1 < #args do
-            local head = args[i + 1]
-            local id = "full"
-            if room > 0 and head == "" then
-                id = digits(seq + 1)
-                plain[#plain + 1] = id
-                records[#records + 1] = id
-                records[#records + 1] = (way.stamp .. ":::") .. args[i + 1 + 1]
-            elseif room > 0 then
-                queue_storePlain(tx, queue, plain, records)
-                plain = {}
-                records = {}
-                id = queue_enqueue(
-                    tx,
-                    queue,
-                    way,
-                    seq + 1,
-                    head,
-                    args[i + 1 + 1]
-                )
-            end
+            local id = left > 0 and queue_enqueue(
+                tx,
+                queue,
+                way,
+                seq + 1,
+                args[i + 1],
+                args[i + 1 + 1]
+            ) or "full"
             ids[#ids + 1] = id
             if id ~= "full" and id ~= "" then
                 seq = seq + 1
-                room = room - 1
+                left = left - 1
             end
             i = i + 2
         end
     end
-    queue_storePlain(tx, queue, plain, records)
+    return ids
+end
+
+function queue_addPlain(tx, queue, way, args, last, room)
+    local asked = #args - 4
+    local count = math.min(asked, room)
+    local ids = tx:texts(last + 1, count)
+    local start = way.stamp .. ":::"
+    local records = {}
+    do
+        local i = 0
+        while i < count do
+            records[i * 2 + 1] = ids[i + 1]
+            records[i * 2 + 1 + 1] = start .. args[i + 4 + 1]
+            i = i + 1
+        end
+    end
+    if count > 0 then
+        redis.call('HMSET', queue.messages, unpack(records))
+        redis.call('RPUSH', queue.line, unpack(ids))
+    end
+    do
+        local i = count
+        while i < asked do
+            ids[#ids + 1] = "full"
+            i = i + 1
+        end
+    end
     return ids
 end
 
@@ -2028,14 +2035,6 @@ function queue_enqueue(tx, queue, way, seq, head, payload)
         redis.call('RPUSH', queue.line, id)
     end
     return id
-end
-
-function queue_storePlain(tx, queue, plain, records)
-    if #plain == 0 then
-        return
-    end
-    redis.call('HMSET', queue.messages, unpack(records))
-    redis.call('RPUSH', queue.line, unpack(plain))
 end
 
 function queue_isFirst(tx, queue, ownId, windowMs)
@@ -2220,26 +2219,30 @@ function queue_takeOrdered(tx, queue, who, max, untilUs, limit)
 end
 
 function queue_takeLine(tx, queue, who, max, untilUs)
+    local delivery = ":1" .. who
     local taken = {}
     local tokens = {}
+    local count = 0
     do
         local turn = 0
-        while turn < queue_movedMax and #tokens < max do
-            local ids = redis.call('LRANGE', queue.line, '0', max - #tokens - 1)
-            if #ids == 0 then
+        while turn < queue_movedMax and count < max do
+            local ids = redis.call('LRANGE', queue.line, '0', max - count - 1)
+            local found = #ids
+            if found == 0 then
                 break
             end
-            redis.call('LTRIM', queue.line, #ids, '-1')
+            redis.call('LTRIM', queue.line, found, '-1')
             local records = redis.call('HMGET', queue.messages, unpack(ids))
             do
                 local i = 0
-                while i < #ids do
+                while i < found do
                     local record = records[i + 1]
                     if record ~= false then
-                        local token = (ids[i + 1] .. ":1") .. who
-                        tokens[#tokens + 1] = token
-                        taken[#taken + 1] = token
-                        taken[#taken + 1] = record
+                        local token = ids[i + 1] .. delivery
+                        tokens[count + 1] = token
+                        taken[count * 2 + 1] = token
+                        taken[count * 2 + 1 + 1] = record
+                        count = count + 1
                     end
                     i = i + 1
                 end
@@ -2247,7 +2250,7 @@ function queue_takeLine(tx, queue, who, max, untilUs)
             turn = turn + 1
         end
     end
-    if #tokens > 0 then
+    if count > 0 then
         queue_lend(tx, queue, untilUs, tokens)
     end
     return taken
@@ -2352,58 +2355,39 @@ function queue_nextInRing(tx, queue, consumer)
     return first == consumer and "" or first
 end
 
+--- As `ack`, of what stands in `args` from `at` on, without waking those for whom messages are ready.
 function queue_settleAll(tx, queue, args, at)
-    local tokens = {}
-    do
-        local i = at
-        while i + 1 < #args do
-            tokens[#tokens + 1] = args[i + 1]
-            i = i + 2
-        end
-    end
-    local done = tx:zremEach(queue.leases, tokens)
+    local alone = at + queue_numberAt(tx, args, at)
     local ids = {}
+    local stale = ""
     do
-        local i = 0
-        while i < #tokens do
-            if done[i + 1] == 1 then
-                ids[#ids + 1] = tx:part(tokens[i + 1], 0)
+        local i = at + 1
+        while i <= alone do
+            local token = args[i + 1]
+            if redis.call('ZREM', queue.leases, token) == 1 then
+                ids[#ids + 1] = tx:part(token, 0)
+            else
+                stale = (stale .. token) .. " "
             end
             i = i + 1
+        end
+    end
+    do
+        local i = alone + 1
+        while i + 1 < #args do
+            local token = args[i + 1]
+            if redis.call('ZREM', queue.leases, token) == 1 then
+                ids[#ids + 1] = tx:part(token, 0)
+                queue_advance(tx, queue, args[i + 1 + 1])
+            else
+                stale = (stale .. token) .. " "
+            end
+            i = i + 2
         end
     end
     if #ids > 0 then
         redis.call('HDEL', queue.messages, unpack(ids))
-    end
-    do
-        local i = 0
-        while i < #tokens do
-            local group = args[at + i * 2 + 1 + 1]
-            if done[i + 1] == 1 and group ~= "" then
-                queue_advance(tx, queue, group)
-            end
-            i = i + 1
-        end
-    end
-    queue_wakeRoom(tx, queue, #ids)
-    return done
-end
-
---- As `settleAll`, before the one who did it takes more: the tokens that were stale, divided by blanks.
-function queue_settleDone(tx, queue, args, at)
-    if #args <= at then
-        return ""
-    end
-    local done = queue_settleAll(tx, queue, args, at)
-    local stale = ""
-    do
-        local i = 0
-        while i < #done do
-            if done[i + 1] == 0 then
-                stale = stale == "" and args[at + i * 2 + 1] or (stale .. " ") .. args[at + i * 2 + 1]
-            end
-            i = i + 1
-        end
+        queue_wakeRoom(tx, queue, #ids)
     end
     return stale
 end
@@ -2667,12 +2651,35 @@ end
 --- Adds messages, in order. Of each its id; '' where one of its own id came within the window; 'full' from the first on
 -- that a bounded queue has no room for.
 -- 
--- args: capacity (0: none), window in ms, the session that will wait for room ('': none), then head and payload of each.
--- A head is '' or `priority:delayMs:ownId:group`; ids and groups have no `:`.
+-- args: capacity (0: none), window in ms, the session that will wait for room ('': none), whether heads are given (1 or 0),
+-- then head and payload of each, or payloads. A head is '' or `priority:delayMs:ownId:group`; ids and groups have no `:`.
 function queue_push(tx, keys, args)
     local queue = queue_queueAt(keys, 0)
     local first = queue_lastPlace(tx, queue)
-    local ids = queue_addAll(tx, queue, args, first)
+    local room = queue_roomIn(
+        tx,
+        queue,
+        queue_numberAt(tx, args, 0)
+    )
+    local way = {
+        stamp = digits(math.floor(tx:nowUs() / 1000)),
+        windowMs = queue_numberAt(tx, args, 1)
+    }
+    local ids = args[4] == "1" and queue_addEach(
+        tx,
+        queue,
+        way,
+        args,
+        first,
+        room
+    ) or queue_addPlain(
+        tx,
+        queue,
+        way,
+        args,
+        first,
+        room
+    )
     local added = 0
     local refused = 0
     for ____, id in ipairs(ids) do
@@ -2705,7 +2712,7 @@ end
 -- ring ('': none), and which of the acknowledged deliveries were not their holder's any more: tokens, divided by blanks.
 function queue_claim(tx, keys, args)
     local queue = queue_queueAt(keys, 0)
-    local stale = queue_settleDone(tx, queue, args, 7)
+    local stale = queue_settleAll(tx, queue, args, 7)
     local found = queue_claimFrom(tx, queue, args, false)
     found[#found + 1] = stale
     return found
@@ -2728,12 +2735,13 @@ function queue_settle(tx, queue, token, group)
     return true
 end
 
---- Acknowledges deliveries: at least one. args: token and group of each. 1 each that still was its holder's.
+--- Acknowledges deliveries. args: how many have no group, their tokens, then token and group of each other one. The tokens
+-- that were stale, divided by blanks.
 function queue_ack(tx, keys, args)
     local queue = queue_queueAt(keys, 0)
-    local done = queue_settleAll(tx, queue, args, 0)
+    local stale = queue_settleAll(tx, queue, args, 0)
     queue_wakeForReady(tx, queue)
-    return done
+    return stale
 end
 
 --- Wakes who waits for what so many settled messages make possible: room, and the next ones of their groups.
@@ -4240,7 +4248,7 @@ function topic_claim(tx, keys, args)
         args[8],
         args[9]
     )
-    local stale = queue_settleDone(tx, group, args, 9)
+    local stale = queue_settleAll(tx, group, args, 9)
     local taken = last
     if not queue_isPaused(tx, group) then
         taken = topic_takeIn(

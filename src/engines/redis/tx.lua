@@ -198,9 +198,9 @@ end
 function tx:zaddAll(key, score, members)
   local text = digits(score + 0)
   local pairs = {}
-  for i = 1, #members do
+  for i, member in ipairs(members) do
     pairs[i * 2 - 1] = text
-    pairs[i * 2] = members[i]
+    pairs[i * 2] = member
   end
   return redis.call('ZADD', key, unpack(pairs))
 end
@@ -211,20 +211,6 @@ end
 
 function tx:zrem(key, member)
   return redis.call('ZREM', key, member)
-end
-
--- Two commands for all: each call of one costs more than what it does. A member may be given twice.
-function tx:zremEach(key, members)
-  local scores = redis.call('ZMSCORE', key, unpack(members))
-  redis.call('ZREM', key, unpack(members))
-  local seen = {}
-  local removed = {}
-  for i = 1, #members do
-    local member = members[i]
-    removed[i] = scores[i] and not seen[member] and 1 or 0
-    seen[member] = true
-  end
-  return removed
 end
 
 function tx:zincrby(key, by, member)
@@ -276,6 +262,22 @@ end
 
 function tx:text(integer)
   return digits(integer)
+end
+
+-- Numbers are dear to print: of ten in a row only one is.
+function tx:texts(from, count)
+  local ones = { [0] = '0', '1', '2', '3', '4', '5', '6', '7', '8', '9' }
+  local texts = {}
+  local tens
+  for i = 1, count do
+    local integer = from + i - 1
+    local one = integer % 10
+    if one == 0 or i == 1 then
+      tens = integer < 10 and '' or digits((integer - one) / 10)
+    end
+    texts[i] = tens .. ones[one]
+  end
+  return texts
 end
 
 -- Only the one canonical way to write it; '-0' is not, and 'nan' is less than nothing.

@@ -156,8 +156,7 @@ function onSeveral(tx: Tx, verb: string, key: string, args: readonly string[]): 
   for (let i = verb === 'zaddAll' ? 2 : 1; i < args.length; i++) several.push(args[i]!);
   if (verb === 'hdelAll') return tx.hdelAll(key, several);
   if (verb === 'rpushAll') return tx.rpushAll(key, several);
-  if (verb === 'zaddAll') return tx.zaddAll(key, tx.number(args[1]!), several);
-  return verb === 'zremEach' ? tx.zremEach(key, several) : undefined;
+  return verb === 'zaddAll' ? tx.zaddAll(key, tx.number(args[1]!), several) : undefined;
 }
 
 function onSorted(tx: Tx, verb: string, key: string, a: string, b: string, c: string): Reply | undefined {
@@ -194,6 +193,7 @@ function scoreOf(tx: Tx, key: string, member: string): Reply {
 function onText(tx: Tx, verb: string, key: string, first: string, second: string, third: string): Reply {
   if (verb === 'wake') return truth(tx.wake(first, second));
   if (verb === 'text') return tx.text(number(tx, first));
+  if (verb === 'texts') return tx.texts(number(tx, first), number(tx, second));
   if (verb === 'integer') return tx.integer(first) ?? 'none';
   if (verb === 'decimal') return tx.decimal(tx.number(first));
   if (verb === 'part') return tx.part(first, number(tx, second));
