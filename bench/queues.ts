@@ -2,7 +2,8 @@
  * Queues on Redis: lockstep beside BullMQ and bee-queue. One process pushes, two work, 50 messages at once, of 90 bytes
  * each; then what a message takes of the server's memory, and what it costs where very many wait.
  *
- * `--only race,memory,depth`.
+ * Workers live long: each peer has processes of its own, which work from the beginning to the end, and for some seconds
+ * before they are measured. `--only race,memory,depth`.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
@@ -16,8 +17,8 @@ import { cell, digits } from './rig/table.ts';
 
 const concurrency = 50;
 const payloadBytes = 90;
-/** Messages before those that are measured. */
-const warmUp = 500;
+/** For so long, in all, each peer handles messages before it is measured. */
+const warmUpMs = 4_000;
 /** Messages of a round: each takes about half a second. */
 const messages: Record<QueueName, number> = { lockstep: 30_000, BullMQ: 4_000, 'bee-queue': 10_000 };
 
@@ -27,18 +28,23 @@ await bench('queues', 300_000, async (stage) => {
   stage.setUp['redis-server'] = `${redis.version}, a unix socket, nothing on disk`;
   const server = new Redis(redis.path);
   stage.atEnd(() => server.quit());
-  const crew = startCrew(3);
-  stage.atEnd(() => Promise.all(crew.map((worker) => worker.stop())));
-  const place: Place = { crew, server, redisPath: redis.path };
-  if (stage.wants('race')) await race(stage, place);
-  if (stage.wants('memory')) await memory(stage, place);
-  if (stage.wants('depth')) await depth(stage, place);
+  const place: Place = { stage, server, redisPath: redis.path };
+  if (stage.wants('race')) await race(place);
+  if (stage.wants('memory')) await memory(place);
+  if (stage.wants('depth')) await depth(place);
 });
 
 interface Place {
-  readonly crew: readonly Worker[];
+  readonly stage: Stage;
   readonly server: Redis;
   readonly redisPath: string;
+}
+
+/** Processes that end with the benchmark. */
+function crewOf({ stage }: Place, size: number): Worker[] {
+  const crew = startCrew(size);
+  stage.atEnd(() => Promise.all(crew.map((worker) => worker.stop())));
+  return crew;
 }
 
 /** A figure a round. */
@@ -48,13 +54,14 @@ interface Figures {
   readonly serverUs: number[];
 }
 
-async function race(stage: Stage, place: Place): Promise<void> {
-  const found = new Map<QueueName, Figures>(
-    queues.map((name) => [name, { perSecond: [], clientUs: [], serverUs: [] }]),
-  );
-  for (let round = 0; round < 5; round++) {
-    for (const [name, figures] of found) await oneRound(place, name, `race-${round}`, messages[name], figures);
-  }
+async function race(place: Place): Promise<void> {
+  const { stage } = place;
+  const teams = await Promise.all(queues.map((name) => startTeam(place, name)));
+  // All begin warm, and none has just been.
+  for (let round = 0; round < 4; round++) for (const team of teams) await warmUp(team, warmUpMs / 4);
+  for (let round = 0; round < 5; round++) for (const team of teams) await oneRound(place, team);
+  await Promise.all(teams.flatMap(({ producer, consumers }) => [producer, ...consumers].map(closed)));
+  const found = new Map(teams.map(({ name, figures }) => [name, figures]));
   const ours = found.get('lockstep')!;
   const times = (name: QueueName): Spread =>
     spread(ours.perSecond.map((value, i) => value / found.get(name)!.perSecond[i]!));
@@ -76,28 +83,56 @@ async function race(stage: Stage, place: Place): Promise<void> {
   });
 }
 
-/** All messages are pushed and handled once, or it throws. Before that some, which nobody measures: connections, threads and compilers start. */
-async function oneRound(place: Place, name: QueueName, queue: string, count: number, figures: Figures): Promise<void> {
-  const { crew, server, redisPath } = place;
+/** One who pushes and two who work, by the same queue. */
+interface Team {
+  readonly name: QueueName;
+  readonly producer: Worker;
+  readonly consumers: readonly Worker[];
+  readonly figures: Figures;
+  /** Messages that were pushed so far. */
+  pushed: number;
+}
+
+async function startTeam(place: Place, name: QueueName): Promise<Team> {
+  const crew = crewOf(place, 3);
   const [producer, ...consumers] = crew as [Worker, ...Worker[]];
-  await Promise.all(crew.map((worker) => worker.ask('openQueue', name, { redisPath, name: queue })));
+  await Promise.all(crew.map((worker) => worker.ask('openQueue', name, { redisPath: place.redisPath, name: 'race' })));
   await Promise.all(consumers.map((consumer) => consumer.ask('startWorking', concurrency)));
-  await producer.ask('pushAll', warmUp, concurrency);
-  await untilHandled(consumers, warmUp);
-  await sleep(500);
-  const before = total(await untilHandled(consumers, warmUp));
+  return { name, producer, consumers, figures: { perSecond: [], clientUs: [], serverUs: [] }, pushed: 0 };
+}
+
+function closed(worker: Worker): Promise<void> {
+  return worker.ask('closeQueue');
+}
+
+async function warmUp(team: Team, ms: number): Promise<void> {
+  const endMs = performance.now() + ms;
+  while (performance.now() < endMs) await pushed(team, Math.ceil(messages[team.name] / 10));
+}
+
+/** Pushes so many, and waits until they are handled. */
+async function pushed(team: Team, count: number): Promise<{ startMs: number; cpuUs: number; all: readonly Worked[] }> {
+  const { startMs, cpuUs } = await team.producer.ask('pushAll', count, concurrency);
+  team.pushed += count;
+  return { startMs, cpuUs, all: await untilHandled(team.consumers, team.pushed) };
+}
+
+/** All messages are pushed and handled once, or it throws. */
+async function oneRound({ server }: Place, team: Team): Promise<void> {
+  const { name, figures } = team;
+  const count = messages[name];
+  await sleep(200);
+  const before = total(await untilHandled(team.consumers, team.pushed));
   const serverBefore = await cpuUsOf(server);
-  const pushed = await producer.ask('pushAll', count, concurrency);
-  const all = await untilHandled(consumers, warmUp + count);
+  const { startMs, cpuUs, all } = await pushed(team, count);
   const serverUs = (await cpuUsOf(server)) - serverBefore;
-  await Promise.all(crew.map((worker) => worker.ask('closeQueue')));
   const after = total(all);
   const [handled, sum] = [after.handled - before.handled, after.sum - before.sum];
   if (handled !== count || sum !== (count * (count + 1)) / 2) {
     throw new Error(`${name} handled ${handled} of ${count} messages, which sum to ${sum}`);
   }
-  figures.perSecond.push(count / ((Math.max(...all.map(({ lastMs }) => lastMs)) - pushed.startMs) / 1_000));
-  figures.clientUs.push((pushed.cpuUs + after.cpuUs - before.cpuUs) / count);
+  figures.perSecond.push(count / ((Math.max(...all.map(({ lastMs }) => lastMs)) - startMs) / 1_000));
+  figures.clientUs.push((cpuUs + after.cpuUs - before.cpuUs) / count);
   figures.serverUs.push(serverUs / count);
 }
 
@@ -117,7 +152,9 @@ function total(all: readonly Worked[]): Omit<Worked, 'lastMs'> {
 }
 
 /** What the server has more when 20,000 messages wait. */
-async function memory(stage: Stage, { crew, server, redisPath }: Place): Promise<void> {
+async function memory(place: Place): Promise<void> {
+  const { stage, server, redisPath } = place;
+  const crew = crewOf(place, 1);
   const count = 20_000;
   const beyond = new Map<QueueName, number>();
   for (const name of queues) {
@@ -139,16 +176,17 @@ async function memory(stage: Stage, { crew, server, redisPath }: Place): Promise
 }
 
 /** The same messages where few and where very many wait before them. */
-async function depth(stage: Stage, place: Place): Promise<void> {
-  const { crew, server, redisPath } = place;
+async function depth(place: Place): Promise<void> {
+  const { stage, server, redisPath } = place;
+  const crew = crewOf(place, 2);
   const found = new Map<number, Figures>();
   for (const waiting of [1_000, 1_000_000]) {
     const figures: Figures = { perSecond: [], clientUs: [], serverUs: [] };
     found.set(waiting, figures);
     await crew[0]!.ask('openQueue', 'lockstep', { redisPath, name: 'depth' });
-    await crew[0]!.ask('pushAll', waiting, 2_000);
+    await crew[0]!.ask('fill', waiting);
     await crew[0]!.ask('closeQueue');
-    for (let round = 0; round < 3; round++) await throughput(place, 20_000, figures);
+    for (let round = 0; round < 3; round++) await throughput(place, crew, 20_000, figures);
     await server.flushall();
   }
   const [few, many] = [found.get(1_000)!, found.get(1_000_000)!];
@@ -162,13 +200,18 @@ async function depth(stage: Stage, place: Place): Promise<void> {
       cell(spread(clientUs)),
       cell(spread(serverUs)),
     ]),
-    findings: [atMost('server CPU a message, 1,000,000 waiting, times that with 1,000', ratio, 1.2)],
+    findings: [atMost('server CPU a message, 1,000,000 waiting, times that with 1,000', ratio, 1.5)],
     figures: [...found],
   });
 }
 
 /** Pushes so many, while so many of those that wait are handled. */
-async function throughput({ crew, server, redisPath }: Place, count: number, figures: Figures): Promise<void> {
+async function throughput(
+  { server, redisPath }: Place,
+  crew: readonly Worker[],
+  count: number,
+  figures: Figures,
+): Promise<void> {
   const [producer, consumer] = crew as [Worker, Worker];
   for (const worker of [producer, consumer]) await worker.ask('openQueue', 'lockstep', { redisPath, name: 'depth' });
   const before = await cpuUsOf(server);

@@ -15,6 +15,8 @@ export interface QueuePlace {
 /** One process's way to a queue: for one who pushes, or one who works. */
 export interface QueueEnd {
   push(item: Item): Promise<unknown>;
+  /** Several in one call. */
+  pushAll(items: readonly Item[]): Promise<unknown>;
   /** Handles messages until `stop`, so many at once. */
   work(concurrency: number, handler: (item: Item) => Promise<void>): void;
   close(): Promise<void>;
@@ -59,6 +61,14 @@ export async function pushAll({ push }: QueueEnd, count: number, atOnce: number)
   return { startMs, cpuUs: user + system };
 }
 
+/** Pushes so many, as fast as it goes. */
+export async function fill({ pushAll: push }: QueueEnd, count: number): Promise<void> {
+  const atOnce = 10_000;
+  for (let n = 0; n < count; n += atOnce) {
+    await push(Array.from({ length: Math.min(atOnce, count - n) }, (_, i) => itemOf(n + i + 1)));
+  }
+}
+
 /** What a process has handled so far, and has to tell of it. */
 export function startWorking(end: QueueEnd, concurrency: number): () => Worked {
   const before = process.cpuUsage();
@@ -86,6 +96,7 @@ async function openLockstep({ redisPath, name }: QueuePlace): Promise<QueueEnd> 
   let working: Promise<void> | undefined;
   return {
     push: (item) => queue.push(item),
+    pushAll: (items) => queue.pushAll(items),
     work(concurrency, handler) {
       working = queue.work((job) => handler(job.data), { concurrency, signal: stop.signal });
     },
@@ -104,6 +115,7 @@ async function openBull({ redisPath, name }: QueuePlace): Promise<QueueEnd> {
   let worker: BullWorker<Item> | undefined;
   return {
     push: (item) => queue.add('item', item, { removeOnComplete: true, removeOnFail: true }),
+    pushAll: (items) => queue.addBulk(items.map((data) => ({ name: 'item', data }))),
     work(concurrency, handler) {
       worker = new BullWorker<Item>(name, (job) => handler(job.data), { connection, concurrency });
     },
@@ -121,6 +133,7 @@ async function openBee({ redisPath, name }: QueuePlace): Promise<QueueEnd> {
   await queue.ready();
   return {
     push: (item) => queue.createJob(item).save(),
+    pushAll: (items) => queue.saveAll(items.map((item) => queue.createJob(item))),
     work: (concurrency, handler) => queue.process(concurrency, (job: BeeQueue.Job<Item>) => handler(job.data)),
     close: () => queue.close(1_000),
   };

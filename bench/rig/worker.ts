@@ -15,6 +15,7 @@ import {
   type TransferrerName,
 } from './transferring.ts';
 import {
+  fill,
   openQueue,
   pushAll,
   startWorking,
@@ -39,6 +40,8 @@ export interface Jobs {
   openQueue(name: QueueName, place: QueuePlace): Promise<void>;
   /** To the queue that was opened last: so many messages, so many calls at once. */
   pushAll(count: number, atOnce: number): Promise<Pushed>;
+  /** The same, as fast as it goes. */
+  fill(count: number): Promise<void>;
   /** From the queue that was opened last, until it is closed. */
   startWorking(concurrency: number): Promise<void>;
   /** What came of that so far. */
@@ -80,6 +83,7 @@ const jobs: Jobs = {
     queue = await openQueue(name, place);
   },
   pushAll: (messages, atOnce) => pushAll(queue!, messages, atOnce),
+  fill: (messages) => fill(queue!, messages),
   async startWorking(concurrency) {
     worked = startWorking(queue!, concurrency);
   },
