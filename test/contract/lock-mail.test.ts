@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { LockstepError } from '../../src/base/errors.ts';
 import type { Lockstep } from '../../src/lockstep.ts';
 import type { Lease } from '../../src/primitives/lease.ts';
 import type { Engine } from '../../src/engines/engine.ts';
@@ -95,4 +96,32 @@ test('a late grant is asked about where the clock was set back meanwhile', async
   expect(early).toBe(0);
   await lease.release();
   await (await waiting).release();
+});
+
+test('a wanted lock is given back also where the step that does so and asks for it anew is lost', async () => {
+  const engine = memoryEngine();
+  let lost = 0;
+  const losing: Engine = {
+    ...engine,
+    run(operation, keys, args) {
+      if (((args as { gives?: string }).gives ?? '') === '') return engine.run(operation, keys, args);
+      lost += 1;
+      return Promise.reject(new LockstepError('UNAVAILABLE', 'the connection was lost'));
+    },
+  };
+  const openOn = (on: Engine, label: string): Promise<Lockstep> =>
+    openSession({ engine: async () => on, putText: async () => {} }, label);
+  const [first, second] = [await openOn(losing, 'first'), await openOn(engine, 'second')];
+  const lock = first.lock('a', { ttl: '1h' });
+  const before = await lock.acquire();
+  const tasks = Array.from({ length: 40 }, () => lock.run(() => {}).catch((error: unknown) => error));
+  const waiting = second.lock('a').acquire();
+  await until('the second waits', async () => (await second.lock('a').inspect()).waiters.length === 1);
+  await before.release();
+  const lease = await waiting;
+  expect(lost).toBe(1);
+  const refused = (await Promise.all(tasks)).filter((error) => error !== undefined);
+  expect(refused.length).toBeGreaterThan(10);
+  for (const error of refused) expect(error).toMatchObject({ code: 'UNAVAILABLE' });
+  await lease.release();
 });
