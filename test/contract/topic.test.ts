@@ -121,7 +121,7 @@ eachEngine((_engine, openStore) => {
 
   test('messages are kept as long as they are to be kept, and what was missed is told', async () => {
     const shared = await open();
-    const topic = shared.topic<number>('t', { keepFor: 60 });
+    const topic = shared.topic<number>('t', { keepFor: 1_000 });
     const messages = subscribed(topic);
     await topic.publishAll([1, 2]);
     expect(await topic.size()).toEqual({ messages: 2, last: '2' });
@@ -131,7 +131,7 @@ eachEngine((_engine, openStore) => {
     expect(await next).toMatchObject([{ data: 3, cursor: '3', missed: 2 }]);
     // Who publishes without an end makes them stay.
     await shared.topic<number>('t').publish(4);
-    await new Promise((late) => setTimeout(late, 120));
+    await new Promise((late) => setTimeout(late, 1_100));
     await shared.topic<number>('t').publish(5);
     expect((await topic.size()).messages).toBe(3);
     await topic.publish(6);
