@@ -29,6 +29,7 @@ interface Count {
 const house = 'test/house';
 /** Tests of many real processes, and of what happens to them. */
 const processes = ['test/faults', 'test/race', 'test/campaign'];
+const simulation = 'test/simulation';
 
 /** Lanes go side by side: tests mostly wait, and commands take what they leave. In a lane, what fails soonest comes first. */
 const lanes: readonly (readonly Step[])[] = [
@@ -36,10 +37,13 @@ const lanes: readonly (readonly Step[])[] = [
     {
       name: 'tests',
       about: 'units and contracts on every engine',
-      tests: { of: ['test'], except: [house, ...processes] },
+      tests: { of: ['test'], except: [house, simulation, ...processes] },
     },
   ],
-  [{ name: 'faults', about: 'killed, stopped and crowded processes', tests: { of: processes, alone: true } }],
+  [
+    { name: 'faults', about: 'killed, stopped and crowded processes', tests: { of: processes, alone: true } },
+    { name: 'simulation', about: 'many seeds, and planted faults that they find', tests: { of: [simulation] } },
+  ],
   [
     { name: 'format', about: 'every file is formatted', command: ['oxfmt', '--check'] },
     { name: 'lua', about: 'the generated Lua is up to date', command: ['node', 'scripts/lua.ts', '--check'] },
