@@ -10,7 +10,7 @@ import { shrink } from './shrink.ts';
 import { things } from './things-plan.ts';
 
 /** `SEED` begins elsewhere, `SEEDS` runs more; `npm run simulate` tells step by step what one seed does. */
-const { SEED = '1', SEEDS = '10000' } = process.env;
+const { SEED = '1', SEEDS = '20000' } = process.env;
 const main = fileURLToPath(new URL('main.ts', import.meta.url));
 /** Programs that begin many times over find themselves compiled. */
 const env = { ...process.env, NODE_COMPILE_CACHE: fileURLToPath(new URL('../../.cache/compiled', import.meta.url)) };
