@@ -38,7 +38,7 @@ export async function startRedisServer(): Promise<RedisServer> {
   }
 
   function connect(): Redis {
-    const connection = new Redis({ path: socket, retryStrategy: (tries) => (tries > 200 ? null : 20) });
+    const connection = new Redis({ path: socket, retryStrategy: (tries) => (tries > 1_500 ? null : 20) });
     connection.on('error', () => {}); // not up yet: tried again until it is
     connections.push(connection);
     return connection;

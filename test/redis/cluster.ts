@@ -27,7 +27,9 @@ export interface RedisCluster {
 
 /** Starts three masters, each with so many replicas; with a certificate they speak TLS alone, to each other too. */
 export async function startRedisCluster(replicas = 0, certificate?: Certificate): Promise<RedisCluster> {
-  const started = await Promise.allSettled(Array.from({ length: 3 * (1 + replicas) }, () => startNode(certificate)));
+  const started = await Promise.allSettled(
+    Array.from({ length: 3 * (1 + replicas) }, () => startNode(replicas > 0, certificate)),
+  );
   const nodes = started.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
   const clients: Cluster[] = [];
   async function remove(): Promise<void> {
@@ -104,8 +106,10 @@ export async function startRedisCluster(replicas = 0, certificate?: Certificate)
   };
 }
 
-async function startNode(certificate: Certificate | undefined): Promise<RedisServer> {
-  const settings = ['--cluster-enabled', 'yes', '--cluster-node-timeout', '1500', '--repl-diskless-sync-delay', '0'];
+async function startNode(mayFail: boolean, certificate: Certificate | undefined): Promise<RedisServer> {
+  // Where no node is to be replaced, a pause of the machine is no failure.
+  const timeoutMs = mayFail ? '3000' : '15000';
+  const settings = ['--cluster-enabled', 'yes', '--cluster-node-timeout', timeoutMs, '--repl-diskless-sync-delay', '0'];
   const persistence = ['--appendonly', 'yes', '--databases', '1'];
   const port = ['--cluster-port', String(await freePort())];
   if (certificate === undefined) return startRedisServer([...settings, ...persistence, ...port]);

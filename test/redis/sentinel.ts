@@ -44,7 +44,7 @@ export async function startSentinelGroup(more: readonly string[] = []): Promise<
       writeFileSync(
         file,
         `port ${port}\nbind 127.0.0.1\ndir ${directory}\nsentinel monitor main 127.0.0.1 ${master.port} 2\n` +
-          'sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 5000\n',
+          'sentinel down-after-milliseconds main 3000\nsentinel failover-timeout main 5000\n',
       );
       sentinels.push(spawn('redis-server', [file, '--sentinel'], { stdio: 'ignore' }));
       ports.push(port);

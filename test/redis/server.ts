@@ -65,7 +65,7 @@ export async function startRedisServer(
 
   async function start(): Promise<void> {
     server = spawn('redis-server', [...place, ...plain, ...settings], { stdio: 'ignore' });
-    const probe = new Redis({ ...options, retryStrategy: (tries) => (tries > 500 ? null : 20) });
+    const probe = new Redis({ ...options, retryStrategy: (tries) => (tries > 1_500 ? null : 20) });
     probe.on('error', () => {});
     try {
       await probe.ping();
@@ -127,12 +127,18 @@ export async function ask(server: RedisServer, command: string, ...args: string[
   }
 }
 
-/** A port that nobody has now. */
+/** A port that nobody has now; of those that no system gives away by itself, so that it stays free until it is used. */
 export async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as { port: number };
-  probe.close();
-  await once(probe, 'close');
-  return port;
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 20_000);
+    const probe = createServer().listen(port, '127.0.0.1');
+    try {
+      await once(probe, 'listening');
+    } catch {
+      continue; // it is in use
+    }
+    probe.close();
+    await once(probe, 'close');
+    return port;
+  }
 }
