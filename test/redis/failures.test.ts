@@ -345,6 +345,24 @@ describe.skipIf(!hasRedisServer).each(Object.entries(clients))('a Redis server t
     expect(await total()).toBe(2);
   });
 
+  test('who asks again at once while the server is away leaves the event loop its turns, and gets on when it is back', async () => {
+    const engine = await openEngine();
+    await server.stop();
+    await until('it fails at once', async () => {
+      const from = performance.now();
+      await failure(add(engine));
+      return performance.now() - from < commandMs / 2;
+    });
+    let turns = 0;
+    const timer = setInterval(() => (turns += 1), 1);
+    for (let asked = 0; asked < 20_000 && turns < 3; asked++) await failure(add(engine));
+    expect(turns).toBeGreaterThanOrEqual(3);
+    const started = server.start();
+    while ((await add(engine).catch(() => undefined)) === undefined);
+    clearInterval(timer);
+    await started;
+  });
+
   test('a server out of memory, or read-only, is UNAVAILABLE with its own words, and nothing is written', async () => {
     const engine = await openEngine();
     const admin = server.client();

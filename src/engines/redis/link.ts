@@ -136,7 +136,9 @@ export class Link {
     const sinceMs = nowMs();
     const down = this.#down;
     if (down !== undefined && sinceMs - down.sinceMs > this.#options.commandMs) {
-      return Promise.reject(unavailable(this.name, down.reason, 'no'));
+      const refusal = unavailable(this.name, down.reason, 'no');
+      // In a turn of its own: who asks again at once would leave the event loop none in which to connect.
+      return new Promise((_, reject) => setImmediate(reject, refusal));
     }
     return new Promise((resolve, reject) => {
       const command = new Command({ args, script, patient, resolve, reject }, sinceMs, this.#sender);
