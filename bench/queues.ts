@@ -218,14 +218,14 @@ async function throughput(
   const startMs = performance.now();
   const pushing = producer.ask('pushAll', count, concurrency);
   await consumer.ask('startWorking', concurrency);
-  const pushed = await pushing;
+  const sent = await pushing;
   const worked = await consumer.ask('worked');
   const seconds = (performance.now() - startMs) / 1_000;
   const serverUs = (await cpuUsOf(server)) - before;
   // A message is pushed by one and handled by the other: half of each.
   const each = (count + worked.handled) / 2;
   figures.perSecond.push(each / seconds);
-  figures.clientUs.push((pushed.cpuUs + worked.cpuUs) / each);
+  figures.clientUs.push((sent.cpuUs + worked.cpuUs) / each);
   figures.serverUs.push(serverUs / each);
   for (const worker of [producer, consumer]) await worker.ask('closeQueue');
 }

@@ -1,7 +1,8 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { keysOf } from '../../src/base/names.ts';
 import type { Job, Lockstep, Queue } from '../../src/index.ts';
-import { leave, tick } from '../../src/operations/queue.ts';
+import { ack, leave, look, tick } from '../../src/operations/queue.ts';
+import { acksOf } from '../../src/primitives/queue-record.ts';
 import { eachEngine } from './each-engine.ts';
 import { failure, gate, openSession, soon, until } from './sessions.ts';
 
@@ -341,6 +342,31 @@ eachEngine((_engine, openStore) => {
     expect(again).toMatchObject({ data: 1, deliveries: 2 });
     await again.ack();
     expect(await failure(again.ack())).toMatchObject({ code: 'LEASE_LOST' });
+  });
+
+  test('of jobs that end together, those whose lease was lost are told so, and the others are acknowledged', async () => {
+    const store = await openStore();
+    const queue = (await openSession(store, 'one')).queue<number>('q');
+    const errors: unknown[] = [];
+    const stop = new AbortController();
+    const { opened, open: end } = gate();
+    await queue.pushAll([1, 2, 3]);
+    const worked = queue.work(() => opened, {
+      concurrency: 3,
+      signal: stop.signal,
+      onError: (error, job) => errors.push([(error as { code?: unknown }).code, job?.data]),
+    });
+    await until('all are held', async () => (await queue.size()).leased === 3, 15_000);
+    const engine = await store.engine();
+    const keys = keysOf('test').queue('q');
+    const token = (await engine.runBatch(look, keys, ['leased', '3']))[4] as string;
+    expect(await engine.runBatch(ack, keys, acksOf([{ token, groupPart: '' }]))).toBe('');
+    end();
+    await until('it is told', () => errors.length > 0, 15_000);
+    stop.abort();
+    await worked;
+    expect(errors).toEqual([['LEASE_LOST', Number(token.split(':')[0])]]);
+    expect(await queue.size()).toEqual(size);
   });
 
   test('a session that is closed gives its jobs back at once', async () => {

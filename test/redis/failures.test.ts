@@ -288,6 +288,35 @@ describe.skipIf(!hasRedisServer).each(Object.entries(clients))('a Redis server t
     expect((await shared.queue('out').peek()).map(({ data }) => data)).toEqual([2]);
   });
 
+  test('a worker whose step was cut off acknowledges once, and what came with the reply is delivered again', async () => {
+    const shared = await openSession('worker');
+    const queue = shared.queue<number>('q', { lease: 2_000 });
+    await queue.pushAll([1, 2, 3, 4]);
+    let cuts = 1;
+    // The step in which a job is done, and another one taken.
+    proxy.cutAfter = (request) => request.includes('EVAL') && /\r\n1:1:[\w-]+:\d+\r\n/.test(request) && cuts-- > 0;
+    const seen: [number, number][] = [];
+    const errors: unknown[] = [];
+    const stop = new AbortController();
+    const worked = queue.work((job) => void seen.push([job.data, job.deliveries]), {
+      signal: stop.signal,
+      onError: (error) => errors.push((error as { code?: unknown }).code),
+    });
+    const left = async (): Promise<number> => {
+      const { ready, delayed, leased, dead } = await queue.size();
+      return ready + delayed + leased + dead;
+    };
+    await until('all are done', async () => (await left().catch(() => 1)) === 0, 20_000);
+    stop.abort();
+    await worked;
+    expect(cuts).toBeLessThanOrEqual(0);
+    // The first is done, although nobody heard of it; the second was taken by a step of which nobody heard.
+    expect(seen.filter(([data]) => data === 1)).toEqual([[1, 1]]);
+    expect(seen.find(([data]) => data === 2)).toEqual([2, 2]);
+    expect(new Set(seen.map(([data]) => data))).toEqual(new Set([1, 2, 3, 4]));
+    expect(errors).toContain('UNAVAILABLE');
+  });
+
   test('steps that were not sent yet wait for the next connection, in order', async () => {
     const engine = await openEngine();
     await add(engine);
