@@ -78,7 +78,7 @@ export const mutants: readonly Mutant[] = [
     file: line,
     from: 'if (this.#hold !== undefined && token?.text === tokenOf(this.#hold.owner)?.text) return;',
     to: 'if (this.#hold?.owner === owner) return;',
-    seed: 11964,
+    seed: 5470,
     locks: true,
   },
   {
