@@ -57,8 +57,9 @@ const lanes: readonly (readonly Step[])[] = [
 ];
 const steps = lanes.flat();
 
-/** Test runs end then, so that what failed is told before somebody ends all this after a quarter of an hour. */
-const testsMs = 800_000;
+/** What still runs ends then, so that what failed is told before somebody ends all this after a quarter of an hour. */
+const endMs = 800_000;
+const leftMs = (): number => Math.max(1_000, endMs - performance.now());
 
 /** What passed is named only where it took as long as that. */
 const slowTestMs = 30_000;
@@ -107,7 +108,7 @@ async function runLane(lane: readonly Step[], sum: Count): Promise<void> {
 }
 
 async function runCommand([command = '', ...args]: readonly string[]): Promise<Count> {
-  const { problem, output } = await run(command, args, { behind: true });
+  const { problem, output } = await run(command, args, { behind: true, timeoutMs: leftMs() });
   const skipped = output.match(/^skipped: .*$/gm) ?? [];
   for (const line of skipped) console.warn(line);
   if (problem === undefined) return { passed: 1, failed: 0, skipped: skipped.length, failures: [] };
@@ -128,7 +129,7 @@ async function runTests(name: string, { of, except = [], alone }: TestRun): Prom
   const together = alone === true ? ['--no-file-parallelism'] : [];
   const { problem, output } = await run('vitest', ['run', ...files, ...quiet, ...together], {
     live: true,
-    timeoutMs: testsMs,
+    timeoutMs: leftMs(),
     env: { TEST_REPORT: report, ...(colour ? { FORCE_COLOR: '1' } : {}) },
   });
   const count: TestReport = reportAt(report) ?? {
