@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { setPriority } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { sizeOf } from './chance.ts';
@@ -13,12 +14,14 @@ const locks = sizeOf('LOCKS', 100_000);
 
 test(
   `${openers} processes that open at once all get in, and count exactly`,
-  { timeout: 60_000 + openers * 2_000 },
+  { timeout: 60_000 + openers * 6_000 },
   async () => {
     const directory = temporaryDirectory();
     const begun = nowMs();
     const programs = Array.from({ length: openers }, () => start('opener', { directory }));
-    const exits = await Promise.all(programs.map((program) => program.ends(30_000 + openers * 2_000)));
+    // Whatever else runs on the machine goes first: its tests know nothing of a crowd.
+    for (const { pid } of programs) setPriority(pid, 15);
+    const exits = await Promise.all(programs.map((program) => program.ends(30_000 + openers * 6_000)));
     expect(exits.filter(({ code }) => code !== 0)).toEqual([]);
     console.log(`${openers} processes opened, took a lock and closed in ${Math.round(nowMs() - begun)} ms`);
 
