@@ -15,9 +15,16 @@ type Text = string | false;
 
 interface Cells {
   readonly now: Text[];
-  /** By cell: the place of its key in `keys`, and its field; false where it is no entry of a map. */
-  readonly key: number[];
-  readonly field: Text[];
+  /** Of each thing the place of its key in `keys`. */
+  readonly keys: number[];
+  /** Of each thing the first cell behind its own. */
+  readonly ends: number[];
+  /** Of each thing how far behind its cells the fields stand in `args`; 0 where it is no map. */
+  readonly shifts: number[];
+  /** Entries that were written, in order. */
+  readonly changed: number[];
+  /** Where the next request begins, and the first cell that none before it named. */
+  readonly next: number[];
   /** Somebody has the commit lock. */
   readonly isLocked: boolean;
 }
@@ -28,9 +35,10 @@ interface Cells {
  *
  * keys: commits, lock, then of each thing its key and those that must not be. args: the field in commits, the id ('' for none), how
  * many things; of each thing `hash`, how many fields, these fields, or `value`, or `string`; then the requests, each ended by `;`.
- * Cells are numbered in this order, from 0. A request is made of `=` cell text (it is that), `0` cell (it is absent), `~` cell text
- * text (it is that, and becomes that), `+` cell text (it is absent, and becomes that), `!` cell text (it becomes that), `-` cell (it is
- * deleted), `#` cell integer (it becomes more by that).
+ * Cells are numbered in this order, from 0; '' is the first one that was not named so yet, as most are: to make a number of a text is
+ * dear. A request is made of `=` cell text (it is that), `0` cell (it is absent), `~` cell text text (it is that, and becomes that),
+ * `+` cell text (it is absent, and becomes that), `!` cell text (it becomes that), `-` cell (it is deleted), `#` cell integer (it becomes
+ * more by that).
  */
 export const commit: BatchOperation<readonly (string | number)[]> = {
   name: 'cells.commit',
@@ -38,22 +46,22 @@ export const commit: BatchOperation<readonly (string | number)[]> = {
   step(tx, keys, args) {
     const known = tx.hget(keys[0]!, args[0]!) ?? '';
     if (isDone(tx, known, args[1]!)) return ['done', known];
-    const cells: Cells = { now: [], key: [], field: [], isLocked: tx.exists(keys[1]!) };
-    const changed: number[] = [];
-    let at = load(tx, keys, args, cells);
-    if (at === 0) return ['other'];
+    const cells = load(tx, keys, args, tx.exists(keys[1]!));
+    const place = cells.next;
+    if (place[0]! === 0) return ['other'];
     let isRefused = false;
     let outcomes = args[1]!;
-    for (; at < args.length && args[at]! !== '?'; at = behind(args, at)) {
-      const outcome = checked(tx, keys, args, at, cells);
-      if (outcome === 'ok') change(tx, keys, args, at, cells, changed);
+    for (let at = place[0]!; at < args.length && args[at]! !== '?'; at = place[0]!) {
+      const cell = place[1]!;
+      const outcome = checked(tx, keys, args, cells);
+      if (outcome === 'ok') change(tx, keys, args, at, cell, cells);
       else isRefused = true;
       outcomes = outcomes + ':' + outcome;
     }
-    writeBack(tx, keys, cells, changed);
+    writeBack(tx, keys, args, cells);
     if (args[1]! !== '') tx.hset(keys[0]!, args[0]!, outcomes);
     const reply: (string | number)[] = ['now', outcomes];
-    if (isRefused || at < args.length) showAll(cells, reply);
+    if (isRefused || place[0]! < args.length) showAll(cells, reply);
     return reply;
   },
 };
@@ -64,8 +72,8 @@ export const look: BatchOperation<readonly (string | number)[]> = {
   batch: true,
   readOnly: true,
   step(tx, keys, args) {
-    const cells: Cells = { now: [], key: [], field: [], isLocked: false };
-    if (load(tx, keys, args, cells) === 0) return ['other'];
+    const cells = load(tx, keys, args, false);
+    if (cells.next[0]! === 0) return ['other'];
     const reply: (string | number)[] = ['now', ''];
     showAll(cells, reply);
     return reply;
@@ -76,58 +84,47 @@ function showAll(cells: Cells, reply: (string | number)[]): void {
   for (const text of cells.now) reply.push(text === false ? 0 : text);
 }
 
-/** Where the requests begin; 0 if it is not for here. */
-function load(tx: Tx, keys: readonly string[], args: readonly string[], cells: Cells): number {
+/** The cells before all requests, which begin at 0 if it is not for here. */
+function load(tx: Tx, keys: readonly string[], args: readonly string[], isLocked: boolean): Cells {
+  const cells: Cells = { now: [], keys: [], ends: [], shifts: [], changed: [], next: [0, 0], isLocked };
+  const now = cells.now;
+  const ends = cells.ends;
   const things = tx.number(args[2]!);
   let key = 2;
   let at = 3;
   for (let thing = 0; thing < things; thing++) {
-    if (args[at]! === 'hash') {
-      if (tx.exists(keys[key + 1]!) || tx.exists(keys[key + 2]!)) return 0;
-      at = loadEntries(tx, keys, args, at + 1, cells, key);
-      key = key + 3;
-    } else {
-      const isValue = args[at]! === 'value';
-      if (isValue && tx.exists(keys[key + 1]!)) return 0;
-      loadText(tx, keys, cells, key);
-      key = key + (isValue ? 2 : 1);
+    const kind = args[at]!;
+    if (kind !== 'string' && tx.exists(keys[key + 1]!)) return cells;
+    if (kind === 'hash' && tx.exists(keys[key + 2]!)) return cells;
+    const placed = cells.keys;
+    placed.push(key);
+    const shifts = cells.shifts;
+    shifts.push(kind === 'hash' ? at + 2 - now.length : 0);
+    if (kind === 'hash') at = loadEntries(tx, keys[key]!, args, at + 2, now);
+    else {
+      now.push(tx.get(keys[key]!) ?? false);
       at = at + 1;
     }
+    ends.push(now.length);
+    key = key + keysOf(kind);
   }
-  return at;
+  const place = cells.next;
+  place[0] = at;
+  return cells;
 }
 
-/** Where the next thing begins. */
-function loadEntries(
-  tx: Tx,
-  keys: readonly string[],
-  args: readonly string[],
-  from: number,
-  cells: Cells,
-  key: number,
-): number {
-  const now = cells.now;
-  const places = cells.key;
-  const names = cells.field;
+function keysOf(kind: string): number {
+  if (kind === 'hash') return 3;
+  return kind === 'value' ? 2 : 1;
+}
+
+/** Where the next thing begins. `from`: the first field, behind how many there are. */
+function loadEntries(tx: Tx, key: string, args: readonly string[], from: number, now: Text[]): number {
   const fields: string[] = [];
-  const stop = from + 1 + tx.number(args[from]!);
-  for (let i = from + 1; i < stop; i++) fields.push(args[i]!);
-  const found = tx.hmget(keys[key]!, fields);
-  for (let i = 0; i < fields.length; i++) {
-    now.push(found[i]!);
-    places.push(key);
-    names.push(fields[i]!);
-  }
+  const stop = from + tx.number(args[from - 1]!);
+  for (let i = from; i < stop; i++) fields.push(args[i]!);
+  for (const text of tx.hmget(key, fields)) now.push(text);
   return stop;
-}
-
-function loadText(tx: Tx, keys: readonly string[], cells: Cells, key: number): void {
-  const now = cells.now;
-  now.push(tx.get(keys[key]!) ?? false);
-  const places = cells.key;
-  places.push(key);
-  const names = cells.field;
-  names.push(false);
 }
 
 function lengthOf(verb: string): number {
@@ -135,65 +132,80 @@ function lengthOf(verb: string): number {
   return verb === '0' || verb === '-' ? 2 : 3;
 }
 
-/** Where the next request begins. */
-function behind(args: readonly string[], from: number): number {
-  let next = from + 1;
-  for (let at = from; args[at]! !== ';'; at = at + lengthOf(args[at]!)) next = at + lengthOf(args[at]!) + 1;
-  return next;
-}
-
-/** `ok` if all is so that the request at `from` expects, and the commit lock does not keep for another what it writes. */
-function checked(
-  tx: Tx,
-  keys: readonly string[],
-  args: readonly string[],
-  from: number,
-  cells: Cells,
-): 'ok' | 'conflict' | 'turn' {
+/** `ok` if all is so that the next request expects, and the commit lock does not keep for another what it writes. */
+function checked(tx: Tx, keys: readonly string[], args: readonly string[], cells: Cells): 'ok' | 'conflict' | 'turn' {
   const now = cells.now;
-  let isKept = false;
-  for (let at = from; args[at]! !== ';'; at = at + lengthOf(args[at]!)) {
+  const place = cells.next;
+  let outcome: 'ok' | 'conflict' | 'turn' = 'ok';
+  let unnamed = place[1]!;
+  let at = place[0]!;
+  for (; args[at]! !== ';'; at = at + lengthOf(args[at]!)) {
     const verb = args[at]!;
-    const cell = tx.number(args[at + 1]!);
-    if (isOther(verb, now[cell]!, args[at + 2]!)) return 'conflict';
-    if (cells.isLocked && verb !== '=' && verb !== '0' && isReserved(tx, keys, cells, cell)) isKept = true;
+    let cell = unnamed;
+    if (args[at + 1]! === '') unnamed = unnamed + 1;
+    else cell = tx.number(args[at + 1]!);
+    if (isOther(verb, now[cell]!, args[at + 2]!)) outcome = 'conflict';
+    else if (cells.isLocked && outcome === 'ok' && isKept(tx, keys, args, verb, cell, cells)) outcome = 'turn';
   }
-  return isKept ? 'turn' : 'ok';
+  place[0] = at + 1;
+  place[1] = unnamed;
+  return outcome;
 }
 
 /** Whether a cell is not what it is expected to be. */
 function isOther(verb: string, now: Text, expected: string): boolean {
-  if (verb === '=' || verb === '~') return now !== expected;
+  if (verb === '~' || verb === '=') return now !== expected;
   return (verb === '0' || verb === '+') && now !== false;
 }
 
-/** See `reserve` in operations/transaction.ts. */
-function isReserved(tx: Tx, keys: readonly string[], cells: Cells, cell: number): boolean {
-  const key = keys[cells.key[cell]!]!;
+/** Whether a cell is to be written that is reserved: see `reserve` in operations/transaction.ts. */
+function isKept(
+  tx: Tx,
+  keys: readonly string[],
+  args: readonly string[],
+  verb: string,
+  cell: number,
+  cells: Cells,
+): boolean {
+  if (verb === '=' || verb === '0') return false;
+  const thing = thingOf(cells, cell);
+  const key = keys[cells.keys[thing]!]!;
   if (tx.hexists(keys[1]!, key)) return true;
-  const field = cells.field[cell]!;
-  return field !== false && tx.hexists(keys[1]!, key + ' ' + field);
+  const shift = cells.shifts[thing]!;
+  return shift > 0 && tx.hexists(keys[1]!, key + ' ' + args[cell + shift]!);
 }
 
+/** Most steps have one. */
+function thingOf(cells: Cells, cell: number): number {
+  for (let thing = 0; thing < cells.ends.length; thing++) if (cells.ends[thing]! > cell) return thing;
+  return 0;
+}
+
+/** Does the request at `from`. `cell`: the first one that none before it named. */
 function change(
   tx: Tx,
   keys: readonly string[],
   args: readonly string[],
   from: number,
+  cell: number,
   cells: Cells,
-  changed: number[],
 ): void {
   const now = cells.now;
+  const changed = cells.changed;
+  let unnamed = cell;
   for (let at = from; args[at]! !== ';'; at = at + lengthOf(args[at]!)) {
     const verb = args[at]!;
+    let which = unnamed;
+    if (args[at + 1]! === '') unnamed = unnamed + 1;
+    else which = tx.number(args[at + 1]!);
     if (verb !== '=' && verb !== '0') {
-      const cell = tx.number(args[at + 1]!);
+      const thing = thingOf(cells, which);
       const text = args[verb === '~' ? at + 3 : at + 2]!;
-      if (cells.field[cell]! === false) now[cell] = writeText(tx, keys[cells.key[cell]!]!, verb, text);
+      if (cells.shifts[thing]! === 0) now[which] = writeText(tx, keys[cells.keys[thing]!]!, verb, text);
       else {
-        changed.push(cell);
-        if (verb === '-') now[cell] = false;
-        else now[cell] = text;
+        changed.push(which);
+        if (verb === '-') now[which] = false;
+        else now[which] = text;
       }
     }
   }
@@ -211,23 +223,24 @@ function writeText(tx: Tx, key: string, verb: string, text: string): Text {
 }
 
 /** Entries of a map that changed one behind the other are written together; in the end all are as they are now. */
-function writeBack(tx: Tx, keys: readonly string[], cells: Cells, changed: readonly number[]): void {
+function writeBack(tx: Tx, keys: readonly string[], args: readonly string[], cells: Cells): void {
+  const now = cells.now;
   let entries: string[] = [];
-  for (let i = 0; i < changed.length; i++) {
-    const cell = changed[i]!;
-    const key = keys[cells.key[cell]!]!;
-    const field = cells.field[cell]!;
-    const text = cells.now[cell]!;
-    if (field !== false && text === false) tx.hdel(key, field);
-    else if (field !== false && text !== false) {
+  let thing = 0;
+  for (const cell of cells.changed) {
+    const its = thingOf(cells, cell);
+    if (entries.length > 0 && (its !== thing || entries.length === 2_000)) {
+      tx.hmset(keys[cells.keys[thing]!]!, entries);
+      entries = [];
+    }
+    thing = its;
+    const field = args[cell + cells.shifts[thing]!]!;
+    const text = now[cell]!;
+    if (text === false) tx.hdel(keys[cells.keys[thing]!]!, field);
+    else {
       entries.push(field);
       entries.push(text);
     }
-    const isLast =
-      i + 1 === changed.length || entries.length === 2_000 || cells.key[changed[i + 1]!]! !== cells.key[cell]!;
-    if (isLast && entries.length > 0) {
-      tx.hmset(key, entries);
-      entries = [];
-    }
   }
+  if (entries.length > 0) tx.hmset(keys[cells.keys[thing]!]!, entries);
 }

@@ -153,7 +153,22 @@ export function cellStepOf(
   const { commits, lock } = space.commit;
   const keys = [commits, lock, map, expiry, watchers, value, valueWatchers, counter, counterWatchers];
   const things = ['3', 'hash', '3', 'x', 'é', '😀', 'value', 'value'];
-  return { keys, args: [session, id, ...things, ...asked.flat(), ...(looks ? ['?'] : [])] };
+  return { keys, args: [session, id, ...things, ...unnamed(asked), ...(looks ? ['?'] : [])] };
+}
+
+/** Cells that are next in order are not named: '' stands for each. */
+function unnamed(asked: readonly string[][]): string[] {
+  const tokens = asked.flat();
+  let next = 0;
+  let length = 0;
+  for (let at = 0; at < tokens.length; at += length) {
+    const verb = tokens[at]!;
+    length = verb === ';' ? 1 : verb === '~' ? 4 : verb === '0' || verb === '-' ? 2 : 3;
+    if (verb === ';' || tokens[at + 1] !== String(next)) continue;
+    tokens[at + 1] = '';
+    next += 1;
+  }
+  return tokens;
 }
 
 /** Keys and arguments of `transaction.commit` and `transaction.look`. */

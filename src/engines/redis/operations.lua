@@ -365,74 +365,78 @@ function cells_showAll(cells, reply)
     end
 end
 
-function cells_load(tx, keys, args, cells)
+function cells_load(tx, keys, args, isLocked)
+    local cells = {
+        now = {},
+        keys = {},
+        ends = {},
+        shifts = {},
+        changed = {},
+        next = {0, 0},
+        isLocked = isLocked
+    }
+    local now = cells.now
+    local ends = cells.ends
     local things = tonumber(args[3])
     local key = 2
     local at = 3
     do
         local thing = 0
         while thing < things do
-            if args[at + 1] == "hash" then
-                if (redis.call('EXISTS', keys[key + 1 + 1]) == 1) or (redis.call('EXISTS', keys[key + 2 + 1]) == 1) then
-                    return 0
-                end
+            local kind = args[at + 1]
+            if kind ~= "string" and (redis.call('EXISTS', keys[key + 1 + 1]) == 1) then
+                return cells
+            end
+            if kind == "hash" and (redis.call('EXISTS', keys[key + 2 + 1]) == 1) then
+                return cells
+            end
+            local placed = cells.keys
+            placed[#placed + 1] = key
+            local shifts = cells.shifts
+            shifts[#shifts + 1] = kind == "hash" and at + 2 - #now or 0
+            if kind == "hash" then
                 at = cells_loadEntries(
                     tx,
-                    keys,
+                    keys[key + 1],
                     args,
-                    at + 1,
-                    cells,
-                    key
+                    at + 2,
+                    now
                 )
-                key = key + 3
             else
-                local isValue = args[at + 1] == "value"
-                if isValue and (redis.call('EXISTS', keys[key + 1 + 1]) == 1) then
-                    return 0
-                end
-                cells_loadText(tx, keys, cells, key)
-                key = key + (isValue and 2 or 1)
+                now[#now + 1] = (redis.call('GET', keys[key + 1]) or nil) or false
                 at = at + 1
             end
+            ends[#ends + 1] = #now
+            key = key + cells_keysOf(kind)
             thing = thing + 1
         end
     end
-    return at
+    local place = cells.next
+    place[1] = at
+    return cells
 end
 
-function cells_loadEntries(tx, keys, args, from, cells, key)
-    local now = cells.now
-    local places = cells.key
-    local names = cells.field
+function cells_keysOf(kind)
+    if kind == "hash" then
+        return 3
+    end
+    return kind == "value" and 2 or 1
+end
+
+function cells_loadEntries(tx, key, args, from, now)
     local fields = {}
-    local stop = from + 1 + tonumber(args[from + 1])
+    local stop = from + tonumber(args[from])
     do
-        local i = from + 1
+        local i = from
         while i < stop do
             fields[#fields + 1] = args[i + 1]
             i = i + 1
         end
     end
-    local found = redis.call('HMGET', keys[key + 1], unpack(fields))
-    do
-        local i = 0
-        while i < #fields do
-            now[#now + 1] = found[i + 1]
-            places[#places + 1] = key
-            names[#names + 1] = fields[i + 1]
-            i = i + 1
-        end
+    for ____, text in ipairs(redis.call('HMGET', key, unpack(fields))) do
+        now[#now + 1] = text
     end
     return stop
-end
-
-function cells_loadText(tx, keys, cells, key)
-    local now = cells.now
-    now[#now + 1] = (redis.call('GET', keys[key + 1]) or nil) or false
-    local places = cells.key
-    places[#places + 1] = key
-    local names = cells.field
-    names[#names + 1] = false
 end
 
 function cells_lengthOf(verb)
@@ -442,71 +446,99 @@ function cells_lengthOf(verb)
     return (verb == "0" or verb == "-") and 2 or 3
 end
 
-function cells_behind(args, from)
-    local next = from + 1
-    do
-        local at = from
-        while args[at + 1] ~= ";" do
-            next = at + cells_lengthOf(args[at + 1]) + 1
-            at = at + cells_lengthOf(args[at + 1])
-        end
-    end
-    return next
-end
-
-function cells_checked(tx, keys, args, from, cells)
+function cells_checked(tx, keys, args, cells)
     local now = cells.now
-    local isKept = false
+    local place = cells.next
+    local outcome = "ok"
+    local unnamed = place[2]
+    local at = place[1]
     do
-        local at = from
         while args[at + 1] ~= ";" do
             local verb = args[at + 1]
-            local cell = tonumber(args[at + 1 + 1])
-            if cells_isOther(verb, now[cell + 1], args[at + 2 + 1]) then
-                return "conflict"
+            local cell = unnamed
+            if args[at + 1 + 1] == "" then
+                unnamed = unnamed + 1
+            else
+                cell = tonumber(args[at + 1 + 1])
             end
-            if cells.isLocked and verb ~= "=" and verb ~= "0" and cells_isReserved(tx, keys, cells, cell) then
-                isKept = true
+            if cells_isOther(verb, now[cell + 1], args[at + 2 + 1]) then
+                outcome = "conflict"
+            elseif cells.isLocked and outcome == "ok" and cells_isKept(
+                tx,
+                keys,
+                args,
+                verb,
+                cell,
+                cells
+            ) then
+                outcome = "turn"
             end
             at = at + cells_lengthOf(args[at + 1])
         end
     end
-    return isKept and "turn" or "ok"
+    place[1] = at + 1
+    place[2] = unnamed
+    return outcome
 end
 
 function cells_isOther(verb, now, expected)
-    if verb == "=" or verb == "~" then
+    if verb == "~" or verb == "=" then
         return now ~= expected
     end
     return (verb == "0" or verb == "+") and now ~= false
 end
 
-function cells_isReserved(tx, keys, cells, cell)
-    local key = keys[cells.key[cell + 1] + 1]
+function cells_isKept(tx, keys, args, verb, cell, cells)
+    if verb == "=" or verb == "0" then
+        return false
+    end
+    local thing = cells_thingOf(cells, cell)
+    local key = keys[cells.keys[thing + 1] + 1]
     if (redis.call('HEXISTS', keys[2], key) == 1) then
         return true
     end
-    local field = cells.field[cell + 1]
-    return field ~= false and (redis.call('HEXISTS', keys[2], (key .. " ") .. field) == 1)
+    local shift = cells.shifts[thing + 1]
+    return shift > 0 and (redis.call('HEXISTS', keys[2], (key .. " ") .. args[cell + shift + 1]) == 1)
 end
 
-function cells_change(tx, keys, args, from, cells, changed)
+function cells_thingOf(cells, cell)
+    do
+        local thing = 0
+        while thing < #cells.ends do
+            if cells.ends[thing + 1] > cell then
+                return thing
+            end
+            thing = thing + 1
+        end
+    end
+    return 0
+end
+
+function cells_change(tx, keys, args, from, cell, cells)
     local now = cells.now
+    local changed = cells.changed
+    local unnamed = cell
     do
         local at = from
         while args[at + 1] ~= ";" do
             local verb = args[at + 1]
+            local which = unnamed
+            if args[at + 1 + 1] == "" then
+                unnamed = unnamed + 1
+            else
+                which = tonumber(args[at + 1 + 1])
+            end
             if verb ~= "=" and verb ~= "0" then
-                local cell = tonumber(args[at + 1 + 1])
+                local thing = cells_thingOf(cells, which)
                 local text = args[(verb == "~" and at + 3 or at + 2) + 1]
-                if cells.field[cell + 1] == false then
-                    now[cell + 1] = cells_writeText(tx, keys[cells.key[cell + 1] + 1], verb, text)
+                if cells.shifts[thing + 1] == 0 then
+                    now[which + 1] = cells_writeText(tx, keys[cells.keys[thing + 1] + 1], verb, text)
                 else
-                    changed[#changed + 1] = cell
+                    changed[#changed + 1] = which
                     if verb == "-" then
-                        now[cell + 1] = false
+                        now[which + 1] = false
                     else
-                        now[cell + 1] = text
+                        now[which + 1] = text
                     end
                 end
             end
@@ -527,28 +559,28 @@ function cells_writeText(tx, key, verb, text)
     return text
 end
 
-function cells_writeBack(tx, keys, cells, changed)
+function cells_writeBack(tx, keys, args, cells)
+    local now = cells.now
     local entries = {}
-    do
-        local i = 0
-        while i < #changed do
-            local cell = changed[i + 1]
-            local key = keys[cells.key[cell + 1] + 1]
-            local field = cells.field[cell + 1]
-            local text = cells.now[cell + 1]
-            if field ~= false and text == false then
-                redis.call('HDEL', key, field)
-            elseif field ~= false and text ~= false then
-                entries[#entries + 1] = field
-                entries[#entries + 1] = text
-            end
-            local isLast = i + 1 == #changed or #entries == 2000 or cells.key[changed[i + 1 + 1] + 1] ~= cells.key[cell + 1]
-            if isLast and #entries > 0 then
-                redis.call('HMSET', key, unpack(entries))
-                entries = {}
-            end
-            i = i + 1
+    local thing = 0
+    for ____, cell in ipairs(cells.changed) do
+        local its = cells_thingOf(cells, cell)
+        if #entries > 0 and (its ~= thing or #entries == 2000) then
+            redis.call('HMSET', keys[cells.keys[thing + 1] + 1], unpack(entries))
+            entries = {}
         end
+        thing = its
+        local field = args[cell + cells.shifts[thing + 1] + 1]
+        local text = now[cell + 1]
+        if text == false then
+            redis.call('HDEL', keys[cells.keys[thing + 1] + 1], field)
+        else
+            entries[#entries + 1] = field
+            entries[#entries + 1] = text
+        end
+    end
+    if #entries > 0 then
+        redis.call('HMSET', keys[cells.keys[thing + 1] + 1], unpack(entries))
     end
 end
 
@@ -557,58 +589,54 @@ end
 -- 
 -- keys: commits, lock, then of each thing its key and those that must not be. args: the field in commits, the id ('' for none), how
 -- many things; of each thing `hash`, how many fields, these fields, or `value`, or `string`; then the requests, each ended by `;`.
--- Cells are numbered in this order, from 0. A request is made of `=` cell text (it is that), `0` cell (it is absent), `~` cell text
--- text (it is that, and becomes that), `+` cell text (it is absent, and becomes that), `!` cell text (it becomes that), `-` cell (it is
--- deleted), `#` cell integer (it becomes more by that).
+-- Cells are numbered in this order, from 0; '' is the first one that was not named so yet, as most are: to make a number of a text is
+-- dear. A request is made of `=` cell text (it is that), `0` cell (it is absent), `~` cell text text (it is that, and becomes that),
+-- `+` cell text (it is absent, and becomes that), `!` cell text (it becomes that), `-` cell (it is deleted), `#` cell integer (it becomes
+-- more by that).
 function cells_commit(tx, keys, args)
     local known = (redis.call('HGET', keys[1], args[1]) or nil) or ""
     if transaction_isDone(tx, known, args[2]) then
         return {"done", known}
     end
-    local cells = {
-        now = {},
-        key = {},
-        field = {},
-        isLocked = (redis.call('EXISTS', keys[2]) == 1)
-    }
-    local changed = {}
-    local at = cells_load(tx, keys, args, cells)
-    if at == 0 then
+    local cells = cells_load(
+        tx,
+        keys,
+        args,
+        (redis.call('EXISTS', keys[2]) == 1)
+    )
+    local place = cells.next
+    if place[1] == 0 then
         return {"other"}
     end
     local isRefused = false
     local outcomes = args[2]
     do
+        local at = place[1]
         while at < #args and args[at + 1] ~= "?" do
-            local outcome = cells_checked(
-                tx,
-                keys,
-                args,
-                at,
-                cells
-            )
+            local cell = place[2]
+            local outcome = cells_checked(tx, keys, args, cells)
             if outcome == "ok" then
                 cells_change(
                     tx,
                     keys,
                     args,
                     at,
-                    cells,
-                    changed
+                    cell,
+                    cells
                 )
             else
                 isRefused = true
             end
             outcomes = (outcomes .. ":") .. outcome
-            at = cells_behind(args, at)
+            at = place[1]
         end
     end
-    cells_writeBack(tx, keys, cells, changed)
+    cells_writeBack(tx, keys, args, cells)
     if args[2] ~= "" then
         redis.call('HSET', keys[1], args[1], outcomes)
     end
     local reply = {"now", outcomes}
-    if isRefused or at < #args then
+    if isRefused or place[1] < #args then
         cells_showAll(cells, reply)
     end
     return reply
@@ -616,8 +644,8 @@ end
 
 --- What all cells hold: keys and args as of `commit`, without requests, and so is the reply.
 function cells_look(tx, keys, args)
-    local cells = {now = {}, key = {}, field = {}, isLocked = false}
-    if cells_load(tx, keys, args, cells) == 0 then
+    local cells = cells_load(tx, keys, args, false)
+    if cells.next[1] == 0 then
         return {"other"}
     end
     local reply = {"now", ""}

@@ -82,9 +82,18 @@ const over: readonly string[] = ['over'];
 class Cells {
   readonly #things: Map<string, Thing> = new Map();
   readonly #cells: Map<string, Cell> = new Map();
+  /** The first one that was not named yet. */
+  #unnamed = 0;
 
   of({ name }: Read | Write): Cell {
     return this.#cells.get(name)!;
+  }
+
+  /** As requests name it, in their order. */
+  named({ at }: Cell): string {
+    if (at !== this.#unnamed) return String(at);
+    this.#unnamed += 1;
+    return '';
   }
 
   /** Of an entry, its field is the first parameter; names differ where cells do. */
@@ -120,8 +129,8 @@ function pushRequest({ reads, expected, writes }: Request, cells: Cells, args: s
     const cell = cells.of(reads[i]!);
     const text = reads[i]!.verb === 'guard' ? reads[i]!.parameters[0] : expected[i]![0];
     const becomes = cell.write === undefined ? undefined : textOf(cell.write);
-    if (text === undefined) args.push(becomes === undefined ? '0' : '+', String(cell.at));
-    else args.push(becomes === undefined ? '=' : '~', String(cell.at), text);
+    if (text === undefined) args.push(becomes === undefined ? '0' : '+', cells.named(cell));
+    else args.push(becomes === undefined ? '=' : '~', cells.named(cell), text);
     if (becomes === undefined) continue;
     args.push(becomes);
     cell.write = undefined;
@@ -130,9 +139,9 @@ function pushRequest({ reads, expected, writes }: Request, cells: Cells, args: s
     const cell = cells.of(write);
     if (cell.write === undefined) continue;
     const text = textOf(write);
-    if (write.verb === 'counter.add') args.push('#', String(cell.at), write.parameters[0]!);
-    else if (text === undefined) args.push('-', String(cell.at));
-    else args.push('!', String(cell.at), text);
+    if (write.verb === 'counter.add') args.push('#', cells.named(cell), write.parameters[0]!);
+    else if (text === undefined) args.push('-', cells.named(cell));
+    else args.push('!', cells.named(cell), text);
     cell.write = undefined;
   }
   args.push(';');
