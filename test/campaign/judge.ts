@@ -4,6 +4,7 @@ import {
   counter,
   type CounterInput,
   mutex,
+  numberedMutex,
   type MutexInput,
   type MutexOutput,
   queue,
@@ -135,10 +136,10 @@ class Judging implements Judgement {
     this.#fencesGrow(thing, grants);
     for (let epoch = 0; epoch <= this.#losses.length; epoch++) {
       const until = this.#losses[epoch]?.from ?? Infinity;
-      const calls = grants.flatMap((grant, i) =>
-        this.#epochOf([grant]) === epoch ? lockCalls(grant, i + 1, until) : [],
-      );
-      if (calls.length > 0) this.#check('exclusion', thing, mutex, calls);
+      const its = grants.filter((grant) => this.#epochOf([grant]) === epoch);
+      const calls = its.flatMap((grant, i) => lockCalls(grant, i + 1, until));
+      const hasFences = its.every(({ output }) => output !== null);
+      if (calls.length > 0) this.#check('exclusion', thing, hasFences ? mutex : numberedMutex, calls);
     }
   }
 

@@ -122,11 +122,12 @@ class Search<State, Input, Output> {
           this.#take(at);
           state = after;
           at = this.#next[0]!;
-          if (this.#choices.length > this.#longest.length)
-            this.#longest = this.#choices.map((each) => this.#callAt(each));
         }
       } else {
         // This end is one too early: another order of what came before it.
+        if (this.#choices.length > this.#longest.length) {
+          this.#longest = this.#choices.map((each) => this.#callAt(each));
+        }
         const last = this.#choices.pop();
         if (last === undefined) return 'not linearizable';
         this.#putBack(last.at);
@@ -191,12 +192,14 @@ class Taken {
   /** All ended calls before this place are taken; none from `#high` on. */
   #low = 0;
   #high = 0;
+  /** All calls without an end before this place are taken. */
+  #openLow = 0;
 
   constructor(hasEnd: readonly boolean[]) {
     this.#isTaken = new Uint8Array(hasEnd.length);
     for (const [call, ended] of hasEnd.entries()) {
       const calls = ended ? this.#ended : this.#open;
-      this.#place.push(ended ? calls.length : -1);
+      this.#place.push(ended ? calls.length : -1 - calls.length);
       calls.push(call);
     }
     this.left = this.#ended.length;
@@ -205,7 +208,10 @@ class Taken {
   add(call: number): void {
     this.#isTaken[call] = 1;
     const place = this.#place[call]!;
-    if (place === -1) return;
+    if (place < 0) {
+      while (this.#openLow < this.#open.length && this.#isTaken[this.#open[this.#openLow]!] === 1) this.#openLow += 1;
+      return;
+    }
     this.left -= 1;
     this.#high = Math.max(this.#high, place + 1);
     while (this.#low < this.#ended.length && this.#isTaken[this.#ended[this.#low]!] === 1) this.#low += 1;
@@ -214,7 +220,10 @@ class Taken {
   delete(call: number): void {
     this.#isTaken[call] = 0;
     const place = this.#place[call]!;
-    if (place === -1) return;
+    if (place < 0) {
+      this.#openLow = Math.min(this.#openLow, -1 - place);
+      return;
+    }
     this.left += 1;
     this.#low = Math.min(this.#low, place);
     while (this.#high > 0 && this.#isTaken[this.#ended[this.#high - 1]!] === 0) this.#high -= 1;
@@ -230,7 +239,10 @@ class Taken {
     for (let place = low + 1; place < high; place++) {
       if (this.#isTaken[this.#ended[place]!] === 1) text += `${place},`;
     }
-    for (const open of this.#open) if (this.#isTaken[open] === 1) text += `+${open}`;
+    let open = this.#openLow;
+    while (open < this.#open.length && this.#isTaken[this.#open[open]!] === 1) open += 1;
+    text += `+${open}`;
+    for (open += 1; open < this.#open.length; open++) if (this.#isTaken[this.#open[open]!] === 1) text += `+${open}`;
     this.#isTaken[call] = 0;
     return text;
   }

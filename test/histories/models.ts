@@ -88,6 +88,15 @@ export const mutex: Model<Mutex, MutexInput, MutexOutput> = {
   },
 };
 
+/** Of grants that were numbered in the order of their ends, which is theirs: whose lease is valid has not been released yet. */
+export const numberedMutex: Model<Mutex, MutexInput, MutexOutput> = {
+  ...mutex,
+  name: 'mutex',
+  step(state, input, output) {
+    return input.do === 'acquire' && output !== state.last + 1 ? undefined : mutex.step(state, input, output);
+  },
+};
+
 // A counter
 
 export type CounterInput =
