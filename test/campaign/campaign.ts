@@ -109,7 +109,7 @@ async function settle(crew: Crew, place: Place | undefined, problems: Problem[])
   }
   const shared = await open(place.direct as string, { space, label: 'the end', onWarning: () => {} });
   try {
-    crew.tell('drain');
+    await tried('progress', () => crew.drain(progressMs));
     await tried('progress', () => untilDrained(shared));
     await tried('progress', () => crew.end(progressMs));
     await tried('nothing is left', () => untilNothingIsLeft(shared));

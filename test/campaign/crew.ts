@@ -88,6 +88,12 @@ export class Crew {
     for (const client of this.#clients) client.tell(what);
   }
 
+  /** No more messages are pushed from then on. */
+  async drain(boundMs: number): Promise<void> {
+    this.tell('drain');
+    await this.#all((client) => client.hears('pushes no more', boundMs));
+  }
+
   /** All end by themselves, in order. */
   async end(boundMs: number): Promise<void> {
     this.tell('stop');

@@ -31,9 +31,14 @@ const names = plan.kinds.map((kind, i) => `${kind}${i}`);
 /** Tasks that have not yet gone well since the faults ended. */
 let waited: Set<string> | undefined;
 
+/** Tasks that may have a push under way. */
+const pushing = new Set(names.filter((name) => name.startsWith('push')));
+
 onWord(({ what }) => {
   if (what === 'calm') waited = new Set(names.filter((name) => !/^(work|hold)/.test(name)));
-  if (what === 'drain') draining = true;
+  if (what !== 'drain') return;
+  draining = true;
+  if (pushing.size === 0) say('pushes no more');
 });
 
 const shared = await opened();
@@ -69,6 +74,7 @@ async function again(kind: Kind, name: string): Promise<void> {
     draining: () => draining,
   };
   while (!stop.signal.aborted) {
+    if (draining && pushing.delete(name) && pushing.size === 0) say('pushes no more');
     const calm = waited;
     const isWell = hasData(shared) ? await rounds[kind]({ ...at, shared }) : await quorumRound(at, shared);
     if (isWell && calm?.delete(name) === true && calm.size === 0) say('went well');
