@@ -6,7 +6,7 @@ import { limits } from '../../src/base/limits.ts';
 import { open, type QuorumOptions } from '../../src/open.ts';
 import type { QuorumLease } from '../../src/primitives/quorum-lease.ts';
 import type { QuorumLockstep } from '../../src/primitives/quorum.ts';
-import { failure, soon, until } from '../contract/sessions.ts';
+import { answered, failure, soon, until } from '../contract/sessions.ts';
 import { chance, sizeOf } from '../faults/chance.ts';
 import { type Proxy, startProxy } from './proxy.ts';
 import { Redlock5 as Redlock } from './redlock.ts';
@@ -560,17 +560,6 @@ describe.skipIf(!hasRedisServer)('locks over five independent servers', () => {
     expect(await failure(a.lock('x', { ttl }).acquire())).toMatchObject({ code: 'UNAVAILABLE' });
   });
 });
-
-/** Servers have an eighth of the lease to answer: on a machine that pauses they are asked again. */
-async function answered<T>(ask: () => Promise<T>): Promise<T> {
-  for (const end = performance.now() + 30_000; ;) {
-    try {
-      return await ask();
-    } catch (error) {
-      if ((error as { code?: string }).code !== 'UNAVAILABLE' || performance.now() > end) throw error;
-    }
-  }
-}
 
 /** What was swallowed is never told: a connection from which replies are missing does not go on. */
 function heal(proxy: Proxy): void {

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'v
 import type { Lockstep } from '../../src/lockstep.ts';
 import { open, type OpenOptions } from '../../src/open.ts';
 import type { Lease } from '../../src/primitives/lease.ts';
-import { failure, until } from '../contract/sessions.ts';
+import { answered, failure, until } from '../contract/sessions.ts';
 import { type Proxy, startProxy } from './proxy.ts';
 import { type RedisServer, hasRedisServer, startRedisServer } from './server.ts';
 
@@ -41,15 +41,15 @@ describe.skipIf(!hasRedisServer)('a master and its replica', () => {
 
   test('with `replicas` a lock is granted once the replica has it, also to those who waited', async () => {
     const [a, b] = [await opened({ replicas: 1 }), await opened({ replicas: 1 })];
-    const first = await a.lock('x').acquire();
+    const first = await answered(() => a.lock('x').acquire());
     expect(await ownerAt(replica)).toMatch(`${a.session.id}:`);
-    const waiting = b.lock('x').acquire();
+    const waiting = answered(() => b.lock('x').acquire());
     await until('it waits', async () => (await a.lock('x').inspect()).waiters.length === 1);
     await first.release();
     const second = await waiting;
     expect(await ownerAt(replica)).toMatch(`${b.session.id}:`);
     await second.release();
-    const both = await a.lockAll(['x', 'y']);
+    const both = await answered(() => a.lockAll(['x', 'y']));
     expect(await ownerAt(replica)).toMatch(`${a.session.id}:`);
     await both.release();
   });
