@@ -26,7 +26,7 @@ const pageBytes = 1024;
 
 /**
  * So much of the file is read where the kernel keeps it: SQLite's own pages are out of date as soon as another process wrote.
- * Among a million keys a read costs 1.3 times what it costs among ten, not 1.6.
+ * In a file with a map of a million entries and one of ten, a read of the large one costs 1.3 times one of the small, not 1.6.
  */
 const mapBytes = 268_435_456;
 
