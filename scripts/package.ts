@@ -7,7 +7,7 @@ import { packTarball } from './tarball.ts';
 const wanted = ['package.json', 'README.md', 'LICENSE', 'dist/index.js', 'dist/index.d.ts', 'dist/cli/lockstep.js'];
 /** Code as it runs, with its types, and the pages with what they link to. */
 const published =
-  /^package\/(package\.json|LICENSE|dist\/.*\.(js|d\.ts|lua)|(README|CONTRIBUTING|docs\/[\w-]+)\.md|examples\/race\/scenarios\/transfer\.ts)$/;
+  /^package\/(package\.json|LICENSE|dist\/.*\.(js|d\.ts|lua)|(README|CONTRIBUTING|docs\/[\w-]+)\.md|docs\/plots\/[\w-]+\.svg|examples\/race\/scenarios\/transfer\.ts)$/;
 
 const tarball = await packTarball();
 const files = (await must('tar', ['-tzf', tarball])).trim().split('\n');
