@@ -110,7 +110,7 @@ export class Transactions {
   async batch(fill: (batch: Batch) => void, options: TransactionOptions): Promise<void> {
     if (typeof fill !== 'function') throw invalidArgument('fill', fill, 'a function that takes a batch');
     const plan = new Attempt(this.#steps, undefined, unknown);
-    await planned(plan, this.#session.keys, fill);
+    await planned(plan, this.#places, fill);
     await this.#run((attempt) => attempt.adopt(plan), options);
   }
 

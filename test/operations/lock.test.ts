@@ -5,6 +5,11 @@ import { handClock, memorySubject } from './subjects.ts';
 
 const openEveryMs = 50;
 
+/** What a session asks for first. */
+function firstAsk(session: string): lock.Ask {
+  return { token: `${session}:1:10000`, ttlMs: 10_000, wait: 1, fences: 1, queueMs: 60_000, gives: '' };
+}
+
 test('a lock that others poll for goes from waiter to waiter for a while, and is then left free once', async () => {
   const clock = handClock();
   clock.nowUs = 1_700_000_000_000_000; // a span begins
@@ -14,15 +19,7 @@ test('a lock that others poll for goes from waiter to waiter for a while, and is
   const mail: string[] = [];
   const sessions = ['a', 'b', 'c'];
   for (const session of sessions) await store.connect(session, (text) => mail.push(text));
-  const ask = (session: string): Promise<lock.Granted | lock.Held> =>
-    store.run(lock.acquire, at, {
-      token: `${session}:1:10000`,
-      ttlMs: 10_000,
-      wait: 1,
-      fences: 1,
-      queueMs: 60_000,
-      gives: '',
-    });
+  const ask = (session: string): Promise<lock.Granted | lock.Held> => store.run(lock.acquire, at, firstAsk(session));
   const release = (owner: string): Promise<number> => store.run(lock.release, at, { owner, fences: 1, openEveryMs });
   const owner = async (): Promise<string> => String((await store.run(lock.look, at, { from: 0, to: 0 }))[0]);
 
@@ -49,16 +46,7 @@ test('whoever left a lock open to a waiter that is dead hands it to the next', a
   onTestFinished(() => store.close());
   const at = keysOf('test').lockAt('job');
   for (const session of ['a', 'b', 'c']) await store.connect(session, () => {});
-  for (const session of ['a', 'b', 'c']) {
-    await store.run(lock.acquire, at, {
-      token: `${session}:1:10000`,
-      ttlMs: 10_000,
-      wait: 1,
-      fences: 1,
-      queueMs: 60_000,
-      gives: '',
-    });
-  }
+  for (const session of ['a', 'b', 'c']) await store.run(lock.acquire, at, firstAsk(session));
   const [owner] = await store.run(lock.look, at, { from: 0, to: 0 });
   await store.disconnect('b');
   clock.nowUs += 60_000;

@@ -96,14 +96,19 @@ function addOne(shared: Lockstep, key: string): Promise<number> {
 
 const outside = AsyncResource.bind(<R>(work: () => R): R => work());
 
+/** Lets what was asked for read, and holds back what it then asks for. */
+async function untilCommitIsHeld(far: Far): Promise<void> {
+  await until('it reads', () => far.held === 1);
+  far.letThrough(1);
+  await until('its commit is on its way', () => far.held === 1);
+}
+
 /** One that makes `x` one more, and whose commit is held back. */
 async function onItsWay(far: Far): Promise<{ readonly sum: Promise<number> }> {
   far.hold();
   const sum = addOne(far.shared, 'x');
   sum.catch(() => {});
-  await until('it reads', () => far.held === 1);
-  far.letThrough(1);
-  await until('its commit is on its way', () => far.held === 1);
+  await untilCommitIsHeld(far);
   return { sum };
 }
 
@@ -130,9 +135,7 @@ describe('behind a commit that is on its way', () => {
     ]);
     far.hold();
     const both = Promise.all([addOne(far.shared, 'x'), addOne(far.shared, 'y')]);
-    await until('they read', () => far.held === 1);
-    far.letThrough(1);
-    await until('their commits are on their way', () => far.held === 1);
+    await untilCommitIsHeld(far);
     await far.near.map('m').setAll([
       ['x', 10],
       ['y', 10],
@@ -262,9 +265,7 @@ describe('behind a commit that is on its way', () => {
         { guard },
       ),
     );
-    await until('it reads', () => far.held === 1);
-    far.letThrough(1);
-    await until('its commit is on its way', () => far.held === 1);
+    await untilCommitIsHeld(far);
     const behind = addOne(far.shared, 'x');
     await far.near.lock('l').forceRelease();
     far.letThrough();
@@ -344,9 +345,7 @@ describe('behind a commit that is on its way', () => {
         { signal: stop.signal },
       ),
     );
-    await until('it reads', () => far.held === 1);
-    far.letThrough(1);
-    await until('its commit is on its way', () => far.held === 1);
+    await untilCommitIsHeld(far);
     stop.abort(new Error('enough'));
     await far.near.map('m').set('x', 10);
     far.letThrough();

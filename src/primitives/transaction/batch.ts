@@ -1,7 +1,7 @@
 import { valueCodec, type ValueOptions } from '../../base/codec.ts';
 import { invalidArgument, LockstepError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
-import { checkName, type SpaceKeys } from '../../base/names.ts';
+import { checkName } from '../../base/names.ts';
 import { boundsOf, type CounterOptions } from '../counter.ts';
 import { arithmeticOf, type Integer } from '../integers.ts';
 import { scoreOf } from '../sorted-set.ts';
@@ -10,7 +10,7 @@ import type { Attempt, Thing } from './attempt.ts';
 import { type LifeOptions, msOf } from './life.ts';
 import { elementsOf } from './list.ts';
 import { entriesOf } from './map.ts';
-import { type Places, placesOf } from './places.ts';
+import type { Places } from './places.ts';
 import { membersOf } from './set.ts';
 import { scoresOf } from './sorted-set.ts';
 import type { Place, Write } from './steps.ts';
@@ -62,8 +62,8 @@ interface CounterWrites<N> {
 }
 
 /** Has `fill` note its writes in `plan`. Rejects with `INVALID_VALUE` for what a schema or codec refuses. */
-export async function planned(plan: Attempt, keys: SpaceKeys, fill: (batch: Batch) => void): Promise<void> {
-  const filling = new Filling(plan, keys);
+export async function planned(plan: Attempt, places: Places, fill: (batch: Batch) => void): Promise<void> {
+  const filling = new Filling(plan, places);
   const returned: unknown = fill(filling);
   if (returned instanceof Promise) {
     await Promise.allSettled([returned]);
@@ -77,9 +77,9 @@ class Filling implements Batch {
   readonly #plan: Attempt;
   readonly #places: Places;
 
-  constructor(plan: Attempt, keys: SpaceKeys) {
+  constructor(plan: Attempt, places: Places) {
     this.#plan = plan;
-    this.#places = placesOf(keys);
+    this.#places = places;
   }
 
   value<V>(name: string, options: LastingOptions<V> = {}): ValueWrites<V> {
@@ -103,7 +103,7 @@ class Filling implements Batch {
       set: (key, value, life) => {
         checkName('key', key, limits.entryKeyBytesMax);
         const ms = msOf(life, ttlMs) ?? 0;
-        const where = `${entries.place.what}, key ${JSON.stringify(key)}`;
+        const where = (): string => entries.where(key);
         this.#note(codec.encode(where, value), (text) => entries.put(key, text, ms));
       },
       delete: (key) => {

@@ -64,7 +64,7 @@ class MapView<V> implements TransactionMap<V> {
   set(key: string, value: V, options?: LifeOptions): Promise<void> {
     return this.#call(key, () => {
       const ms = msOf(options, this.#ttlMs) ?? 0;
-      const text = this.#codec.encode(() => this.#where(key), value);
+      const text = this.#codec.encode(() => this.#entries.where(key), value);
       if (typeof text === 'string') return this.#entries.put(key, text, ms);
       return text.then((later) => this.#entries.put(key, later, ms));
     });
@@ -76,9 +76,9 @@ class MapView<V> implements TransactionMap<V> {
       await this.#entries.load(key);
       const text = this.#entries.now(key);
       const value = await change(
-        text === undefined ? undefined : await this.#codec.decode(() => this.#where(key), text),
+        text === undefined ? undefined : await this.#codec.decode(() => this.#entries.where(key), text),
       );
-      this.#entries.put(key, await this.#codec.encode(() => this.#where(key), value), ms);
+      this.#entries.put(key, await this.#codec.encode(() => this.#entries.where(key), value), ms);
       return value;
     });
   }
@@ -99,7 +99,7 @@ class MapView<V> implements TransactionMap<V> {
   /** After `load`. */
   #now(key: string): V | undefined | Promise<V | undefined> {
     const text = this.#entries.now(key);
-    return text === undefined ? undefined : this.#codec.decode(() => this.#where(key), text);
+    return text === undefined ? undefined : this.#codec.decode(() => this.#entries.where(key), text);
   }
 
   #call<R>(key: string, work: () => R | Promise<R>): Promise<R> {
@@ -107,10 +107,6 @@ class MapView<V> implements TransactionMap<V> {
       checkName('key', key, limits.entryKeyBytesMax);
       return work();
     });
-  }
-
-  #where(key: string): string {
-    return `${this.#entries.place.what}, key ${JSON.stringify(key)}`;
   }
 }
 
@@ -125,6 +121,11 @@ export class Entries implements Thing {
   constructor(attempt: Attempt, place: Place) {
     this.#attempt = attempt;
     this.place = place;
+  }
+
+  /** Names an entry for errors. */
+  where(field: string): string {
+    return `${this.place.what}, key ${JSON.stringify(field)}`;
   }
 
   load(field: string): unknown {
