@@ -1,7 +1,8 @@
 /**
  * A queue: messages that wait, that are held under leases, or that are dead.
  *
- *   queue      hash        `seq`, the last place given out; `paused`; `tick:ID`, the last tick of a recurring message, in ms
+ *   queue      hash        `seq`, the last place given out; `paused`; `tick:ID`, the last tick of a recurring message, in ms;
+ *                          `ring`, which changes whenever a consumer comes or goes
  *   messages   hash        id → `pushedMs:ownId:group:payload`, from push to ack
  *   line       list        ids that were never delivered, of the normal priority, in order
  *   ranked     sorted set  entries that have a place of their own: other priorities, and what came back; by place
@@ -19,13 +20,14 @@
  * An id is a place: `seq`, less 2^44 for each step of priority; what goes first has the lower one. An entry is
  * `id:deliveries:holder`, what is known of a message that was delivered before. The token of a delivery is
  * `id:deliveries:session:claim`; it is never given again, as a session claims with a new number each time. A consumer is
- * `session:number`.
+ * `session:most.number`, `most` being how many messages it holds at most.
  *
  * - A message is in one of line, ranked, delayed, leases, dead; or behind the head of its group, by links. Only the head
  *   of a group is anywhere else, so that one of a group is in flight.
  * - A delivery is counted when it is claimed, so that a message that kills its process reaches its limit too.
  * - A token that is not in `leases` changes nothing.
- * - Whenever a message is ready and a live consumer waits, one that waits has been woken for it.
+ * - Whenever a message is ready and a live consumer waits, one that waits has been woken for it: as many as can hold what is
+ *   ready. One that holds something already takes less: then its claim wakes the next.
  */
 import type { BatchOperation, Tx } from './tx.ts';
 
@@ -283,16 +285,17 @@ interface Limit {
  * Acknowledges what a consumer has done, and takes up to `max` messages for it: the lowest places among those that are
  * ready, are due, or whose lease is over. A consumer that gets fewer waits for more.
  *
- * args: consumer, the number of the claim, max, lease in ms, maxDeliveries, block, wait (1 or 0), then as of `ack`. The
- * token and the record of each message; then in how many ms something will be due (-1: nothing), the next consumer in the
- * ring ('': none), and which of the acknowledged deliveries were not their holder's any more: tokens, divided by blanks.
+ * args: consumer, the number of the claim, max, lease in ms, maxDeliveries, block, wait (1 or 0), the ring as it knows it,
+ * then as of `ack`. The token and the record of each message; then in how many ms something will be due (-1: nothing), the
+ * ring where it is another one ('': it is the same), and which of the acknowledged deliveries were not their holder's any
+ * more: tokens, divided by blanks. A ring is `number:next`, the next consumer being '' where there is none.
  */
 export const claim: BatchOperation<readonly string[]> = {
   name: 'queue.claim',
   batch: true,
   step(tx, keys, args) {
     const queue = queueAt(keys, 0);
-    const stale = settleAll(tx, queue, args, 7);
+    const stale = settleAll(tx, queue, args, 8);
     const found = claimFrom(tx, queue, args, false);
     found.push(stale);
     return found;
@@ -303,15 +306,23 @@ export const claim: BatchOperation<readonly string[]> = {
 export function claimFrom(tx: Tx, queue: QueueKeys, args: readonly string[], again: boolean): string[] {
   const consumer = args[0]!;
   const limit: Limit = { maxDeliveries: numberAt(tx, args, 4), block: numberAt(tx, args, 5) };
-  tx.zaddNew(queue.consumers, tx.nowUs(), consumer);
+  const state = tx.hmget(queue.queue, ['paused', 'ring']);
+  const ring = state[1]! === args[7]! ? '' : joinRing(tx, queue, consumer);
   let taken: string[] = [];
   let max = numberAt(tx, args, 2);
   let dueMs = -1;
-  if (!isPaused(tx, queue)) {
-    comeBack(tx, queue, limit);
+  if (state[0]! === false) {
+    let dueUs = firstDueUs(tx, queue);
+    if (dueUs <= tx.nowUs()) {
+      comeBack(tx, queue, limit);
+      dueUs = firstDueUs(tx, queue);
+    }
     const who = ':' + tx.part(consumer, 0) + ':' + args[1]!;
-    taken = take(tx, queue, who, max, numberAt(tx, args, 3), limit);
-    dueMs = again ? 0 : dueInMs(tx, queue);
+    const untilUs = tx.nowUs() + numberAt(tx, args, 3) * 1_000;
+    taken = take(tx, queue, who, max, untilUs, limit);
+    if (taken.length > 0) dueUs = Math.min(dueUs, untilUs);
+    if (again) dueMs = 0;
+    else if (dueUs < Number.MAX_SAFE_INTEGER) dueMs = Math.max(0, Math.floor((dueUs - tx.nowUs() + 999) / 1_000));
   }
   max = max - Math.floor(taken.length / 2);
   if (max > 0 && numberAt(tx, args, 6) === 1) tx.zaddNew(queue.waiting, tx.nowUs(), consumer);
@@ -320,7 +331,7 @@ export function claimFrom(tx: Tx, queue: QueueKeys, args: readonly string[], aga
     wakeForReady(tx, queue);
   }
   taken.push(tx.text(dueMs));
-  taken.push(nextInRing(tx, queue, consumer));
+  taken.push(ring);
   return taken;
 }
 
@@ -330,8 +341,7 @@ export function isPaused(tx: Tx, queue: QueueKeys): boolean {
 }
 
 /** The token and the record of each message that is taken. */
-function take(tx: Tx, queue: QueueKeys, who: string, max: number, leaseMs: number, limit: Limit): string[] {
-  const untilUs = tx.nowUs() + leaseMs * 1_000;
+function take(tx: Tx, queue: QueueKeys, who: string, max: number, untilUs: number, limit: Limit): string[] {
   if (tx.zcard(queue.ranked) === 0) return takeLine(tx, queue, who, max, untilUs);
   return takeOrdered(tx, queue, who, max, untilUs, limit);
 }
@@ -446,15 +456,25 @@ function die(tx: Tx, queue: QueueKeys, subject: string, block: number, reason: s
   if (group !== '' && blocked === '0' && advance(tx, queue, group)) wakeWaiting(tx, queue, 1);
 }
 
-/** In how many ms something will be due: 0 for at once, -1 for nothing. */
-function dueInMs(tx: Tx, queue: QueueKeys): number {
-  const lease = tx.zrange(queue.leases, 0, 0)[0];
-  const delayed = tx.zrange(queue.delayed, 0, 0)[0];
-  if (lease === undefined && delayed === undefined) return -1;
-  let dueUs = Number.MAX_SAFE_INTEGER;
-  if (lease !== undefined) dueUs = tx.zscore(queue.leases, lease) ?? dueUs;
-  if (delayed !== undefined) dueUs = Math.min(dueUs, tx.zscore(queue.delayed, delayed) ?? dueUs);
-  return Math.max(0, Math.floor((dueUs - tx.nowUs() + 999) / 1_000));
+/** When the first lease is over or the first delayed message is due: µs; the highest integer where there is nothing. */
+function firstDueUs(tx: Tx, queue: QueueKeys): number {
+  const lease = tx.zrangeWithScores(queue.leases, 0, 0)[1];
+  const delayed = tx.zrangeWithScores(queue.delayed, 0, 0)[1];
+  const leaseUs = lease === undefined ? Number.MAX_SAFE_INTEGER : tx.number(lease);
+  return delayed === undefined ? leaseUs : Math.min(leaseUs, tx.number(delayed));
+}
+
+/** The ring, with a consumer in it. */
+function joinRing(tx: Tx, queue: QueueKeys, consumer: string): string {
+  const isNew = tx.zaddNew(queue.consumers, tx.nowUs(), consumer) === 1;
+  const ring = isNew ? changeRing(tx, queue) : (tx.hget(queue.queue, 'ring') ?? '');
+  return ring + ':' + nextInRing(tx, queue, consumer);
+}
+
+function changeRing(tx: Tx, queue: QueueKeys): string {
+  const ring = tx.text((tx.integer(tx.hget(queue.queue, 'ring') ?? '') ?? 0) + 1);
+  tx.hset(queue.queue, 'ring', ring);
+  return ring;
 }
 
 /** Whom a consumer watches: the one that came after it, or the first. '' where it is alone. */
@@ -611,7 +631,7 @@ export function leaveQueue(tx: Tx, queue: QueueKeys, args: readonly string[]): r
   const session = tx.part(consumer, 0);
   const from = numberAt(tx, args, 1);
   const limit: Limit = { maxDeliveries: numberAt(tx, args, 2), block: numberAt(tx, args, 3) };
-  tx.zrem(queue.consumers, consumer);
+  if (tx.zrem(queue.consumers, consumer) === 1) changeRing(tx, queue);
   tx.zrem(queue.waiting, consumer);
   let back = 0;
   let seen = 0;
@@ -631,16 +651,21 @@ export function leaveQueue(tx: Tx, queue: QueueKeys, args: readonly string[]): r
 
 // Waking
 
-/** Wakes as many of those who wait as messages came; the dead are skipped, up to 100 in a step. */
+/** Wakes as many of those who wait as can hold what came; the dead are skipped, up to 100 in a step. */
 export function wakeWaiting(tx: Tx, queue: QueueKeys, messages: number): void {
   let left = messages;
   for (let i = 0; i < messages + movedMax; i++) {
-    if (left === 0) return;
+    if (left <= 0) return;
     const consumer = tx.zrange(queue.waiting, 0, 0)[0];
     if (consumer === undefined) return;
     tx.zrem(queue.waiting, consumer);
-    if (tx.wake(tx.part(consumer, 0), 'ready ' + consumer + ' 0 ' + queue.queue)) left = left - 1;
+    if (tx.wake(tx.part(consumer, 0), 'ready ' + consumer + ' 0 ' + queue.queue)) left = left - mostOf(tx, consumer);
   }
+}
+
+/** How many messages a consumer holds at most. */
+function mostOf(tx: Tx, consumer: string): number {
+  return Math.max(1, Math.floor(tx.number(tx.part(consumer, 1))));
 }
 
 /** Passes on a wake-up where somebody waits although something is ready. */

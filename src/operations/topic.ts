@@ -222,7 +222,7 @@ function beginGroup(tx: Tx, topic: TopicKeys, group: QueueKeys, field: string, f
 }
 
 /**
- * Acknowledges what a member of a group has done, and takes up to `max` messages for it. args: the first seven of
+ * Acknowledges what a member of a group has done, and takes up to `max` messages for it. args: the first eight of
  * `queue.claim`, the field of the group, where it begins if it is new, then as of `queue.ack`. As `queue.claim`; where there
  * is more, somebody else of the group that waits is woken.
  */
@@ -232,11 +232,11 @@ export const claim: BatchOperation<readonly string[]> = {
   step(tx, keys, args) {
     const topic = topicAt(keys, 0);
     const group = queueAt(keys, 3);
-    const last = beginGroup(tx, topic, group, args[7]!, args[8]!);
-    const stale = settleAll(tx, group, args, 9);
+    const last = beginGroup(tx, topic, group, args[8]!, args[9]!);
+    const stale = settleAll(tx, group, args, 10);
     let taken = last;
     if (!isPaused(tx, group)) taken = takeIn(tx, topic, group, last, numberAt(tx, args, 2));
-    if (taken !== last) tx.hset(topic.topic, args[7]!, tx.text(taken));
+    if (taken !== last) tx.hset(topic.topic, args[8]!, tx.text(taken));
     const behind = behindOf(tx, topic, taken);
     // If all that it took in stands behind messages of the same keys, there may be others further on.
     const found = claimFrom(tx, group, args, taken !== last && behind > 0);

@@ -22,6 +22,8 @@ export interface ConsumerTerms {
 
 /** What becomes of what a consumer takes. */
 export interface ConsumerOutcome<T> {
+  /** How many jobs are wanted at once at most. */
+  readonly most: number;
   /** How many more jobs are wanted now. Whoever makes it more says so by `wake`, in the same turn. */
   room(): number;
   decode(id: string, payload: string): T | Promise<T>;
@@ -62,6 +64,8 @@ export class Consumer<T> implements QueueWaiter, JobSource {
   #claiming: Promise<void> | undefined;
   #recheck: Timer | undefined;
   #failures = 0;
+  /** As the store had it last: whoever comes or goes changes it. */
+  #ring = '';
   #watched = '';
   #unwatch: (() => void) | undefined;
   #stopping: Promise<void> | undefined;
@@ -70,7 +74,7 @@ export class Consumer<T> implements QueueWaiter, JobSource {
     this.terms = terms;
     this.#line = line;
     this.#outcome = outcome;
-    this.#id = line.addConsumer(this);
+    this.#id = line.addConsumer(this, outcome.most);
     this.#nacks = new Batch({
       itemsMax: limits.queueSettleBatch,
       send: (jobs) => line.run(operations.nack, [...this.#limit, ...jobs.flat()]),
@@ -169,7 +173,7 @@ export class Consumer<T> implements QueueWaiter, JobSource {
     const max = Math.max(0, Math.min(limits.queueClaimBatch, this.#room));
     const sentAt = instantNow(session.clock);
     const { leaseMs } = this.terms;
-    const args = [this.#id, this.#line.claimNumber(), String(max), String(leaseMs), ...this.#limit, '1'];
+    const args = [this.#id, this.#line.claimNumber(), String(max), String(leaseMs), ...this.#limit, '1', this.#ring];
     this.#claiming = this.#line
       .claim(args, done.length === 0 ? [] : acksOf(done))
       .then(
@@ -210,7 +214,7 @@ export class Consumer<T> implements QueueWaiter, JobSource {
   #claimed(reply: readonly string[], max: number, sentAt: Instant): void {
     this.#failures = 0;
     const dueMs = Number(reply.at(-3));
-    this.#watch(reply.at(-2)!);
+    this.#hear(reply.at(-2)!);
     for (let i = 0; i + 4 < reply.length; i += 2) this.#take(reply[i]!, reply[i + 1]!, sentAt);
     const taken = (reply.length - 3) / 2;
     // A full claim may be one of several: there can be room for more than a step takes.
@@ -313,6 +317,14 @@ export class Consumer<T> implements QueueWaiter, JobSource {
   }
 
   // The ring
+
+  /** `ring`: `number:next`, or '' where it is as it was. */
+  #hear(ring: string): void {
+    if (ring === '') return;
+    const end = ring.indexOf(':');
+    this.#ring = ring.slice(0, end);
+    this.#watch(ring.slice(end + 1));
+  }
 
   #watch(next: string): void {
     if (this.#watched === next || this.#stopping !== undefined) return;

@@ -47,7 +47,7 @@ export class QueueLine implements Receiver {
     return this.session.engine.runBatch(operation, this.keys, args);
   }
 
-  /** args: the first seven of `operations.claim`, and what it acknowledges. */
+  /** args: the first eight of `operations.claim`, and what it acknowledges. */
   claim(args: readonly string[], done: readonly string[]): Promise<readonly string[]> {
     return this.run(operations.claim, [...args, ...done]);
   }
@@ -61,10 +61,10 @@ export class QueueLine implements Receiver {
     return parseRecord(stored);
   }
 
-  /** The name of a consumer in the store: `session:number`. */
-  addConsumer(consumer: QueueWaiter): string {
+  /** The name of a consumer in the store, which holds `most` messages at once: `session:most.number`. */
+  addConsumer(consumer: QueueWaiter, most: number): string {
     this.#lastConsumer += 1;
-    const id = `${this.session.info.id}:${this.#lastConsumer}`;
+    const id = `${this.session.info.id}:${most}.${this.#lastConsumer}`;
     this.#consumers.set(id, consumer);
     return id;
   }

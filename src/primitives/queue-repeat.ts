@@ -63,7 +63,7 @@ class Recurrence implements QueueWaiter {
     this.#line = line;
     this.#terms = terms;
     this.#ended = ended;
-    this.#waiter = line.addConsumer(this);
+    this.#waiter = line.addConsumer(this, 1);
     line.session.enter();
     this.#turn();
   }

@@ -103,6 +103,7 @@ export function work<T>(
     };
     const wait = startWait('work', { signal }, source.line.session.clock, () => void consumer.stop());
     const consumer = new Consumer<T>(source.line, source.terms, {
+      most: concurrency,
       room: () => concurrency - running,
       decode: source.decode,
       job: (job) => run(job, () => handler(job)),
@@ -129,6 +130,7 @@ export async function* consume<T>(
   let asked = 1;
   let current: HeldJob<T> | undefined;
   const consumer: Consumer<T> = new Consumer<T>(source.line, source.terms, {
+    most: prefetch + 1,
     room: () => prefetch + asked - ready.length,
     decode: source.decode,
     job(job) {

@@ -345,7 +345,7 @@ eachEngine((_engine, openStore) => {
     const seen: number[] = [];
     // A member that is first in line and whose session is no more.
     const join = (): Promise<unknown> =>
-      engine.runBatch(claim, keys, ['nobody:1', '1', '1', '10000', '0', '0', '1', 'group:g', 'latest']);
+      engine.runBatch(claim, keys, ['nobody:1', '1', '1', '10000', '0', '0', '1', '', 'group:g', 'latest']);
     await join();
     working(a!.topic<number>('t').group('g'), ({ data }) => void seen.push(data));
     // Who waits looks by itself after 5 s.

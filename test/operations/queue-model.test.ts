@@ -208,7 +208,7 @@ class Store {
   async claim(max: number, ms: number, done: readonly Delivery[]): Promise<{ taken: Delivery[]; stale: string[] }> {
     this.#clock.nowUs += 1;
     const number = String(++this.#claims);
-    const args = [`s${number}:1`, number, String(max), String(ms), ...this.#limit, '0'];
+    const args = [`s${number}:1`, number, String(max), String(ms), ...this.#limit, '0', ''];
     const acks = acksOf(done.map(({ token, group }) => ({ token, groupPart: group })));
     const all = [...this.#topic, ...this.#keys];
     const reply = this.#isTopic

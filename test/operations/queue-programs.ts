@@ -21,18 +21,19 @@ export type QueueCommand =
       on: 'queue';
       do: 'claim';
       place: number;
-      number: number;
+      number: string;
       max: number;
       ms: number;
       most: number;
       wait: number;
+      ring: string;
       deliveries: Back[];
       group: string;
     }
   | { on: 'queue'; do: 'ack'; deliveries: Back[]; group: string }
   | { on: 'queue'; do: 'nack'; delivery: Back; group: string; delayMs: number; uncounted: number; most: number }
   | { on: 'queue'; do: 'renewJobs'; deliveries: Back[]; ms: number }
-  | { on: 'queue'; do: 'stop'; place: number; number: number; most: number; dead: number }
+  | { on: 'queue'; do: 'stop'; place: number; number: string; most: number; dead: number }
   | { on: 'queue'; do: 'pass'; what: 'ready' | 'room' }
   | { on: 'queue'; do: 'pause'; paused: number }
   | { on: 'queue'; do: 'sizes' }
@@ -43,7 +44,7 @@ export type QueueCommand =
 
 const place = fc.nat(2);
 const group = fc.constantFrom('', '', 'g', 'g', 'ü');
-const number = fc.constantFrom(1, 1, 2);
+const number = fc.constantFrom('1.1', '1.1', '2.10');
 const back = fc.constantFrom(0, 0, 0, 1, 2, 5);
 const most = fc.constantFrom(0, 1, 2);
 const outgoing: fc.Arbitrary<Outgoing> = fc.oneof(
@@ -85,6 +86,7 @@ export const queueCommand: fc.Arbitrary<QueueCommand> = fc.oneof(
       ms: fc.constantFrom(1, 50, 1_000),
       most,
       wait: fc.constantFrom(0, 1, 1),
+      ring: fc.constantFrom('', '1', '2'),
       deliveries: fc.array(back, { maxLength: 2 }),
       group,
     }),
@@ -119,6 +121,7 @@ export const queueCommand: fc.Arbitrary<QueueCommand> = fc.oneof(
 export const queueFields: readonly string[] = [
   'seq',
   'paused',
+  'ring',
   'tick:t',
   'g',
   'ü',
@@ -150,7 +153,7 @@ export function queueStepOf(
       const { max, ms, most: limit, wait } = one;
       const consumer = `${sessionOf(one.place)}:${one.number}`;
       const terms = [claims, max, ms, limit, limit, wait].map(String);
-      return [queue.claim, keys, [consumer, ...terms, ...settled(one.deliveries, one.group)]];
+      return [queue.claim, keys, [consumer, ...terms, one.ring, ...settled(one.deliveries, one.group)]];
     }
     case 'ack':
       return [queue.ack, keys, settled(one.deliveries, one.group)];

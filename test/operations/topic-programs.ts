@@ -20,6 +20,7 @@ export type TopicCommand =
       max: number;
       ms: number;
       most: number;
+      ring: string;
       from: string;
       deliveries: number[];
       group: string;
@@ -68,6 +69,7 @@ export const topicCommand: fc.Arbitrary<TopicCommand> = fc.oneof(
       max: fc.constantFrom(0, 1, 1, 2, 5),
       ms: fc.constantFrom(1, 50, 1_000),
       most: fc.constantFrom(0, 1, 2),
+      ring: fc.constantFrom('', '1', '2'),
       from,
       deliveries: fc.array(fc.constantFrom(0, 0, 1, 2), { maxLength: 2 }),
       group: fc.constantFrom('', 'a'),
@@ -121,7 +123,7 @@ export function topicStepOf(
     case 'claim': {
       const member = `${sessionOf(one.place)}:${one.number}`;
       const terms = [claims, one.max, one.ms, one.most, 0, 1].map(String);
-      return [topic.claim, keys, [member, ...terms, 'group:g', one.from, ...settled(one)]];
+      return [topic.claim, keys, [member, ...terms, one.ring, 'group:g', one.from, ...settled(one)]];
     }
     case 'ack':
       return [queue.ack, group, settled(one)];

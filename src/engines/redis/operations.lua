@@ -2147,22 +2147,38 @@ function queue_claimFrom(tx, queue, args, again)
         maxDeliveries = queue_numberAt(tx, args, 4),
         block = queue_numberAt(tx, args, 5)
     }
-    redis.call('ZADD', queue.consumers, 'NX', digits((tx:nowUs()) + 0), consumer)
+    local state = redis.call('HMGET', queue.queue, unpack({"paused", "ring"}))
+    local ring = state[2] == args[8] and "" or queue_joinRing(tx, queue, consumer)
     local taken = {}
     local max = queue_numberAt(tx, args, 2)
     local dueMs = -1
-    if not queue_isPaused(tx, queue) then
-        queue_comeBack(tx, queue, limit)
+    if state[1] == false then
+        local dueUs = queue_firstDueUs(tx, queue)
+        if dueUs <= tx:nowUs() then
+            queue_comeBack(tx, queue, limit)
+            dueUs = queue_firstDueUs(tx, queue)
+        end
         local who = ((":" .. tx:part(consumer, 0)) .. ":") .. args[2]
+        local untilUs = tx:nowUs() + queue_numberAt(tx, args, 3) * 1000
         taken = queue_take(
             tx,
             queue,
             who,
             max,
-            queue_numberAt(tx, args, 3),
+            untilUs,
             limit
         )
-        dueMs = again and 0 or queue_dueInMs(tx, queue)
+        if #taken > 0 then
+            dueUs = math.min(dueUs, untilUs)
+        end
+        if again then
+            dueMs = 0
+        elseif dueUs < 2 ^ 53 - 1 then
+            dueMs = math.max(
+                0,
+                math.floor((dueUs - tx:nowUs() + 999) / 1000)
+            )
+        end
     end
     max = max - math.floor(#taken / 2)
     if max > 0 and queue_numberAt(tx, args, 6) == 1 then
@@ -2172,17 +2188,11 @@ function queue_claimFrom(tx, queue, args, again)
         queue_wakeForReady(tx, queue)
     end
     taken[#taken + 1] = digits(dueMs)
-    taken[#taken + 1] = queue_nextInRing(tx, queue, consumer)
+    taken[#taken + 1] = ring
     return taken
 end
 
---- Whether nothing is delivered.
-function queue_isPaused(tx, queue)
-    return (redis.call('HGET', queue.queue, "paused") or nil) ~= nil
-end
-
-function queue_take(tx, queue, who, max, leaseMs, limit)
-    local untilUs = tx:nowUs() + leaseMs * 1000
+function queue_take(tx, queue, who, max, untilUs, limit)
     if redis.call('ZCARD', queue.ranked) == 0 then
         return queue_takeLine(
             tx,
@@ -2345,26 +2355,26 @@ function queue_die(tx, queue, subject, block, reason)
     end
 end
 
-function queue_dueInMs(tx, queue)
-    local lease = redis.call('ZRANGE', queue.leases, '0', '0')[1]
-    local delayed = redis.call('ZRANGE', queue.delayed, '0', '0')[1]
-    if lease == nil and delayed == nil then
-        return -1
-    end
-    local dueUs = 2 ^ 53 - 1
-    if lease ~= nil then
-        dueUs = tx:zscore(queue.leases, lease) or dueUs
-    end
-    if delayed ~= nil then
-        dueUs = math.min(
-            dueUs,
-            tx:zscore(queue.delayed, delayed) or dueUs
-        )
-    end
-    return math.max(
-        0,
-        math.floor((dueUs - tx:nowUs() + 999) / 1000)
+function queue_firstDueUs(tx, queue)
+    local lease = redis.call('ZRANGE', queue.leases, '0', '0', 'WITHSCORES')[2]
+    local delayed = redis.call('ZRANGE', queue.delayed, '0', '0', 'WITHSCORES')[2]
+    local leaseUs = lease == nil and 2 ^ 53 - 1 or tonumber(lease)
+    return delayed == nil and leaseUs or math.min(
+        leaseUs,
+        tonumber(delayed)
     )
+end
+
+function queue_joinRing(tx, queue, consumer)
+    local isNew = redis.call('ZADD', queue.consumers, 'NX', digits((tx:nowUs()) + 0), consumer) == 1
+    local ring = isNew and queue_changeRing(tx, queue) or ((redis.call('HGET', queue.queue, "ring") or nil) or "")
+    return (ring .. ":") .. queue_nextInRing(tx, queue, consumer)
+end
+
+function queue_changeRing(tx, queue)
+    local ring = digits((tx:integer((redis.call('HGET', queue.queue, "ring") or nil) or "") or 0) + 1)
+    redis.call('HSET', queue.queue, "ring", ring)
+    return ring
 end
 
 function queue_nextInRing(tx, queue, consumer)
@@ -2454,7 +2464,9 @@ function queue_leaveQueue(tx, queue, args)
         maxDeliveries = queue_numberAt(tx, args, 2),
         block = queue_numberAt(tx, args, 3)
     }
-    redis.call('ZREM', queue.consumers, consumer)
+    if redis.call('ZREM', queue.consumers, consumer) == 1 then
+        queue_changeRing(tx, queue)
+    end
     redis.call('ZREM', queue.waiting, consumer)
     local back = 0
     local seen = 0
@@ -2478,13 +2490,13 @@ function queue_leaveQueue(tx, queue, args)
     return {seen < queue_movedMax * 10 and -1 or from + seen - back, back}
 end
 
---- Wakes as many of those who wait as messages came; the dead are skipped, up to 100 in a step.
+--- Wakes as many of those who wait as can hold what came; the dead are skipped, up to 100 in a step.
 function queue_wakeWaiting(tx, queue, messages)
     local left = messages
     do
         local i = 0
         while i < messages + queue_movedMax do
-            if left == 0 then
+            if left <= 0 then
                 return
             end
             local consumer = redis.call('ZRANGE', queue.waiting, '0', '0')[1]
@@ -2493,11 +2505,18 @@ function queue_wakeWaiting(tx, queue, messages)
             end
             redis.call('ZREM', queue.waiting, consumer)
             if (redis.call('PUBLISH', 'lockstep:' .. (tx:part(consumer, 0)), (("ready " .. consumer) .. " 0 ") .. queue.queue) > 0) then
-                left = left - 1
+                left = left - queue_mostOf(tx, consumer)
             end
             i = i + 1
         end
     end
+end
+
+function queue_mostOf(tx, consumer)
+    return math.max(
+        1,
+        math.floor(tonumber(tx:part(consumer, 1)))
+    )
 end
 
 --- Passes on a wake-up where somebody waits although something is ready.
@@ -2735,15 +2754,21 @@ end
 --- Acknowledges what a consumer has done, and takes up to `max` messages for it: the lowest places among those that are
 -- ready, are due, or whose lease is over. A consumer that gets fewer waits for more.
 -- 
--- args: consumer, the number of the claim, max, lease in ms, maxDeliveries, block, wait (1 or 0), then as of `ack`. The
--- token and the record of each message; then in how many ms something will be due (-1: nothing), the next consumer in the
--- ring ('': none), and which of the acknowledged deliveries were not their holder's any more: tokens, divided by blanks.
+-- args: consumer, the number of the claim, max, lease in ms, maxDeliveries, block, wait (1 or 0), the ring as it knows it,
+-- then as of `ack`. The token and the record of each message; then in how many ms something will be due (-1: nothing), the
+-- ring where it is another one ('': it is the same), and which of the acknowledged deliveries were not their holder's any
+-- more: tokens, divided by blanks. A ring is `number:next`, the next consumer being '' where there is none.
 function queue_claim(tx, keys, args)
     local queue = queue_queueAt(keys, 0)
-    local stale = queue_settleAll(tx, queue, args, 7)
+    local stale = queue_settleAll(tx, queue, args, 8)
     local found = queue_claimFrom(tx, queue, args, false)
     found[#found + 1] = stale
     return found
+end
+
+--- Whether nothing is delivered.
+function queue_isPaused(tx, queue)
+    return (redis.call('HGET', queue.queue, "paused") or nil) ~= nil
 end
 
 --- Whether a delivery is still its holder's.
@@ -4263,7 +4288,7 @@ function topic_stop(tx, keys, args)
     return redis.call('ZREM', topic.waiting, (args[1] .. ":") .. topic.topic)
 end
 
---- Acknowledges what a member of a group has done, and takes up to `max` messages for it. args: the first seven of
+--- Acknowledges what a member of a group has done, and takes up to `max` messages for it. args: the first eight of
 -- `queue.claim`, the field of the group, where it begins if it is new, then as of `queue.ack`. As `queue.claim`; where there
 -- is more, somebody else of the group that waits is woken.
 function topic_claim(tx, keys, args)
@@ -4273,10 +4298,10 @@ function topic_claim(tx, keys, args)
         tx,
         topic,
         group,
-        args[8],
-        args[9]
+        args[9],
+        args[10]
     )
-    local stale = queue_settleAll(tx, group, args, 9)
+    local stale = queue_settleAll(tx, group, args, 10)
     local taken = last
     if not queue_isPaused(tx, group) then
         taken = topic_takeIn(
@@ -4288,7 +4313,7 @@ function topic_claim(tx, keys, args)
         )
     end
     if taken ~= last then
-        redis.call('HSET', topic.topic, args[8], digits(taken))
+        redis.call('HSET', topic.topic, args[9], digits(taken))
     end
     local behind = topic_behindOf(tx, topic, taken)
     local found = queue_claimFrom(tx, group, args, taken ~= last and behind > 0)
