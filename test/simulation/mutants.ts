@@ -245,7 +245,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a group that takes in what it has',
     file: 'src/operations/topic.ts',
-    from: 'if (taken !== last) tx.hset(topic.topic, args[7]!, tx.text(taken));',
+    from: 'if (taken !== last) tx.hset(topic.topic, args[8]!, tx.text(taken));',
     to: 'if (taken > last + 1) tx.hset(topic.topic, args[7]!, tx.text(taken - 1));',
     seed: 40,
   },
