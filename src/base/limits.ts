@@ -294,6 +294,8 @@ export const limits = {
   /** Tries to shorten the embedded store's log between the writers of other processes, and the pause before another: ms. */
   storeShortenTries: 50,
   storeShortenPauseMs: 0.2,
+  /** After so many commits between which nobody else wrote, a connection of the embedded store keeps its snapshot in a turn. */
+  storeAloneCommits: 32,
   /** After so many commits a connection looks whether the embedded store's log has grown long. */
   storeCommitsPerLook: 64,
   /** The sweep of the embedded store looks at so many keys, and removes so many rows and gives back so many pages, a step. */

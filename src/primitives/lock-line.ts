@@ -11,7 +11,7 @@ import { HeldLease, type LeaseSource } from './lease.ts';
 import { type AskOutcome, type Blocker, giveBack, LockAsk, leaveLine } from './lock-ask.ts';
 import type { LockName } from './lock-lines.ts';
 import { lossText } from './loss-text.ts';
-import { parseOwner, tokenOf } from './owner.ts';
+import { fenceOf, tokenOf } from './owner.ts';
 
 /** On what terms a lease is held. */
 export interface LeaseTerms {
@@ -177,7 +177,7 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
       this.session.inBackground(giveBack(this.session, this.keys, owner, 0));
       return;
     }
-    this.#fence = parseOwner(owner)?.fence ?? 0;
+    this.#fence = fenceOf(owner);
     this.#fences = fences;
     this.#inARow = 0;
     this.#heldSince = this.session.clock.monotonicMs();

@@ -27,3 +27,10 @@ export function parseOwner(owner: string): Owner | undefined {
   if (since === '' || !Number.isSafeInteger(ttlMs)) return undefined;
   return { text: `${session}:${ask}:${ttl}`, session, ttlMs, fence: Number(fence), sinceMs: Number(since) / 1000 };
 }
+
+/** The fence of an owner that the store has just made. */
+export function fenceOf(owner: string): number {
+  let from = 0;
+  for (let part = 0; part < 3; part++) from = owner.indexOf(':', from) + 1;
+  return Number(owner.slice(from, owner.indexOf(':', from)));
+}

@@ -6,6 +6,7 @@ import { type Log, openLog } from './log.ts';
 import { type Sqlite, type Statement, openSqlite } from './driver.ts';
 import { busyError, closedError, failure, isBusy, removedError } from './failure.ts';
 import { prepareSchema } from './schema.ts';
+import { type Snapshot, snapshotOf } from './snapshot.ts';
 import { type SqliteTx, type Wake, sqliteTx } from './tx.ts';
 
 export interface DatabaseOptions {
@@ -158,7 +159,7 @@ class Connection implements Database {
   readonly #beginRead: Statement;
   readonly #commit: Statement;
   readonly #waiting = patience();
-
+  readonly #snapshot: Snapshot;
   readonly #log: Log;
   readonly #inode: number | undefined;
   #removed = false;
@@ -176,6 +177,7 @@ class Connection implements Database {
     this.directory = directory;
     this.#clock = clock;
     this.#tx = sqliteTx(sqlite);
+    this.#snapshot = snapshotOf(sqlite);
     this.#beginWrite = sqlite.prepare('BEGIN IMMEDIATE');
     this.#beginRead = sqlite.prepare('BEGIN');
     this.#commit = sqlite.prepare('COMMIT');
@@ -213,6 +215,7 @@ class Connection implements Database {
   }
 
   shortenLog(): void {
+    this.#snapshot.drop();
     this.#log.shorten();
   }
 
@@ -224,17 +227,35 @@ class Connection implements Database {
     this.#closing ??= new Promise<void>((done) => {
       this.#drained = done;
       if (this.#queue.length === 0) done();
-    }).then(() => this.#sqlite.close());
+    }).then(() => {
+      this.#snapshot.drop();
+      this.#sqlite.close();
+    });
     return this.#closing;
   }
 
-  readonly #doBeginWrite = (): void => this.#begin(this.#beginWrite);
-  readonly #doBeginRead = (): void => this.#begin(this.#beginRead);
-
-  #begin(begin: Statement): void {
-    begin.do();
+  readonly #doBeginWrite = (): void => {
+    const isSame = this.#snapshot.isKept;
     try {
-      this.#tx.begin();
+      this.#beginWrite.do();
+    } catch (error) {
+      this.#snapshot.disturb();
+      throw error;
+    }
+    const isOwn = this.#begun(isSame);
+    if (this.#turnMs !== undefined) this.#snapshot.begun(isOwn); // it is dropped when the event loop turns
+  };
+
+  readonly #doBeginRead = (): void => {
+    this.#snapshot.drop();
+    this.#beginRead.do();
+    this.#begun(false);
+  };
+
+  /** Whether nobody else wrote since the last one. */
+  #begun(isSame: boolean): boolean {
+    try {
+      return this.#tx.begin(isSame);
     } catch (error) {
       this.#rollback(); // the first read may still find others in the way
       throw error;
@@ -257,6 +278,7 @@ class Connection implements Database {
 
   readonly #turned = (): void => {
     this.#turnMs = undefined;
+    this.#snapshot.drop();
   };
 
   readonly #flush = (): void => {
@@ -317,6 +339,7 @@ class Connection implements Database {
 
   #rollback(): void {
     this.#tx.forget();
+    this.#snapshot.drop();
     try {
       this.#sqlite.exec('ROLLBACK');
     } catch {

@@ -1,11 +1,17 @@
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import type { StatementSync } from 'node:sqlite';
 import { LockstepError } from '../../base/errors.ts';
 
 /** One connection to one SQLite file: the little that lockstep wants from a SQLite library. */
 export interface Sqlite {
   exec(sql: string): void;
   prepare(sql: string): Statement;
+  /**
+   * Stays in the snapshot of the transaction under way, beyond its end, until the returned function is called. Absent
+   * where the library does nothing else meanwhile.
+   */
+  stay?(): () => void;
   close(): void;
 }
 
@@ -84,6 +90,7 @@ function nodeSqlite(): Open | undefined {
   const hasArrays = 'setReturnArrays' in StatementSync.prototype; // Node 22.16
   return (path) => {
     const database = new DatabaseSync(path, { enableForeignKeyConstraints: false });
+    let rows: StatementSync | undefined;
     return {
       exec: (sql) => database.exec(sql),
       prepare(sql) {
@@ -91,6 +98,12 @@ function nodeSqlite(): Open | undefined {
         if (!hasArrays) return arraysOf(statement as unknown as ObjectStatement);
         statement.setReturnArrays(true);
         return Object.assign(statement, { do: statement.get }) as unknown as Statement;
+      },
+      stay() {
+        rows ??= database.prepare('SELECT 1 FROM sqlite_schema'); // has several: it is not at its end after one
+        const reading = rows.iterate();
+        reading.next();
+        return () => void reading.return?.();
       },
       close: () => database.close(),
     };

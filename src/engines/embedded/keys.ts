@@ -30,8 +30,11 @@ export const absent = -1;
  * written anything.
  */
 export interface Keys {
-  /** Begins a transaction, in SQLite too: forgets what may be stale. */
-  begin(): void;
+  /**
+   * Begins a transaction, in SQLite too: forgets what may be stale. `isSame`: it goes on in the snapshot of the last one.
+   * Whether all is as this connection left it.
+   */
+  begin(isSame: boolean): boolean;
   find(key: string): Key;
   /** Says that a key was changed. */
   change(key: Key): void;
@@ -99,10 +102,12 @@ export function keysOf(sqlite: Sqlite): Keys {
   }
 
   return {
-    begin() {
-      const now = version.get()![0];
-      if (now !== seenVersion || known.size > rowsMax || length > lengthMax) forget();
+    begin(isSame) {
+      const now = isSame ? seenVersion : version.get()![0];
+      const isOwn = now === seenVersion;
+      if (!isOwn || known.size > rowsMax || length > lengthMax) forget();
       seenVersion = now;
+      return isOwn;
     },
     find(key) {
       let found = known.get(key);

@@ -24,8 +24,8 @@ export interface SweepPage {
 }
 
 export interface SqliteTx extends Tx {
-  /** A transaction was begun in SQLite. */
-  begin(): void;
+  /** A transaction was begun in SQLite: see `Keys.begin`. */
+  begin(isSame: boolean): boolean;
   /** Begins a step at this time, µs since 1970. `listens`: see `Tx.wake`. */
   beginStep(nowUs: number, listens: (session: string) => boolean): void;
   /** All steps were made: SQLite may commit. */

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { afterEach, expect, test } from 'vitest';
 import { embeddedEngine } from '../../../src/engines/embedded/embedded.ts';
+import { openSqlite } from '../../../src/engines/embedded/driver.ts';
 import type { Engine } from '../../../src/engines/engine.ts';
 import { add, get } from '../../../src/operations/counter.ts';
 import { by, counterAt, exact } from '../../counting.ts';
@@ -167,6 +168,49 @@ test('a step that throws rejects alone and leaves no trace', async () => {
     ['ok', '2'],
     ['ok', '1'],
   ]);
+});
+
+test('a connection that wrote alone for a while sees at once what another one writes, in steps that write or only read', async () => {
+  const directory = temporaryDirectory();
+  const one = await openEngine(directory);
+  const other = await embeddedEngine({ directory, durability: 'full' }); // has a connection of its own
+  engines.push(other);
+  const spoil = step('spoil', (tx) => {
+    tx.set('n', '100');
+    throw new Error('spoilt');
+  });
+  let sum = 0;
+  const adds = async (engine: Engine): Promise<void> => {
+    sum += 1;
+    expect(await engine.run(add, keys, by(1))).toEqual(['ok', String(sum)]);
+  };
+  for (let round = 0; round < 20; round++) {
+    for (let i = 0; i < 50; i++) await adds(one);
+    if (round % 3 === 0) await expect(one.runBatch(spoil, [], [])).rejects.toThrow('spoilt');
+    await adds(other);
+    if (round % 2 === 0) expect(await valueIn(one)).toBe(sum);
+  }
+});
+
+test('a connection that writes alone stays in its snapshot, no longer than the event loop takes to turn', async () => {
+  const directory = temporaryDirectory();
+  const engine = await openEngine(directory);
+  const other = openSqlite(join(directory, 'lockstep.db'));
+  const checkpoint = other.prepare('PRAGMA wal_checkpoint(PASSIVE)');
+  /** Whether all of the log could be moved into the database. */
+  const isWhole = (): boolean => {
+    const [, frames, moved] = checkpoint.get()!;
+    return frames === moved;
+  };
+  let wasHeldBack = false; // on a busy machine the event loop may turn in between
+  for (const endMs = performance.now() + 30_000; !wasHeldBack && performance.now() < endMs;) {
+    for (let i = 0; i < 50; i++) await engine.run(add, keys, by(1));
+    wasHeldBack = !isWhole();
+    await new Promise((turned) => setImmediate(turned));
+    expect(isWhole()).toBe(true);
+  }
+  other.close();
+  expect(wasHeldBack).toBe(true);
 });
 
 test('messages of a step are sent when it is committed, and never if it is not', async () => {

@@ -1,0 +1,49 @@
+import { limits } from '../../base/limits.ts';
+import type { Sqlite } from './driver.ts';
+
+/**
+ * The snapshot in which a connection stays between its transactions: the next one that writes goes on from there, unless
+ * another connection wrote meanwhile, which SQLite then says (BUSY_SNAPSHOT). So a connection that writes alone makes a
+ * third of the system calls for locks, and need not ask whether what it remembers is still so.
+ *
+ * The log can't begin anew meanwhile: hence never beyond a turn of the event loop. Where others write too, the try would be
+ * in vain: hence only after a while without them.
+ */
+export interface Snapshot {
+  readonly isKept: boolean;
+  /** A transaction that writes has begun. `isOwn`: nobody else wrote since the last one. */
+  begun(isOwn: boolean): void;
+  /** Ends it: what others write from now on is seen. */
+  drop(): void;
+  /** Others write. */
+  disturb(): void;
+}
+
+export function snapshotOf(sqlite: Sqlite): Snapshot {
+  let leave: (() => void) | undefined;
+  /** How many transactions began since others wrote, and since the last drop. */
+  let alone = 0;
+  let together = 0;
+
+  function drop(): void {
+    together = 0;
+    leave?.();
+    leave = undefined;
+  }
+
+  return {
+    get isKept() {
+      return leave !== undefined;
+    },
+    begun(isOwn) {
+      alone = isOwn ? alone + 1 : 0;
+      together += 1;
+      if (leave === undefined && together > 1 && alone >= limits.storeAloneCommits) leave = sqlite.stay?.();
+    },
+    drop,
+    disturb() {
+      alone = 0;
+      drop();
+    },
+  };
+}
