@@ -11,8 +11,11 @@ export function withSeveral<T extends Omit<Tx, Several>>(tx: T): T & Pick<Tx, Se
       for (const element of elements) length = tx.rpush(key, element);
       return length;
     },
-    zaddAll: (key: string, score: number, members: readonly string[]) =>
-      sum(members, (member) => tx.zadd(key, score, member)),
+    zaddAll(key: string, entries: readonly string[]) {
+      let added = 0;
+      for (let i = 0; i + 1 < entries.length; i += 2) added += tx.zadd(key, Number(entries[i]), entries[i + 1]!);
+      return added;
+    },
   });
 }
 

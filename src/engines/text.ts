@@ -4,7 +4,17 @@ import type { Tx } from '../operations/tx.ts';
 /** The verbs of `Tx` for text and numbers, for the engines that run operations in the process. */
 export const textVerbs: Pick<
   Tx,
-  'text' | 'texts' | 'integer' | 'within' | 'decimal' | 'number' | 'part' | 'rest' | 'startsWith' | 'sha1hex'
+  | 'text'
+  | 'texts'
+  | 'integer'
+  | 'within'
+  | 'decimal'
+  | 'number'
+  | 'part'
+  | 'firstPart'
+  | 'rest'
+  | 'startsWith'
+  | 'sha1hex'
 > = {
   text: integerText,
   texts: (from, count) => Array.from({ length: count }, (_, i) => integerText(from + i)),
@@ -21,6 +31,10 @@ export const textVerbs: Pick<
     const from = startOf(text, index);
     const end = text.indexOf(':', from);
     return end === -1 ? text.slice(from) : text.slice(from, end);
+  },
+  firstPart(text) {
+    const end = text.indexOf(':');
+    return end === -1 ? text : text.slice(0, end);
   },
   rest: (text, index) => text.slice(startOf(text, index)),
   startsWith: (text, prefix) => text.startsWith(prefix),

@@ -84,7 +84,8 @@ export function queueAt(keys: readonly string[], first: number): QueueKeys {
 
 /**
  * Adds messages, in order. Of each its id; '' where one of its own id came within the window; 'full' from the first on
- * that a bounded queue has no room for.
+ * that a bounded queue has no room for. Where there are no heads: the id of the first, and how many there was room for,
+ * whose ids follow each other.
  *
  * args: capacity (0: none), window in ms, the session that will wait for room ('': none), whether heads are given (1 or 0),
  * then head and payload of each, or payloads. A head is '' or `priority:delayMs:ownId:group`; ids and groups have no `:`.
@@ -97,13 +98,13 @@ export const push: BatchOperation<readonly string[]> = {
     const first = lastPlace(tx, queue);
     const room = roomIn(tx, queue, numberAt(tx, args, 0));
     const way: PushWay = { stamp: tx.text(Math.floor(tx.nowUs() / 1_000)), windowMs: numberAt(tx, args, 1) };
-    const ids =
-      args[3] === '1' ? addEach(tx, queue, way, args, first, room) : addPlain(tx, queue, way, args, first, room);
-    let added = 0;
-    let refused = 0;
-    for (const id of ids) {
-      if (id === 'full') refused = refused + 1;
-      else if (id !== '') added = added + 1;
+    const hasHeads = args[3] === '1';
+    const ids = hasHeads ? addEach(tx, queue, way, args, first, room) : addPlain(tx, queue, way, args, first, room);
+    let added = numberAt(tx, ids, 1);
+    let isFull = added < args.length - 4;
+    if (hasHeads) {
+      added = countOf(ids);
+      isFull = ids[ids.length - 1] === 'full';
     }
     if (added > 0) {
       tx.hset(queue.queue, 'seq', tx.text(first + added));
@@ -111,7 +112,7 @@ export const push: BatchOperation<readonly string[]> = {
     }
     const session = args[2]!;
     if (session !== '') {
-      if (refused > 0) tx.zaddNew(queue.room, tx.nowUs(), session);
+      if (isFull) tx.zaddNew(queue.room, tx.nowUs(), session);
       else tx.zrem(queue.room, session);
     }
     return ids;
@@ -141,6 +142,13 @@ function addEach(
   return ids;
 }
 
+/** How many were added, of what `addEach` says. */
+function countOf(ids: readonly string[]): number {
+  let added = 0;
+  for (const id of ids) if (id !== 'full' && id !== '') added = added + 1;
+  return added;
+}
+
 /** `addEach` of messages without heads. */
 function addPlain(
   tx: Tx,
@@ -150,8 +158,7 @@ function addPlain(
   last: number,
   room: number,
 ): string[] {
-  const asked = args.length - 4;
-  const count = Math.min(asked, room);
+  const count = Math.min(args.length - 4, room);
   const ids = tx.texts(last + 1, count);
   const start = way.stamp + ':::';
   const records: string[] = [];
@@ -163,8 +170,7 @@ function addPlain(
     tx.hmset(queue.messages, records);
     tx.rpushAll(queue.line, ids);
   }
-  for (let i = count; i < asked; i++) ids.push('full');
-  return ids;
+  return [tx.text(last + 1), tx.text(count)];
 }
 
 /** What the messages of one step have in common. */
@@ -189,7 +195,7 @@ export function enqueue(tx: Tx, queue: QueueKeys, way: PushWay, seq: number, hea
   const ownId = tx.part(head, 2);
   if (ownId !== '' && !isFirst(tx, queue, ownId, way.windowMs)) return '';
   const group = tx.part(head, 3);
-  const priority = tx.integer(tx.part(head, 0)) ?? 0;
+  const priority = tx.integer(tx.firstPart(head)) ?? 0;
   const place = seq - priority * placesPerPriority;
   const id = tx.text(place);
   tx.hset(queue.messages, id, way.stamp + ':' + ownId + ':' + group + ':' + payload);
@@ -244,7 +250,7 @@ export function joinGroup(tx: Tx, queue: QueueKeys, group: string, id: string): 
     return true;
   }
   tx.hset(queue.links, tx.part(ends, 1), id);
-  tx.hset(queue.groups, group, tx.part(ends, 0) + ':' + id);
+  tx.hset(queue.groups, group, tx.firstPart(ends) + ':' + id);
   return false;
 }
 
@@ -255,7 +261,7 @@ export function joinGroup(tx: Tx, queue: QueueKeys, group: string, id: string): 
 function advance(tx: Tx, queue: QueueKeys, group: string): boolean {
   const ends = tx.hget(queue.groups, group);
   if (ends === undefined) return false;
-  const head = tx.part(ends, 0);
+  const head = tx.firstPart(ends);
   const next = tx.hget(queue.links, head);
   if (next === undefined) {
     tx.hdel(queue.groups, group);
@@ -317,7 +323,7 @@ export function claimFrom(tx: Tx, queue: QueueKeys, args: readonly string[], aga
       comeBack(tx, queue, limit);
       dueUs = firstDueUs(tx, queue);
     }
-    const who = ':' + tx.part(consumer, 0) + ':' + args[1]!;
+    const who = ':' + tx.firstPart(consumer) + ':' + args[1]!;
     const untilUs = tx.nowUs() + numberAt(tx, args, 3) * 1_000;
     taken = take(tx, queue, who, max, untilUs, limit);
     if (taken.length > 0) dueUs = Math.min(dueUs, untilUs);
@@ -356,7 +362,7 @@ function takeOrdered(tx: Tx, queue: QueueKeys, who: string, max: number, untilUs
     let deliveries = 1;
     if (ranked === undefined) id = tx.lpop(queue.line);
     else if (isAhead(tx, queue, ranked)) {
-      id = tx.part(ranked, 0);
+      id = tx.firstPart(ranked);
       deliveries = (tx.integer(tx.part(ranked, 1)) ?? 0) + 1;
       tx.zrem(queue.ranked, ranked);
       if (limit.maxDeliveries > 0 && deliveries > limit.maxDeliveries) {
@@ -380,8 +386,9 @@ function takeOrdered(tx: Tx, queue: QueueKeys, who: string, max: number, untilUs
 /** `take`, where nothing has a place of its own. */
 function takeLine(tx: Tx, queue: QueueKeys, who: string, max: number, untilUs: number): string[] {
   const delivery = ':1' + who;
+  const score = tx.text(untilUs);
   const taken: string[] = [];
-  const tokens: string[] = [];
+  const leases: string[] = [];
   let count = 0;
   // What was deleted by others takes up a turn too.
   for (let turn = 0; turn < movedMax && count < max; turn++) {
@@ -394,25 +401,27 @@ function takeLine(tx: Tx, queue: QueueKeys, who: string, max: number, untilUs: n
       const record = records[i]!;
       if (record !== false) {
         const token = ids[i]! + delivery;
-        tokens[count] = token;
+        leases[count * 2] = score;
+        leases[count * 2 + 1] = token;
         taken[count * 2] = token;
         taken[count * 2 + 1] = record;
         count = count + 1;
       }
     }
   }
-  if (count > 0) lend(tx, queue, untilUs, tokens);
+  if (count > 0) lend(tx, queue, untilUs, leases);
   return taken;
 }
 
 /**
- * Begins the leases of several deliveries. Redis keeps a small sorted set as one text, in which it looks for each member
- * from the beginning (5 µs a token), until there is a member of more than 64 bytes in it: hence that, for a moment.
+ * Begins the leases of several deliveries: the end and the token of each. Redis keeps a small sorted set as one text, in
+ * which it looks for each member from the beginning (5 µs a token), until there is a member of more than 64 bytes in it:
+ * hence that, for a moment.
  */
-function lend(tx: Tx, queue: QueueKeys, untilUs: number, tokens: string[]): void {
-  const isLong = tokens.length > fewTokens;
+function lend(tx: Tx, queue: QueueKeys, untilUs: number, leases: string[]): void {
+  const isLong = leases.length > fewTokens * 2;
   if (isLong) tx.zadd(queue.leases, untilUs, longMember);
-  tx.zaddAll(queue.leases, untilUs, tokens);
+  tx.zaddAll(queue.leases, leases);
   if (isLong) tx.zrem(queue.leases, longMember);
 }
 
@@ -448,7 +457,7 @@ function putBack(tx: Tx, queue: QueueKeys, token: string, limit: Limit, reason: 
 
 /** `subject`: the entry or token of its last delivery, which is in none of the sets any more. */
 function die(tx: Tx, queue: QueueKeys, subject: string, block: number, reason: string): void {
-  const id = tx.part(subject, 0);
+  const id = tx.firstPart(subject);
   const group = groupOf(tx, queue, id);
   const blocked = group !== '' && block === 1 ? '1' : '0';
   tx.zadd(queue.dead, tx.nowUs(), id);
@@ -497,7 +506,7 @@ export function isHeld(tx: Tx, queue: QueueKeys, token: string): boolean {
 /** Ends a message for good: false where the token is stale, and nothing was changed. Without waking anybody. */
 export function settle(tx: Tx, queue: QueueKeys, token: string, group: string): boolean {
   if (tx.zrem(queue.leases, token) === 0) return false;
-  tx.hdel(queue.messages, tx.part(token, 0));
+  tx.hdel(queue.messages, tx.firstPart(token));
   if (group !== '') advance(tx, queue, group);
   return true;
 }
@@ -524,13 +533,13 @@ export function settleAll(tx: Tx, queue: QueueKeys, args: readonly string[], at:
   let stale = '';
   for (let i = at + 1; i <= alone; i++) {
     const token = args[i]!;
-    if (tx.zrem(queue.leases, token) === 1) ids.push(tx.part(token, 0));
+    if (tx.zrem(queue.leases, token) === 1) ids.push(tx.firstPart(token));
     else stale = stale + token + ' ';
   }
   for (let i = alone + 1; i + 1 < args.length; i += 2) {
     const token = args[i]!;
     if (tx.zrem(queue.leases, token) === 1) {
-      ids.push(tx.part(token, 0));
+      ids.push(tx.firstPart(token));
       advance(tx, queue, args[i + 1]!);
     } else stale = stale + token + ' ';
   }
@@ -628,7 +637,7 @@ export const leave: BatchOperation<readonly number[]> = {
 /** `leave`, of a queue that may be part of something else. */
 export function leaveQueue(tx: Tx, queue: QueueKeys, args: readonly string[]): readonly number[] {
   const consumer = args[0]!;
-  const session = tx.part(consumer, 0);
+  const session = tx.firstPart(consumer);
   const from = numberAt(tx, args, 1);
   const limit: Limit = { maxDeliveries: numberAt(tx, args, 2), block: numberAt(tx, args, 3) };
   if (tx.zrem(queue.consumers, consumer) === 1) changeRing(tx, queue);
@@ -659,7 +668,7 @@ export function wakeWaiting(tx: Tx, queue: QueueKeys, messages: number): void {
     const consumer = tx.zrange(queue.waiting, 0, 0)[0];
     if (consumer === undefined) return;
     tx.zrem(queue.waiting, consumer);
-    if (tx.wake(tx.part(consumer, 0), 'ready ' + consumer + ' 0 ' + queue.queue)) left = left - mostOf(tx, consumer);
+    if (tx.wake(tx.firstPart(consumer), 'ready ' + consumer + ' 0 ' + queue.queue)) left = left - mostOf(tx, consumer);
   }
 }
 
@@ -773,7 +782,7 @@ function showReady(tx: Tx, queue: QueueKeys, found: (string | number)[], last: n
 }
 
 function show(tx: Tx, queue: QueueKeys, found: (string | number)[], entry: string, us: number): void {
-  const id = tx.part(entry, 0);
+  const id = tx.firstPart(entry);
   found.push(entry);
   found.push(us);
   found.push(tx.hget(queue.messages, id) ?? '');
@@ -853,12 +862,12 @@ function popAny(tx: Tx, queue: QueueKeys): string {
   const ranked = tx.zrange(queue.ranked, 0, 0)[0];
   if (ranked !== undefined) {
     tx.zrem(queue.ranked, ranked);
-    return tx.part(ranked, 0);
+    return tx.firstPart(ranked);
   }
   const delayed = tx.zrange(queue.delayed, 0, 0)[0];
   if (delayed === undefined) return '';
   tx.zrem(queue.delayed, delayed);
-  return tx.part(delayed, 0);
+  return tx.firstPart(delayed);
 }
 
 // Recurring messages
@@ -904,12 +913,12 @@ function lastPlace(tx: Tx, queue: QueueKeys): number {
 
 /** The place of a message, by its id, entry or token. */
 function placeOf(tx: Tx, subject: string): number {
-  return tx.integer(tx.part(subject, 0)) ?? 0;
+  return tx.integer(tx.firstPart(subject)) ?? 0;
 }
 
 /** What is remembered of a token when its delivery is over. */
 function entryOf(tx: Tx, token: string, deliveries: number): string {
-  return tx.part(token, 0) + ':' + tx.text(deliveries) + ':' + tx.part(token, 2);
+  return tx.firstPart(token) + ':' + tx.text(deliveries) + ':' + tx.part(token, 2);
 }
 
 function numberAt(tx: Tx, args: readonly string[], i: number): number {

@@ -94,8 +94,8 @@ export interface Tx {
   // Sorted sets, ordered by score, then by the bytes of the member. Scores are numbers as JavaScript has them, -0 is 0.
   /** ZADD of one member: 1 if it is new, 0 if only its score changed. */
   zadd(key: string, score: number, member: string): number;
-  /** ZADD of several members, 1 to 2,500, all with this score: how many are new. */
-  zaddAll(key: string, score: number, members: readonly string[]): number;
+  /** ZADD of several members, 1 to 2,500: how many are new. `entries`: the score of each, as `text` makes it, and the member. */
+  zaddAll(key: string, entries: readonly string[]): number;
   /** ZADD NX: 1 if it is new; a member that is there keeps its score. */
   zaddNew(key: string, score: number, member: string): number;
   /** ZREM of one member: 1 if it was there. */
@@ -142,6 +142,8 @@ export interface Tx {
   decimal(number: number): string;
   /** The number that such a text, or JavaScript's own, stands for. Not for any other text. */
   number(text: string): number;
+  /** Part 0 of a text, at less cost. */
+  firstPart(text: string): string;
   /** Part `index` (from 0) of a text whose parts are separated by `:`; '' past the end. */
   part(text: string, index: number): string;
   /** What follows part `index` - 1: all parts from `index` on, with the `:` between them; '' past the end. */

@@ -87,7 +87,8 @@ export class Pushes implements QueueWaiter {
       if (hasHeads) args.push(head);
       args.push(payload);
     }
-    return this.#line.run(operations.push, args);
+    const reply = await this.#line.run(operations.push, args);
+    return hasHeads ? reply : idsOf(reply, messages.length);
   }
 
   #park(message: Outgoing, options: WaitOptions): Promise<string> {
@@ -170,4 +171,10 @@ export class Pushes implements QueueWaiter {
     this.#line.noLongerAwaitRoom(this);
     this.#line.session.exit();
   }
+}
+
+/** Of messages without heads: see `operations.push`. */
+function idsOf([first, count]: readonly string[], asked: number): string[] {
+  const added = Number(count);
+  return Array.from({ length: asked }, (_, i) => (i < added ? String(Number(first) + i) : 'full'));
 }

@@ -146,6 +146,7 @@ const reading: ReadonlySet<string> = new Set([
   'number',
   'part',
   'rest',
+  'firstPart',
   'startsWith',
   'sha1hex',
 ]);

@@ -167,8 +167,9 @@ describe.each(engines)('Tx on %s', (name, open) => {
       [2, 'l', 'rpushAll', 'a', 'b'],
       [3, 'l', 'rpushAll', 'a'],
       [['a', 'b', 'a'], 'l', 'lrange', 0, -1],
-      [2, 'z', 'zaddAll', Number.MAX_SAFE_INTEGER, 'a', 'b'],
-      [1, 'z', 'zaddAll', -0, 'a', 'c'],
+      [2, 'z', 'zaddAll', Number.MAX_SAFE_INTEGER, 'a', Number.MAX_SAFE_INTEGER, 'b'],
+      [1, 'z', 'zaddAll', 0, 'a', 2, 'c'],
+      [['a', 'c', 'b'], 'z', 'zrange', 0, -1],
       [3, 'z', 'zcard'],
     ));
 
@@ -393,6 +394,10 @@ describe.each(engines)('Tx on %s', (name, open) => {
       ['', '', 'part', 'a:é::b', 4],
       ['', '', 'part', '', 0],
       ['x', '', 'part', 'x', 0],
+      ['é', '', 'firstPart', 'é:a::b'],
+      ['', '', 'firstPart', ':a'],
+      ['', '', 'firstPart', ''],
+      ['x', '', 'firstPart', 'x'],
       ['é::b', '', 'rest', 'a:é::b', 1],
       ['b', '', 'rest', 'a:é::b', 3],
       ['', '', 'rest', 'a:é::b', 4],

@@ -202,14 +202,8 @@ function tx:zadd(key, score, member)
   return redis.call('ZADD', key, digits(score + 0), member)
 end
 
-function tx:zaddAll(key, score, members)
-  local text = digits(score + 0)
-  local pairs = {}
-  for i, member in ipairs(members) do
-    pairs[i * 2 - 1] = text
-    pairs[i * 2] = member
-  end
-  return redis.call('ZADD', key, unpack(pairs))
+function tx:zaddAll(key, entries)
+  return redis.call('ZADD', key, unpack(entries))
 end
 
 function tx:zaddNew(key, score, member)
@@ -322,6 +316,11 @@ function tx:within(text, from, to)
     return false
   end
   return isAtMost(from, text) and isAtMost(text, to)
+end
+
+-- Without a colon it ends at -1, which is the end.
+function tx:firstPart(text)
+  return string.sub(text, 1, (string.find(text, ':', 1, true) or 0) - 1)
 end
 
 function tx:part(text, index)
@@ -2006,9 +2005,18 @@ function queue_addEach(tx, queue, way, args, last, room)
     return ids
 end
 
+function queue_countOf(ids)
+    local added = 0
+    for ____, id in ipairs(ids) do
+        if id ~= "full" and id ~= "" then
+            added = added + 1
+        end
+    end
+    return added
+end
+
 function queue_addPlain(tx, queue, way, args, last, room)
-    local asked = #args - 4
-    local count = math.min(asked, room)
+    local count = math.min(#args - 4, room)
     local ids = tx:texts(last + 1, count)
     local start = way.stamp .. ":::"
     local records = {}
@@ -2024,14 +2032,10 @@ function queue_addPlain(tx, queue, way, args, last, room)
         redis.call('HMSET', queue.messages, unpack(records))
         redis.call('RPUSH', queue.line, unpack(ids))
     end
-    do
-        local i = count
-        while i < asked do
-            ids[#ids + 1] = "full"
-            i = i + 1
-        end
-    end
-    return ids
+    return {
+        digits(last + 1),
+        digits(count)
+    }
 end
 
 --- Adds one message in a fresh place: its id, or '' where one of its own id came within the window. It is for the caller
@@ -2048,7 +2052,7 @@ function queue_enqueue(tx, queue, way, seq, head, payload)
         return ""
     end
     local group = tx:part(head, 3)
-    local priority = tx:integer(tx:part(head, 0)) or 0
+    local priority = tx:integer(string.sub(head, 1, (string.find(head, ':', 1, true) or 0) - 1)) or 0
     local place = seq - priority * queue_placesPerPriority
     local id = digits(place)
     redis.call('HSET', queue.messages, id, (((((way.stamp .. ":") .. ownId) .. ":") .. group) .. ":") .. payload)
@@ -2115,7 +2119,7 @@ function queue_joinGroup(tx, queue, group, id)
         return true
     end
     redis.call('HSET', queue.links, tx:part(ends, 1), id)
-    redis.call('HSET', queue.groups, group, (tx:part(ends, 0) .. ":") .. id)
+    redis.call('HSET', queue.groups, group, (string.sub(ends, 1, (string.find(ends, ':', 1, true) or 0) - 1) .. ":") .. id)
     return false
 end
 
@@ -2124,7 +2128,7 @@ function queue_advance(tx, queue, group)
     if ends == nil then
         return false
     end
-    local head = tx:part(ends, 0)
+    local head = string.sub(ends, 1, (string.find(ends, ':', 1, true) or 0) - 1)
     local next = (redis.call('HGET', queue.links, head) or nil)
     if next == nil then
         redis.call('HDEL', queue.groups, group)
@@ -2158,7 +2162,7 @@ function queue_claimFrom(tx, queue, args, again)
             queue_comeBack(tx, queue, limit)
             dueUs = queue_firstDueUs(tx, queue)
         end
-        local who = ((":" .. tx:part(consumer, 0)) .. ":") .. args[2]
+        local who = ((":" .. string.sub(consumer, 1, (string.find(consumer, ':', 1, true) or 0) - 1)) .. ":") .. args[2]
         local untilUs = tx:nowUs() + queue_numberAt(tx, args, 3) * 1000
         taken = queue_take(
             tx,
@@ -2223,7 +2227,7 @@ function queue_takeOrdered(tx, queue, who, max, untilUs, limit)
             if ranked == nil then
                 id = (redis.call('LPOP', queue.line) or nil)
             elseif queue_isAhead(tx, queue, ranked) then
-                id = tx:part(ranked, 0)
+                id = string.sub(ranked, 1, (string.find(ranked, ':', 1, true) or 0) - 1)
                 deliveries = (tx:integer(tx:part(ranked, 1)) or 0) + 1
                 redis.call('ZREM', queue.ranked, ranked)
                 if limit.maxDeliveries > 0 and deliveries > limit.maxDeliveries then
@@ -2258,8 +2262,9 @@ end
 
 function queue_takeLine(tx, queue, who, max, untilUs)
     local delivery = ":1" .. who
+    local score = digits(untilUs)
     local taken = {}
-    local tokens = {}
+    local leases = {}
     local count = 0
     do
         local turn = 0
@@ -2277,7 +2282,8 @@ function queue_takeLine(tx, queue, who, max, untilUs)
                     local record = records[i + 1]
                     if record ~= false then
                         local token = ids[i + 1] .. delivery
-                        tokens[count + 1] = token
+                        leases[count * 2 + 1] = score
+                        leases[count * 2 + 1 + 1] = token
                         taken[count * 2 + 1] = token
                         taken[count * 2 + 1 + 1] = record
                         count = count + 1
@@ -2289,17 +2295,17 @@ function queue_takeLine(tx, queue, who, max, untilUs)
         end
     end
     if count > 0 then
-        queue_lend(tx, queue, untilUs, tokens)
+        queue_lend(tx, queue, untilUs, leases)
     end
     return taken
 end
 
-function queue_lend(tx, queue, untilUs, tokens)
-    local isLong = #tokens > queue_fewTokens
+function queue_lend(tx, queue, untilUs, leases)
+    local isLong = #leases > queue_fewTokens * 2
     if isLong then
         redis.call('ZADD', queue.leases, digits(untilUs + 0), queue_longMember)
     end
-    tx:zaddAll(queue.leases, untilUs, tokens)
+    redis.call('ZADD', queue.leases, unpack(leases))
     if isLong then
         redis.call('ZREM', queue.leases, queue_longMember)
     end
@@ -2345,7 +2351,7 @@ function queue_putBack(tx, queue, token, limit, reason)
 end
 
 function queue_die(tx, queue, subject, block, reason)
-    local id = tx:part(subject, 0)
+    local id = string.sub(subject, 1, (string.find(subject, ':', 1, true) or 0) - 1)
     local group = queue_groupOf(tx, queue, id)
     local blocked = group ~= "" and block == 1 and "1" or "0"
     redis.call('ZADD', queue.dead, digits((tx:nowUs()) + 0), id)
@@ -2403,7 +2409,7 @@ function queue_settleAll(tx, queue, args, at)
         while i <= alone do
             local token = args[i + 1]
             if redis.call('ZREM', queue.leases, token) == 1 then
-                ids[#ids + 1] = tx:part(token, 0)
+                ids[#ids + 1] = string.sub(token, 1, (string.find(token, ':', 1, true) or 0) - 1)
             else
                 stale = (stale .. token) .. " "
             end
@@ -2415,7 +2421,7 @@ function queue_settleAll(tx, queue, args, at)
         while i + 1 < #args do
             local token = args[i + 1]
             if redis.call('ZREM', queue.leases, token) == 1 then
-                ids[#ids + 1] = tx:part(token, 0)
+                ids[#ids + 1] = string.sub(token, 1, (string.find(token, ':', 1, true) or 0) - 1)
                 queue_advance(tx, queue, args[i + 1 + 1])
             else
                 stale = (stale .. token) .. " "
@@ -2458,7 +2464,7 @@ end
 --- `leave`, of a queue that may be part of something else.
 function queue_leaveQueue(tx, queue, args)
     local consumer = args[1]
-    local session = tx:part(consumer, 0)
+    local session = string.sub(consumer, 1, (string.find(consumer, ':', 1, true) or 0) - 1)
     local from = queue_numberAt(tx, args, 1)
     local limit = {
         maxDeliveries = queue_numberAt(tx, args, 2),
@@ -2504,7 +2510,7 @@ function queue_wakeWaiting(tx, queue, messages)
                 return
             end
             redis.call('ZREM', queue.waiting, consumer)
-            if (redis.call('PUBLISH', 'lockstep:' .. (tx:part(consumer, 0)), (("ready " .. consumer) .. " 0 ") .. queue.queue) > 0) then
+            if (redis.call('PUBLISH', 'lockstep:' .. (string.sub(consumer, 1, (string.find(consumer, ':', 1, true) or 0) - 1)), (("ready " .. consumer) .. " 0 ") .. queue.queue) > 0) then
                 left = left - queue_mostOf(tx, consumer)
             end
             i = i + 1
@@ -2598,7 +2604,7 @@ function queue_showReady(tx, queue, found, last)
 end
 
 function queue_show(tx, queue, found, entry, us)
-    local id = tx:part(entry, 0)
+    local id = string.sub(entry, 1, (string.find(entry, ':', 1, true) or 0) - 1)
     found[#found + 1] = entry
     found[#found + 1] = us
     found[#found + 1] = (redis.call('HGET', queue.messages, id) or nil) or ""
@@ -2637,14 +2643,14 @@ function queue_popAny(tx, queue)
     local ranked = redis.call('ZRANGE', queue.ranked, '0', '0')[1]
     if ranked ~= nil then
         redis.call('ZREM', queue.ranked, ranked)
-        return tx:part(ranked, 0)
+        return string.sub(ranked, 1, (string.find(ranked, ':', 1, true) or 0) - 1)
     end
     local delayed = redis.call('ZRANGE', queue.delayed, '0', '0')[1]
     if delayed == nil then
         return ""
     end
     redis.call('ZREM', queue.delayed, delayed)
-    return tx:part(delayed, 0)
+    return string.sub(delayed, 1, (string.find(delayed, ':', 1, true) or 0) - 1)
 end
 
 function queue_lastPlace(tx, queue)
@@ -2656,11 +2662,11 @@ function queue_lastPlace(tx, queue)
 end
 
 function queue_placeOf(tx, subject)
-    return tx:integer(tx:part(subject, 0)) or 0
+    return tx:integer(string.sub(subject, 1, (string.find(subject, ':', 1, true) or 0) - 1)) or 0
 end
 
 function queue_entryOf(tx, token, deliveries)
-    return (((tx:part(token, 0) .. ":") .. digits(deliveries)) .. ":") .. tx:part(token, 2)
+    return (((string.sub(token, 1, (string.find(token, ':', 1, true) or 0) - 1) .. ":") .. digits(deliveries)) .. ":") .. tx:part(token, 2)
 end
 
 function queue_numberAt(tx, args, i)
@@ -2696,7 +2702,8 @@ function queue_queueAt(keys, first)
 end
 
 --- Adds messages, in order. Of each its id; '' where one of its own id came within the window; 'full' from the first on
--- that a bounded queue has no room for.
+-- that a bounded queue has no room for. Where there are no heads: the id of the first, and how many there was room for,
+-- whose ids follow each other.
 -- 
 -- args: capacity (0: none), window in ms, the session that will wait for room ('': none), whether heads are given (1 or 0),
 -- then head and payload of each, or payloads. A head is '' or `priority:delayMs:ownId:group`; ids and groups have no `:`.
@@ -2712,7 +2719,8 @@ function queue_push(tx, keys, args)
         stamp = digits(math.floor(tx:nowUs() / 1000)),
         windowMs = queue_numberAt(tx, args, 1)
     }
-    local ids = args[4] == "1" and queue_addEach(
+    local hasHeads = args[4] == "1"
+    local ids = hasHeads and queue_addEach(
         tx,
         queue,
         way,
@@ -2727,14 +2735,11 @@ function queue_push(tx, keys, args)
         first,
         room
     )
-    local added = 0
-    local refused = 0
-    for ____, id in ipairs(ids) do
-        if id == "full" then
-            refused = refused + 1
-        elseif id ~= "" then
-            added = added + 1
-        end
+    local added = queue_numberAt(tx, ids, 1)
+    local isFull = added < #args - 4
+    if hasHeads then
+        added = queue_countOf(ids)
+        isFull = ids[#ids] == "full"
     end
     if added > 0 then
         redis.call('HSET', queue.queue, "seq", digits(first + added))
@@ -2742,7 +2747,7 @@ function queue_push(tx, keys, args)
     end
     local session = args[3]
     if session ~= "" then
-        if refused > 0 then
+        if isFull then
             redis.call('ZADD', queue.room, 'NX', digits((tx:nowUs()) + 0), session)
         else
             redis.call('ZREM', queue.room, session)
@@ -2781,7 +2786,7 @@ function queue_settle(tx, queue, token, group)
     if redis.call('ZREM', queue.leases, token) == 0 then
         return false
     end
-    redis.call('HDEL', queue.messages, tx:part(token, 0))
+    redis.call('HDEL', queue.messages, string.sub(token, 1, (string.find(token, ':', 1, true) or 0) - 1))
     if group ~= "" then
         queue_advance(tx, queue, group)
     end

@@ -195,14 +195,8 @@ function tx:zadd(key, score, member)
   return redis.call('ZADD', key, digits(score + 0), member)
 end
 
-function tx:zaddAll(key, score, members)
-  local text = digits(score + 0)
-  local pairs = {}
-  for i, member in ipairs(members) do
-    pairs[i * 2 - 1] = text
-    pairs[i * 2] = member
-  end
-  return redis.call('ZADD', key, unpack(pairs))
+function tx:zaddAll(key, entries)
+  return redis.call('ZADD', key, unpack(entries))
 end
 
 function tx:zaddNew(key, score, member)
@@ -315,6 +309,11 @@ function tx:within(text, from, to)
     return false
   end
   return isAtMost(from, text) and isAtMost(text, to)
+end
+
+-- Without a colon it ends at -1, which is the end.
+function tx:firstPart(text)
+  return string.sub(text, 1, (string.find(text, ':', 1, true) or 0) - 1)
 end
 
 function tx:part(text, index)

@@ -153,10 +153,10 @@ function onSets(tx: Tx, verb: string, keys: readonly string[]): Reply | undefine
 
 function onSeveral(tx: Tx, verb: string, key: string, args: readonly string[]): Reply | undefined {
   const several: string[] = [];
-  for (let i = verb === 'zaddAll' ? 2 : 1; i < args.length; i++) several.push(args[i]!);
+  for (let i = 1; i < args.length; i++) several.push(args[i]!);
   if (verb === 'hdelAll') return tx.hdelAll(key, several);
   if (verb === 'rpushAll') return tx.rpushAll(key, several);
-  return verb === 'zaddAll' ? tx.zaddAll(key, tx.number(args[1]!), several) : undefined;
+  return verb === 'zaddAll' ? tx.zaddAll(key, several) : undefined;
 }
 
 function onSorted(tx: Tx, verb: string, key: string, a: string, b: string, c: string): Reply | undefined {
@@ -197,6 +197,7 @@ function onText(tx: Tx, verb: string, key: string, first: string, second: string
   if (verb === 'integer') return tx.integer(first) ?? 'none';
   if (verb === 'decimal') return tx.decimal(tx.number(first));
   if (verb === 'part') return tx.part(first, number(tx, second));
+  if (verb === 'firstPart') return tx.firstPart(first);
   if (verb === 'rest') return tx.rest(first, number(tx, second));
   if (verb === 'sha1hex') return tx.sha1hex(first);
   if (verb === 'startsWith') return truth(tx.startsWith(first, second));
