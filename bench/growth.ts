@@ -13,29 +13,26 @@ import { growthOfProcesses } from './rig/growing-processes.ts';
 import { type Growth, sectionOf } from './rig/growing.ts';
 import { growthPlot } from './rig/growth-plot.ts';
 import { bench, type Stage } from './rig/report.ts';
-import { type StoreKind, storeKinds } from './rig/stores.ts';
+import { storeKinds } from './rig/stores.ts';
 
 const collections: readonly CollectionKind[] = ['map', 'set', 'sorted', 'list'];
-/** What a step of the embedded engine counts its way to, as SQLite keeps no ranks: shown, not judged. */
-const counted = ['rank of a member'];
 
 await bench('growth', 480_000, async (stage) => {
   const sizes = upTo(stage, [10, 1_000, 100_000, 1_000_000]);
   if (stage.wants('processes')) {
-    for (const growth of await growthOfProcesses(stage, upTo(stage, [1, 2, 4, 8, 16])))
-      show(stage, growth, 'processes', []);
+    for (const growth of await growthOfProcesses(stage, upTo(stage, [1, 2, 4, 8, 16]))) show(stage, growth, []);
   }
   for (const kind of storeKinds) {
     if (stage.wants('waiters')) {
       const waiters = upTo(stage, [1, 10, 1_000, 10_000]);
-      for (const growth of await growthOfWaiters(stage, kind, waiters)) show(stage, growth, kind);
+      for (const growth of await growthOfWaiters(stage, kind, waiters)) show(stage, growth);
     }
-    if (stage.wants('keys')) show(stage, await growthOfKeys(stage, kind, sizes), kind);
+    if (stage.wants('keys')) show(stage, await growthOfKeys(stage, kind, sizes));
     for (const collection of collections) {
-      if (stage.wants(collection)) show(stage, await growthOfCollection(stage, kind, collection, sizes), kind);
+      if (stage.wants(collection)) show(stage, await growthOfCollection(stage, kind, collection, sizes));
     }
     if (stage.wants('values')) {
-      show(stage, await growthOfValues(stage, kind, upTo(stage, [10, 1_000, 100_000, 1_000_000])), kind, []);
+      show(stage, await growthOfValues(stage, kind, upTo(stage, [10, 1_000, 100_000, 1_000_000])), []);
     }
   }
 });
@@ -45,9 +42,8 @@ function upTo(stage: Stage, sizes: readonly number[]): readonly number[] {
   return sizes.filter((size) => size <= most);
 }
 
-function show(stage: Stage, growth: Growth, kind: StoreKind | 'processes', judged?: readonly string[]): void {
-  const all = [...growth.costs.keys()];
-  stage.show(sectionOf(growth, judged ?? all.filter((name) => kind === 'Redis' || !counted.includes(name))));
+function show(stage: Stage, growth: Growth, judged: readonly string[] = [...growth.costs.keys()]): void {
+  stage.show(sectionOf(growth, judged));
   const directory = stage.option('plot');
   if (directory === undefined) return;
   mkdirSync(directory, { recursive: true });

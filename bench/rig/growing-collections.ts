@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { nowMs } from './clock.ts';
 import type { Act } from './cost.ts';
 import { type Grown, type Growth, grow, growthPlan } from './growing.ts';
 import type { Stage } from './report.ts';
@@ -12,6 +14,7 @@ const fillers: Record<CollectionKind, (store: Store, size: number) => Promise<Gr
   sorted: fillSorted,
   list: fillList,
 };
+const countingMsMax = 60_000;
 /** Members that are put in at once. */
 const pageMembers = 1_000;
 
@@ -62,16 +65,31 @@ async function fillSet({ shared }: Store, size: number): Promise<Record<string, 
 async function fillSorted({ shared }: Store, size: number): Promise<Record<string, Act>> {
   const sorted = shared.sortedSet<string>('grown');
   await paged(size, (page) => sorted.setAll(page.map((i) => [`member-${i}`, i])));
+  const set = (turn: number): Promise<boolean> => sorted.set(`member-${placeOf(turn, size)}`, placeOf(turn * 7, size));
+  let counted: Promise<void> | undefined;
   return {
     score: (turn) => sorted.score(`member-${placeOf(turn, size)}`),
-    'set another score': (turn) => sorted.set(`member-${placeOf(turn, size)}`, placeOf(turn * 7, size)),
+    'set another score': set,
     'popMin and set': async () => {
       const [[member, score]] = (await sorted.popMin()) as [[string, number]];
       await sorted.set(member, score);
     },
     'ten by score': (turn) => sorted.rangeByScore({ min: placeOf(turn, size), limit: 10 }),
-    'rank of a member': (turn) => sorted.rank(`member-${placeOf(turn, size)}`),
+    'rank of a member': async (turn) => {
+      await (counted ??= untilCounted(() => sorted.rank(`member-${placeOf(turn, size)}`)));
+      return sorted.rank(`member-${placeOf(turn, size)}`);
+    },
+    'set another score, where ranks are asked for': set,
   };
+}
+
+/** A directory counts the members of a large set behind the first who asks for a rank. */
+async function untilCounted(rank: () => Promise<unknown>): Promise<void> {
+  for (const endMs = nowMs() + countingMsMax; nowMs() < endMs; await sleep(200)) {
+    const beganMs = nowMs();
+    for (let i = 0; i < 10; i++) await rank();
+    if (nowMs() - beganMs < 10) return;
+  }
 }
 
 async function fillList({ shared }: Store, size: number): Promise<Record<string, Act>> {

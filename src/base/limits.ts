@@ -302,6 +302,8 @@ export const limits = {
   sweepKeys: 100,
   sweepMembers: 500,
   sweepPages: 200,
+  /** So many members of large sorted sets it counts a step. */
+  sweepCounts: 2_000,
   /** Between two of its steps: ms; the shorter where much has expired. */
   sweepPauseMsMin: 5,
   sweepPauseMsMax: 100,

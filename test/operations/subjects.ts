@@ -35,11 +35,14 @@ export function memorySubject(clock: Clock): Subject {
   return engineSubject(memoryEngine({ clock }));
 }
 
+/** So that few members are many parts. */
+const smallParts = { walkMax: 2, partMax: 2, groupMax: 2 };
+
 /** Undefined where the embedded engine is not there. */
 export async function embeddedSubject(clock: Clock): Promise<Subject> {
   const { embeddedEngine } = await import('../../src/engines/embedded/embedded.ts');
   const directory = mkdtempSync(join(tmpdir(), 'lockstep-operations-'));
-  const subject = engineSubject(await embeddedEngine({ directory, clock }));
+  const subject = engineSubject(await embeddedEngine({ directory, clock, ranks: smallParts }));
   return {
     ...subject,
     async close() {

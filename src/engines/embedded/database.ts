@@ -5,6 +5,7 @@ import { limits } from '../../base/limits.ts';
 import { type Log, openLog } from './log.ts';
 import { type Sqlite, type Statement, openSqlite } from './driver.ts';
 import { busyError, closedError, failure, isBusy, removedError } from './failure.ts';
+import type { RankSizes } from './ranks.ts';
 import { prepareSchema } from './schema.ts';
 import { type Snapshot, snapshotOf } from './snapshot.ts';
 import { type SqliteTx, type Wake, sqliteTx } from './tx.ts';
@@ -16,6 +17,7 @@ export interface DatabaseOptions {
   clock: Clock;
   /** Called when the write-ahead log should be shortened by a thread that may wait for the disk. Absent: this one may. */
   logIsLong?: (() => void) | undefined;
+  ranks?: RankSizes | undefined;
 }
 
 /** Something to do in a transaction. */
@@ -172,11 +174,11 @@ class Connection implements Database {
   #closing: Promise<void> | undefined;
   #drained: (() => void) | undefined;
 
-  constructor(sqlite: Sqlite, { directory, clock, logIsLong = (): void => this.shortenLog() }: DatabaseOptions) {
+  constructor(sqlite: Sqlite, { directory, clock, ranks, logIsLong = (): void => this.shortenLog() }: DatabaseOptions) {
     this.#sqlite = sqlite;
     this.directory = directory;
     this.#clock = clock;
-    this.#tx = sqliteTx(sqlite);
+    this.#tx = sqliteTx(sqlite, ranks);
     this.#snapshot = snapshotOf(sqlite);
     this.#beginWrite = sqlite.prepare('BEGIN IMMEDIATE');
     this.#beginRead = sqlite.prepare('BEGIN');

@@ -7,6 +7,7 @@ import { type Doorbells, openDoorbells } from './doorbell.ts';
 import { closedError } from './failure.ts';
 import { makeDirectory } from './file-system.ts';
 import { embeddedKeepers } from './keeper.ts';
+import type { RankSizes } from './ranks.ts';
 import { socketPathError } from './socket-paths.ts';
 import { type Sweep, sweepOf } from './sweep.ts';
 import type { SqliteTx, Wake } from './tx.ts';
@@ -20,6 +21,8 @@ export interface EmbeddedOptions {
    */
   durability?: 'normal' | 'full';
   clock?: Clock;
+  /** For tests. */
+  ranks?: RankSizes;
 }
 
 /**
@@ -27,13 +30,13 @@ export interface EmbeddedOptions {
  * Rejects with `INVALID_ARGUMENT` for a path that can't be used, `UNAVAILABLE` for a database that can't be.
  */
 export async function embeddedEngine(options: EmbeddedOptions): Promise<Engine> {
-  const { durability = 'normal', clock = systemClock } = options;
+  const { durability = 'normal', clock = systemClock, ranks } = options;
   const tooLong = socketPathError(resolve(options.directory));
   if (tooLong !== undefined) throw tooLong;
   const directory = makeDirectory(options.directory);
-  // A clock of its own (in tests) means a connection of its own.
-  const name = clock === systemClock ? `${durability} ${directory}` : Symbol(directory);
-  const place = enter(name, { directory, durability, clock });
+  // A clock or sizes of its own (in tests) mean a connection of its own.
+  const name = clock === systemClock && ranks === undefined ? `${durability} ${directory}` : Symbol(directory);
+  const place = enter(name, { directory, durability, clock, ranks });
   try {
     return engineOn(await place.parts, directory, clock, () => leave(name, place));
   } catch (error) {

@@ -9,8 +9,12 @@ export interface Key {
   expires: number | null;
   /** Of a string. */
   value: string | null;
-  /** Of a collection: the number of its members; of a list: the position of the first. */
+  /** Of a collection: the number of its members. */
   size: number;
+  /**
+   * Of a list: the position of the first. Of a sorted set whose members are counted: the number that `ranks` has for it,
+   * negative until all are; else 0.
+   */
   first: number;
   /** Whether the table has a row of this key. */
   stored: boolean;

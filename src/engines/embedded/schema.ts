@@ -2,7 +2,8 @@
  * The tables of the embedded engine. Redis's types on SQLite:
  *
  *   keys     one row a key: a string with its value, or the head of a collection with its size
- *   hashes, lists, sets, zsets   the members of collections
+ *   hashes, lists, sets, sorted   the members of collections
+ *   ranks    how many members there are in parts of large sorted sets: see ranks.ts
  *
  * - A collection that is empty has no head; a head's `size` is the number of its members.
  * - Strings and heads share a table, so that one row tells a key's kind, life and value, and nothing else must be asked
@@ -16,7 +17,7 @@ import type { Sqlite } from './driver.ts';
 export const kinds = ['string', 'hash', 'list', 'set', 'zset'] as const;
 
 const applicationId = 0x4c4f434b; // 'LOCK'
-const schemaVersion = 2;
+const schemaVersion = 3;
 
 /**
  * Pages are small, as a commit writes each page that it touched as a whole. Measured with an acquire and a release (µs a
@@ -33,11 +34,16 @@ const mapBytes = 268_435_456;
 /** So much of the write-ahead log stays on the disk when a new one begins. See log.ts. */
 export const logBytes = 1_048_576;
 
-const zsets = `
-  CREATE TABLE zsets (
+const sorted = `
+  CREATE TABLE sorted (
     key TEXT NOT NULL, member TEXT NOT NULL, score REAL NOT NULL, PRIMARY KEY (key, member)
   ) WITHOUT ROWID, STRICT;
-  CREATE INDEX zsets_by_score ON zsets (key, score, member);
+  CREATE INDEX sorted_by_score ON sorted (key, score, member);
+`;
+const ranks = `
+  CREATE TABLE ranks (
+    node INTEGER NOT NULL, place TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (node, place)
+  ) WITHOUT ROWID, STRICT;
 `;
 const marks = `
   PRAGMA application_id = ${applicationId};
@@ -56,19 +62,31 @@ const tables = `
     key TEXT NOT NULL, position INTEGER NOT NULL, value TEXT NOT NULL, PRIMARY KEY (key, position)
   ) WITHOUT ROWID, STRICT;
   CREATE TABLE sets (key TEXT NOT NULL, member TEXT NOT NULL, PRIMARY KEY (key, member)) WITHOUT ROWID, STRICT;
-  ${zsets}
+  ${sorted}
+  ${ranks}
   ${marks}
 `;
 
-/** From format 1, whose scores were integers. Processes that still have it open go on. */
-const fromFormat1 = `
+/** What makes the present format of an older one; of 0: of nothing. */
+const migrations: readonly string[] = [
+  tables,
+  // The scores were integers.
+  `
   ALTER TABLE zsets RENAME TO zsets_1;
   DROP INDEX zsets_by_score;
-  ${zsets}
-  INSERT INTO zsets SELECT key, member, score FROM zsets_1;
+  ${sorted}
+  INSERT INTO sorted SELECT key, member, score FROM zsets_1;
   DROP TABLE zsets_1;
+  ${ranks}
   ${marks}
-`;
+`,
+  // Nothing was counted. Under the old name, processes that still have the file open would write what they don't count.
+  `
+  ALTER TABLE zsets RENAME TO sorted;
+  ${ranks}
+  ${marks}
+`,
+];
 
 /**
  * Makes a connection ready: tables, write-ahead log, durability. Throws SQLite's BUSY where another process is in the
@@ -80,7 +98,7 @@ export function prepareSchema(sqlite: Sqlite, directory: string, durability: 'no
     sqlite.exec('PRAGMA journal_mode = WAL');
     sqlite.exec('BEGIN IMMEDIATE');
     try {
-      if (!isOurs(sqlite, directory)) sqlite.exec(pragma(sqlite, 'user_version') === 1 ? fromFormat1 : tables);
+      if (!isOurs(sqlite, directory)) sqlite.exec(migrations[pragma(sqlite, 'user_version')]!);
       sqlite.exec('COMMIT');
     } catch (error) {
       sqlite.exec('ROLLBACK');
@@ -113,7 +131,7 @@ function isOurs(sqlite: Sqlite, directory: string): boolean {
   const version = pragma(sqlite, 'user_version');
   if (id === applicationId && version === schemaVersion) return true;
   if (id === applicationId && version > schemaVersion) throw newerError(directory, version);
-  if (id === applicationId && version === 1) return false;
+  if (id === applicationId && version > 0) return false;
   if (id !== 0 || sqlite.prepare('SELECT 1 FROM sqlite_schema').get() !== undefined) throw foreignError(directory);
   return false;
 }

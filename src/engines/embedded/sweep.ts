@@ -2,7 +2,10 @@ import { limits } from '../../base/limits.ts';
 import type { Database } from './database.ts';
 import type { SqliteTx, SweepPage } from './tx.ts';
 
-/** Removes what has expired, so that what nobody asks for again does not stay for ever. */
+/**
+ * Removes what has expired, so that what nobody asks for again does not stay for ever, and counts the members of sorted
+ * sets whose ranks were asked for.
+ */
 export interface Sweep {
   /** Says that the store is used: for some time the sweep goes on. */
   used(): void;
@@ -11,7 +14,7 @@ export interface Sweep {
 
 /**
  * Walks all keys, a page at a time, as long as the store is used: slowly where little has expired, page after page
- * where much has. All processes of a directory do so, each at its own place. Space that became free goes back to the disk.
+ * where much has, or is to be counted. All processes of a directory do so, each at its own place. Space that became free goes back to the disk.
  */
 export function sweepOf(database: Database): Sweep {
   let cursor = '';
@@ -40,7 +43,8 @@ export function sweepOf(database: Database): Sweep {
     const left = page.expired.length === 0 || (await ask((tx) => remove(tx, page), false));
     if (left) cursor = page.cursor;
     if (page.sparse) await ask((tx) => tx.shrink(limits.sweepPages), false);
-    return page.expired.length * 4 > page.seen ? 'much' : 'little';
+    if (page.uncounted) await ask((tx) => tx.countMembers(limits.sweepCounts), false);
+    return page.uncounted || page.expired.length * 4 > page.seen ? 'much' : 'little';
   }
 
   function ask<R>(step: (tx: SqliteTx) => R, readOnly: boolean): Promise<R> {

@@ -6,7 +6,10 @@ import { textVerbs } from '../text.ts';
 import { wrongKind } from '../wrong-kind.ts';
 import type { Row, Sqlite, Statement, Value } from './driver.ts';
 import { type Key, absent, keysOf } from './keys.ts';
+import { rangeOf } from './range.ts';
+import { isCounted, type RankSizes, rankSizes, ranksOf } from './ranks.ts';
 import { kinds } from './schema.ts';
+import { sortedVerbs } from './sorted.ts';
 
 export interface Wake {
   session: string;
@@ -21,6 +24,8 @@ export interface SweepPage {
   expired: string[];
   /** Much of the file is free. */
   sparse: boolean;
+  /** Somebody asked for ranks of a large set that is not counted. */
+  uncounted: boolean;
 }
 
 export interface SqliteTx extends Tx {
@@ -45,6 +50,8 @@ export interface SqliteTx extends Tx {
   sweepPage(cursor: string, count: number): SweepPage;
   /** Removes an expired key with its members, or so many of its members: the number of rows. */
   sweepKey(key: string, count: number): number;
+  /** Counts so many members of a sorted set whose ranks somebody asked for. */
+  countMembers(members: number): void;
   /** Gives so many free pages of the file back. */
   shrink(pages: number): void;
 }
@@ -54,9 +61,12 @@ const noWakes: readonly Wake[] = [];
 const [string, hash, list, set, zset] = [0, 1, 2, 3, 4];
 
 /** `Tx` on a connection. It is for the caller to begin and end transactions. */
-export function sqliteTx(sqlite: Sqlite): SqliteTx {
+export function sqliteTx(sqlite: Sqlite, sizes: RankSizes = rankSizes): SqliteTx {
   const keys = keysOf(sqlite);
   const statements = new Map<string, Statement>();
+  const ranks = ranksOf(sql, sizes);
+  /** Sorted sets that are to be counted. */
+  const uncounted = new Set<string>();
   let [nowUs, nowMs] = [0, 0];
   let listens: (session: string) => boolean = () => true;
   let wakes: Wake[] | undefined;
@@ -98,6 +108,7 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
   function replace(key: Key, kind: number, expires: number | null, value: string | null): Key {
     const members = membersOf[key.kind];
     if (members !== undefined) sql(`DELETE FROM ${members.table} WHERE key = ?`).run(key.key);
+    if (key.kind === zset) ranks.drop(key);
     key.kind = kind;
     key.expires = expires;
     key.value = value;
@@ -114,7 +125,10 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
   /** One member more or less. An empty collection is none. */
   function resize(key: Key, by: 1 | -1): number {
     key.size += by;
-    if (key.size === 0) key.kind = absent;
+    if (key.size === 0) {
+      if (key.kind === zset) ranks.drop(key);
+      key.kind = absent;
+    }
     keys.change(key);
     return key.size;
   }
@@ -146,39 +160,6 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
     const position = end === 'first' ? --found.first : found.first + found.size;
     sql('INSERT INTO lists (key, position, value) VALUES (?, ?, ?)').run(key, position, element);
     return resize(found, 1);
-  }
-
-  /** `before`: the score that the member has. */
-  function zput(key: string, score: number, member: string, before: number | undefined): number {
-    if (before !== undefined) {
-      if (before !== score) sql('UPDATE zsets SET score = ? WHERE key = ? AND member = ?').run(score, key, member);
-      return 0;
-    }
-    const found = open(key, zset); // first: it clears away what has expired
-    sql('INSERT INTO zsets (key, member, score) VALUES (?, ?, ?)').run(key, member, score);
-    resize(found, 1);
-    return 1;
-  }
-
-  function zrange(key: string, from: number, to: number): string[] {
-    const found = read(key, zset);
-    const range = found === undefined ? undefined : rangeOf(found.size, from, to);
-    if (found === undefined || range === undefined) return [];
-    const [first, last] = range;
-    const limit = last - first + 1;
-    if (first <= found.size - 1 - last) {
-      return texts(
-        sql('SELECT member FROM zsets WHERE key = ? ORDER BY score, member LIMIT ? OFFSET ?').all(key, limit, first),
-      );
-    }
-    // Nearer to the end: an offset is walked row by row.
-    const fromEnd = sql('SELECT member FROM zsets WHERE key = ? ORDER BY score DESC, member DESC LIMIT ? OFFSET ?');
-    return texts(fromEnd.all(key, limit, found.size - 1 - last)).reverse();
-  }
-
-  function zscore(key: string, member: string): number | undefined {
-    if (read(key, zset) === undefined) return undefined;
-    return sql('SELECT score FROM zsets WHERE key = ? AND member = ?').get(key, member)?.[0] as number | undefined;
   }
 
   /** Sets of expired keys may still have rows: those keys take no part. */
@@ -329,62 +310,14 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
     sinter: (all) => combine(all, 'INTERSECT'),
     sdiff: (all) => combine(all, 'EXCEPT'),
 
-    zadd: (key, score, member) => zput(key, score, member, zscore(key, member)),
-    zaddNew(key, score, member) {
-      return zscore(key, member) === undefined ? zput(key, score, member, undefined) : 0;
-    },
-    zrem(key, member) {
-      const found = read(key, zset);
-      if (found === undefined) return 0;
-      if (sql('DELETE FROM zsets WHERE key = ? AND member = ?').run(key, member).changes === 0) return 0;
-      resize(found, -1);
-      return 1;
-    },
-    zincrby(key, by, member) {
-      const before = zscore(key, member);
-      const score = (before ?? 0) + by;
-      zput(key, score, member, before);
-      return score;
-    },
-    zscore,
-    zrank(key, member) {
-      const score = zscore(key, member);
-      if (score === undefined) return undefined;
-      const below = sql('SELECT count(*) FROM zsets WHERE key = ? AND (score, member) < (?, ?)');
-      return below.get(key, score, member)![0] as number;
-    },
-    zcard(key) {
-      return read(key, zset)?.size ?? 0;
-    },
-    zrange,
-    zrangeWithScores(key, from, to) {
-      return zrange(key, from, to).flatMap((member) => [member, String(zscore(key, member))]);
-    },
-    zrangeByScore(key, from, to, limit) {
-      if (read(key, zset) === undefined) return [];
-      const between = sql(
-        'SELECT member FROM zsets WHERE key = ? AND score BETWEEN ? AND ? ORDER BY score, member LIMIT ?',
-      );
-      return texts(between.all(key, from, to, limit));
-    },
-    zrevrangeByScore(key, to, from, limit) {
-      if (read(key, zset) === undefined) return [];
-      const between = sql(
-        'SELECT member FROM zsets WHERE key = ? AND score BETWEEN ? AND ? ORDER BY score DESC, member DESC LIMIT ?',
-      );
-      return texts(between.all(key, from, to, limit));
-    },
-    zcount(key, from, to) {
-      if (read(key, zset) === undefined) return 0;
-      return sql('SELECT count(*) FROM zsets WHERE key = ? AND score BETWEEN ? AND ?').get(key, from, to)![0] as number;
-    },
-    zbefore(key, score) {
-      if (read(key, zset) === undefined) return undefined;
-      const below = sql(
-        'SELECT member FROM zsets WHERE key = ? AND score < ? ORDER BY score DESC, member DESC LIMIT 1',
-      );
-      return below.get(key, score)?.[0] as string | undefined;
-    },
+    ...sortedVerbs(sql, {
+      read: (key) => read(key, zset),
+      open: (key) => open(key, zset),
+      resize,
+      ranks,
+      sizes,
+      uncounted: (key) => uncounted.add(key),
+    }),
 
     wake(session, message) {
       if (!listens(session)) return false;
@@ -426,6 +359,7 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
         seen: rows.length,
         expired: texts(rows.filter((row) => isPast(row[1]))),
         sparse: (free as number) > freePages && (free as number) * 4 > (pages as number),
+        uncounted: uncounted.size > 0,
       };
     },
     sweepKey(key, count) {
@@ -446,6 +380,14 @@ export function sqliteTx(sqlite: Sqlite): SqliteTx {
       found.size -= count;
       expire(found, 0); // never live again, whatever the clock does
       return count;
+    },
+    countMembers(members) {
+      const [key] = uncounted;
+      if (key === undefined) return;
+      const found = live(key);
+      const counts = found?.kind === zset && found.size > sizes.walkMax && !isCounted(found);
+      if (counts) keys.change(found);
+      if (!counts || ranks.count(found, members)) uncounted.delete(key);
     },
     shrink(pages) {
       sqlite.exec(`PRAGMA incremental_vacuum(${pages})`);
@@ -486,18 +428,11 @@ const membersOf: readonly ({ table: string; column: string } | undefined)[] = [
   { table: 'hashes', column: 'field' },
   { table: 'lists', column: 'position' },
   { table: 'sets', column: 'member' },
-  { table: 'zsets', column: 'member' },
+  { table: 'sorted', column: 'member' },
 ];
 
 /** So many free pages stay in the file for new data. */
 const freePages = 1_000;
-
-/** The first and last index that Redis's LRANGE and ZRANGE mean; undefined for none. */
-function rangeOf(size: number, from: number, to: number): [number, number] | undefined {
-  const first = from < 0 ? Math.max(0, size + from) : from;
-  const last = Math.min(size - 1, to < 0 ? size + to : to);
-  return first <= last ? [first, last] : undefined;
-}
 
 function texts(rows: readonly Row[]): string[] {
   return rows.map((row) => row[0] as string);

@@ -41,6 +41,9 @@ const verbs: readonly ((tx: Tx, key: string, n: number) => unknown)[] = [
   (tx, key, n) => tx.zrange(key, -n, n - 2).join(),
   (tx, key, n) => tx.zrangeByScore(key, n - 2, n, 2).join(),
   (tx, key, n) => tx.zbefore(key, n) ?? '',
+  (tx, key, n) => tx.zincrby(key, n - 2, String(n)),
+  (tx, key, n) => tx.zrank(key, String(n)) ?? '',
+  (tx, key, n) => tx.zcount(key, n - 3, n),
 ];
 
 /** keys: one for each verb; args: the verb's number and its own for each. 'fail' at the end: it throws. */
@@ -69,7 +72,8 @@ test('two connections with what they remember are as one store, whatever steps f
   let nowUs = 1_700_000_000_000_000;
   const clock = { ...systemClock, wallUs: () => nowUs };
   const directory = temporaryDirectory();
-  const connections = [await embeddedEngine({ directory, clock }), await embeddedEngine({ directory, clock })];
+  const ranks = { walkMax: 1, partMax: 2, groupMax: 2 };
+  const connections = [await embeddedEngine({ directory, clock, ranks }), await embeddedEngine({ directory, clock })];
   const model = memoryEngine({ clock });
   engines.push(...connections, model);
 

@@ -1,0 +1,171 @@
+/** The verbs of sorted sets as prepared statements. */
+import { neighbour } from '../../base/neighbour.ts';
+import type { Tx } from '../../operations/tx.ts';
+import type { Row, Statement } from './driver.ts';
+import type { Key } from './keys.ts';
+import { isCounted, type Place, type Ranks, type RankSizes } from './ranks.ts';
+import { rangeOf } from './range.ts';
+
+type SortedVerb =
+  | 'zadd'
+  | 'zaddNew'
+  | 'zrem'
+  | 'zincrby'
+  | 'zscore'
+  | 'zrank'
+  | 'zcard'
+  | 'zrange'
+  | 'zrangeWithScores'
+  | 'zrangeByScore'
+  | 'zrevrangeByScore'
+  | 'zcount'
+  | 'zbefore';
+
+/** What the verbs need of the store. */
+export interface SortedParts {
+  /** A live sorted set, if there is one. */
+  read(key: string): Key | undefined;
+  /** As `read`: a new one where there is none. */
+  open(key: string): Key;
+  resize(key: Key, by: 1 | -1): void;
+  ranks: Ranks;
+  sizes: RankSizes;
+  /** Somebody asks for ranks of a large set that is not counted. */
+  uncounted(key: string): void;
+}
+
+/** `sql` prepares a statement. */
+export function sortedVerbs(sql: (text: string) => Statement, parts: SortedParts): Pick<Tx, SortedVerb> {
+  const { read, open, resize, ranks, sizes, uncounted } = parts;
+
+  function zscore(key: string, member: string): number | undefined {
+    if (read(key) === undefined) return undefined;
+    return sql('SELECT score FROM sorted WHERE key = ? AND member = ?').get(key, member)?.[0] as number | undefined;
+  }
+
+  /** `was`: the score that the member has. */
+  function zput(key: string, score: number, member: string, was: number | undefined): number {
+    if (was === score) return 0;
+    const found = open(key); // it clears away what has expired
+    if (was === undefined) {
+      sql('INSERT INTO sorted (key, member, score) VALUES (?, ?, ?)').do(key, member, score);
+      if (found.first !== 0) ranks.added(found, [score, member]);
+      resize(found, 1);
+      return 1;
+    }
+    sql('UPDATE sorted SET score = ? WHERE key = ? AND member = ?').do(score, key, member);
+    if (found.first !== 0) ranks.moved(found, [was, member], [score, member]);
+    return 0;
+  }
+
+  /** Whether the places of so many members are walked through. If not, they are counted. */
+  function walks(set: Key, members: number): boolean {
+    if (members <= sizes.walkMax) return true;
+    if (isCounted(set)) return false;
+    uncounted(set.key);
+    return true;
+  }
+
+  function rowsByRank(key: string, from: number, to: number): Row[] {
+    const found = read(key);
+    const range = found === undefined ? undefined : rangeOf(found.size, from, to);
+    if (found === undefined || range === undefined) return [];
+    const [first, last] = range;
+    const limit = last - first + 1;
+    const behind = found.size - 1 - last;
+    if (!walks(found, Math.min(first, behind))) {
+      const { from: place, left } = ranks.near(found, first);
+      const near = sql(
+        'SELECT member, score FROM sorted WHERE key = ? AND (score, member) >= (?, ?) ' +
+          'ORDER BY score, member LIMIT ? OFFSET ?',
+      );
+      return near.all(key, ...place, limit, left);
+    }
+    // From the nearer end: an offset is walked row by row.
+    if (first <= behind) {
+      const forwards = sql('SELECT member, score FROM sorted WHERE key = ? ORDER BY score, member LIMIT ? OFFSET ?');
+      return forwards.all(key, limit, first);
+    }
+    const backwards = sql(
+      'SELECT member, score FROM sorted WHERE key = ? ORDER BY score DESC, member DESC LIMIT ? OFFSET ?',
+    );
+    return backwards.all(key, limit, behind).reverse();
+  }
+
+  /** How many members come before a place. */
+  function before(found: Key, place: Place): number {
+    if (!walks(found, found.size)) return ranks.before(found, place);
+    const below = sql('SELECT count(*) FROM sorted WHERE key = ? AND (score, member) < (?, ?)');
+    return below.get(found.key, ...place)![0] as number;
+  }
+
+  /** How many members have `from` <= score <= `to`, up to `most`. */
+  function countUpTo(key: string, from: number, to: number, most: number): number {
+    const some = sql('SELECT count(*) FROM (SELECT 1 FROM sorted WHERE key = ? AND score BETWEEN ? AND ? LIMIT ?)');
+    return some.get(key, from, to, most)![0] as number;
+  }
+
+  return {
+    zadd: (key, score, member) => zput(key, score, member, zscore(key, member)),
+    zaddNew(key, score, member) {
+      return zscore(key, member) === undefined ? zput(key, score, member, undefined) : 0;
+    },
+    zrem(key, member) {
+      const found = read(key);
+      if (found === undefined) return 0;
+      const score = found.first === 0 ? undefined : zscore(key, member);
+      if (sql('DELETE FROM sorted WHERE key = ? AND member = ?').run(key, member).changes === 0) return 0;
+      if (score !== undefined) ranks.removed(found, [score, member]);
+      resize(found, -1);
+      return 1;
+    },
+    zincrby(key, by, member) {
+      const was = zscore(key, member);
+      const score = (was ?? 0) + by;
+      zput(key, score, member, was);
+      return score;
+    },
+    zscore,
+    zrank(key, member) {
+      const score = zscore(key, member);
+      return score === undefined ? undefined : before(read(key)!, [score, member]);
+    },
+    zcard(key) {
+      return read(key)?.size ?? 0;
+    },
+    zrange: (key, from, to) => rowsByRank(key, from, to).map((row) => row[0] as string),
+    zrangeWithScores(key, from, to) {
+      return rowsByRank(key, from, to).flatMap(([member, score]) => [member as string, String(score)]);
+    },
+    zrangeByScore(key, from, to, limit) {
+      if (read(key) === undefined) return [];
+      const range = sql(
+        'SELECT member FROM sorted WHERE key = ? AND score BETWEEN ? AND ? ORDER BY score, member LIMIT ?',
+      );
+      return range.all(key, from, to, limit).map((row) => row[0] as string);
+    },
+    zrevrangeByScore(key, to, from, limit) {
+      if (read(key) === undefined) return [];
+      const range = sql(
+        'SELECT member FROM sorted WHERE key = ? AND score BETWEEN ? AND ? ORDER BY score DESC, member DESC LIMIT ?',
+      );
+      return range.all(key, from, to, limit).map((row) => row[0] as string);
+    },
+    zcount(key, from, to) {
+      const found = read(key);
+      if (found === undefined) return 0;
+      const some = countUpTo(key, from, to, sizes.walkMax + 1);
+      if (some <= sizes.walkMax) return some;
+      if (walks(found, found.size)) return countUpTo(key, from, to, -1);
+      const end = to === Infinity ? found.size : ranks.before(found, [neighbour(to, 1), '']);
+      return end - ranks.before(found, [from, '']);
+    },
+    zbefore(key, score) {
+      if (read(key) === undefined) return undefined;
+      const below = sql(
+        'SELECT member FROM sorted WHERE key = ? AND score < ? ORDER BY score DESC, member DESC LIMIT 1',
+      );
+      return below.get(key, score)?.[0] as string | undefined;
+    },
+  };
+}
