@@ -113,6 +113,7 @@ class SocketConnection implements RedisConnection {
     if (waiting === undefined) return this.#fail(new Error('it answers what nobody asked'));
     this.#first = waiting.next;
     if (waiting.next === undefined) this.#last = undefined;
+    waiting.next = undefined; // or the garbage collector takes each for alive that came behind one that has grown old
     if (reply instanceof Error) waiting.answer.reject(reply);
     else waiting.answer.resolve(reply);
   }
