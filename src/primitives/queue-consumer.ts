@@ -63,6 +63,9 @@ export class Consumer<T> implements QueueWaiter, JobSource {
   #scheduled = false;
   #claiming: Promise<void> | undefined;
   #recheck: Timer | undefined;
+  /** When it looks by itself, and when the timer says so, which may be earlier: monotonic ms. */
+  #recheckMs = Infinity;
+  #timerMs = Infinity;
   #failures = 0;
   /** As the store had it last: whoever comes or goes changes it. */
   #ring = '';
@@ -167,7 +170,7 @@ export class Consumer<T> implements QueueWaiter, JobSource {
   }
 
   #claim(done: readonly HeldJob<unknown>[], heard: readonly Settling[]): void {
-    this.#recheck?.cancel();
+    this.#recheckMs = Infinity;
     this.#wanted = false;
     const { session } = this.#line;
     const max = Math.max(0, Math.min(limits.queueClaimBatch, this.#room));
@@ -226,9 +229,23 @@ export class Consumer<T> implements QueueWaiter, JobSource {
     const { clock } = this.#line.session;
     const isDue = ms < limits.queueRecheckMs;
     const jitterMs = isDue ? limits.queueDueJitterMs : limits.queueRecheckJitterMs;
-    this.#recheck?.cancel();
     if (this.#stopping !== undefined) return;
-    this.#recheck = clock.timer(Math.min(ms, limits.queueRecheckMs) + clock.random() * jitterMs, () => this.wake());
+    const nowMs = clock.monotonicMs();
+    this.#recheckMs = nowMs + Math.min(ms, limits.queueRecheckMs) + clock.random() * jitterMs;
+    if (this.#recheckMs < this.#timerMs) this.#setTimer(nowMs);
+  }
+
+  /** Claims move the time of the next look: a timer that is set comes early then, and is set anew. */
+  #setTimer(nowMs: number): void {
+    const { clock } = this.#line.session;
+    this.#recheck?.cancel();
+    this.#timerMs = this.#recheckMs;
+    this.#recheck = clock.timer(Math.max(1, this.#timerMs - nowMs), () => {
+      this.#timerMs = Infinity;
+      const laterMs = clock.monotonicMs();
+      if (this.#recheckMs <= laterMs) this.wake();
+      else if (this.#recheckMs < Infinity) this.#setTimer(laterMs);
+    });
   }
 
   #failed(error: Error): void {

@@ -170,6 +170,19 @@ test('a lease that the event loop and the thread both find lost is told of once'
   expect(lost).toEqual([handle]);
 });
 
+test('a place in the table that is used again has the key of its new lease', () => {
+  const views: LeaseView[] = [];
+  const table = new LeaseTable((chunk) => views.push(new LeaseView(table.control, [chunk])));
+  const nowMs = systemClock.monotonicMs();
+  const never = { monotonicMs: Infinity, wallMs: Infinity };
+  const terms = { owner: 'me', ttlMs: 1_000, until: never, end: never, stallMs: 1_000, keeper: 1, dueMs: nowMs };
+  for (const key of ['a', 'b', 'b', 'a longer one', 'a']) {
+    const handle = table.keep({ ...terms, key });
+    expect(views[0]!.takeDue(nowMs, 10).due.map((lease) => lease.key)).toEqual([key]);
+    table.drop(handle);
+  }
+});
+
 test('renewal ends when the event loop has not turned for longer than maxStall', async () => {
   const maxStallMs = 1_500;
   const at = await openKeeper({ maxStallMs });

@@ -66,11 +66,11 @@ class ThreadKeepers<Store> implements Keepers {
     this.#keepers.set(number, options);
     return {
       keep: ({ key, owner, ttlMs, until, maxHoldMs }) => {
-        const now = instantNow(clock);
-        const end = maxHoldMs > 0 ? later(now, maxHoldMs) : forEver;
+        const nowMs = clock.monotonicMs();
+        const end = maxHoldMs > 0 ? later(instantNow(clock), maxHoldMs) : forEver;
         const stallMs = options.maxStallMs === 0 ? limits.stallLeases * ttlMs : options.maxStallMs;
-        const dueMs = firstDueMs(until.monotonicMs, ttlMs, now.monotonicMs);
-        table.beat(now.monotonicMs);
+        const dueMs = firstDueMs(until.monotonicMs, ttlMs, nowMs);
+        table.beat(nowMs);
         const handle = table.keep({
           key,
           owner,
@@ -82,7 +82,7 @@ class ThreadKeepers<Store> implements Keepers {
           keeper: number,
         });
         if (this.#starts === 0) this.#start();
-        if (this.#own.running) this.#own.arm(dueMs - now.monotonicMs);
+        if (this.#own.running) this.#own.arm(dueMs - nowMs);
         return handle;
       },
       validUntil: (handle) => table.validUntil(handle) ?? longAgo,

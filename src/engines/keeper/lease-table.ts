@@ -418,6 +418,8 @@ class Chunk {
   readonly #keyBytes: Int32Array;
   readonly #ownerBytes: Int32Array;
   readonly #text: Buffer;
+  /** Of the holder: the key that each slot had last. Messages of one queue have the same. */
+  readonly #keys: string[] = [];
 
   constructor(memory: SharedArrayBuffer) {
     this.memory = memory;
@@ -448,7 +450,10 @@ class Chunk {
 
   fill(i: number, lease: Lease): void {
     const keyAt = i * textBytes;
-    this.#keyBytes[i] = this.#text.write(lease.key, keyAt, limits.leaseKeyBytesMax);
+    if (this.#keys[i] !== lease.key) {
+      this.#keyBytes[i] = this.#text.write(lease.key, keyAt, limits.leaseKeyBytesMax);
+      this.#keys[i] = lease.key;
+    }
     this.#ownerBytes[i] = this.#text.write(lease.owner, keyAt + limits.leaseKeyBytesMax, limits.leaseOwnerBytesMax);
     this.#end[i * 2] = lease.end.monotonicMs;
     this.#end[i * 2 + 1] = lease.end.wallMs;
