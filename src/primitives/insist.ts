@@ -1,13 +1,12 @@
 import { LockstepError } from '../base/errors.ts';
 import type { Session } from '../session/session.ts';
 
-/** Tries until the store answers, or until what is to be ended is over by itself. Never rejects. */
-export function insist(session: Session, forMs: number, send: () => Promise<unknown>): Promise<void> {
-  const sentMs = session.clock.monotonicMs();
+/** Tries until the store answers, or until what is to be ended is over by itself: monotonic ms. Never rejects. */
+export function insist(session: Session, untilMs: number, send: () => Promise<unknown>): Promise<void> {
   return send().then(nothing, async (error: unknown) => {
     let failure = error;
     session.enter(); // the process stays for it
-    for (let attempt = 1; isPassing(failure) && session.clock.monotonicMs() < sentMs + forMs; attempt++) {
+    for (let attempt = 1; isPassing(failure) && session.clock.monotonicMs() < untilMs; attempt++) {
       await new Promise<void>((resolve) => session.clock.timer(backOffMs(attempt), resolve));
       failure = await send().then(nothing, (again: unknown) => again);
     }

@@ -82,10 +82,10 @@ export class LockAsk {
     this.#send('');
   }
 
-  /** Stands in the line, and in the same step gives `owner` back, which this session has for `forMs`. Never rejects. */
-  give(owner: string, forMs: number): Promise<void> {
+  /** Stands in the line, and in the same step gives `owner` back, which this session has until `untilMs`, monotonic. Never rejects. */
+  give(owner: string, untilMs: number): Promise<void> {
     return new Promise((resolve) => {
-      this.#send(owner, (isSure) => resolve(isSure ? undefined : giveBack(this.#session, this.#keys, owner, forMs)));
+      this.#send(owner, (isSure) => resolve(isSure ? undefined : giveBack(this.#session, this.#keys, owner, untilMs)));
     });
   }
 
@@ -263,13 +263,14 @@ export class LockAsk {
 /** Takes a token out of the line, or out of the lock: its own, or that of a dead session. Never rejects. */
 export function leaveLine(session: Session, keys: operations.LockKeys, token: string): Promise<void> {
   const ask = { token, fences: limits.handOversInARow };
-  return insist(session, tokenOf(token)?.ttlMs ?? 0, () => session.engine.run(operations.leave, keys, ask));
+  const untilMs = session.clock.monotonicMs() + (tokenOf(token)?.ttlMs ?? 0);
+  return insist(session, untilMs, () => session.engine.run(operations.leave, keys, ask));
 }
 
-/** Gives the lock back, if `owner` still has it. Never rejects. */
-export function giveBack(session: Session, keys: LockNames, owner: string, forMs: number): Promise<void> {
+/** Gives the lock back, if `owner` still has it, which it has until `untilMs`, monotonic. Never rejects. */
+export function giveBack(session: Session, keys: LockNames, owner: string, untilMs: number): Promise<void> {
   const ask = { owner, fences: limits.handOversInARow, openEveryMs: keys.shared ? limits.openEveryMs : 0 };
-  return insist(session, forMs, () => session.engine.run(operations.release, keys, ask));
+  return insist(session, untilMs, () => session.engine.run(operations.release, keys, ask));
 }
 
 /** A little after the holder's lease is over; jitter so that not all come at once. */

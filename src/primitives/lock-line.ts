@@ -340,7 +340,7 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
   #giveBack(): Promise<void> {
     const hold = this.#hold;
     if (hold === undefined) return done;
-    const leftMs = this.session.leases.leftMs(hold);
+    const untilMs = this.session.leases.validUntil(hold).monotonicMs;
     this.session.leases.drop(hold);
     this.#endKept();
     this.#hold = undefined;
@@ -348,8 +348,8 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
     const next = this.#waiters[0];
     // Where others wait, the next ask stands in the line behind them before they get the lock.
     const isBehind = this.#isWanted && !this.keys.shared && next?.once === false && !this.session.closing;
-    if (isBehind) return this.#askFor(next).give(hold.owner, leftMs);
-    const given = giveBack(this.session, this.keys, hold.owner, leftMs);
+    if (isBehind) return this.#askFor(next).give(hold.owner, untilMs);
+    const given = giveBack(this.session, this.keys, hold.owner, untilMs);
     this.#advance(this.keys.shared);
     return given;
   }

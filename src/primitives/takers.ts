@@ -44,7 +44,8 @@ export function handleMailOfTakers(session: Session): void {
 /** Brings back what was handed to a session that is dead, or to a taker of this one that is no more. */
 function bringBack(session: Session, keys: ListNames, token: string): void {
   const ask = { token, confirming: 0, element: '' };
-  session.inBackground(insist(session, limits.takeSettleMs, () => session.engine.run(operations.leave, keys, ask)));
+  const untilMs = session.clock.monotonicMs() + limits.takeSettleMs;
+  session.inBackground(insist(session, untilMs, () => session.engine.run(operations.leave, keys, ask)));
 }
 
 /** All who take from one list in a session: its mail comes here. */
@@ -160,7 +161,8 @@ class Taker {
     const { keys } = this.#line;
     this.#end();
     const leave = (): Promise<number> => this.#session.engine.run(operations.leave, keys, ask);
-    this.#session.inBackground(insist(this.#session, limits.takeSettleMs, leave));
+    const untilMs = this.#session.clock.monotonicMs() + limits.takeSettleMs;
+    this.#session.inBackground(insist(this.#session, untilMs, leave));
     return true;
   }
 

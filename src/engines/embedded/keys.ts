@@ -27,6 +27,8 @@ export interface Key {
 type Fate = 'new' | 'deleted' | 'emptied';
 
 export const absent = -1;
+/** Its place in `kinds`. A value for each parameter costs its time: hence statements with fewer, for keys of locks. */
+const string = 0;
 
 /**
  * The rows of the table `keys` that a connection has seen. Writes stay here until the end of the transaction, so that
@@ -67,6 +69,12 @@ export function keysOf(sqlite: Sqlite): Keys {
   const update: Statement = sqlite.prepare(
     'UPDATE keys SET kind = ?, expires = ?, value = ?, size = ?, first = ? WHERE key = ?',
   );
+  const put: Statement = sqlite.prepare(
+    `UPDATE keys SET kind = ${string}, expires = ?, value = ?, size = 0, first = 0 WHERE key = ?`,
+  );
+  const empty: Statement = sqlite.prepare(
+    `UPDATE keys SET kind = ${absent}, expires = 0, value = NULL, size = 0, first = 0 WHERE key = ?`,
+  );
   const remove: Statement = sqlite.prepare('DELETE FROM keys WHERE key = ?');
   const known = new Map<string, Key>();
   let changed: Key[] = [];
@@ -91,15 +99,16 @@ export function keysOf(sqlite: Sqlite): Keys {
 
   function write(key: Key): void {
     length += key.value === null ? 0 : key.value.length;
-    if (key.stored) update.do(key.kind, key.expires, key.value, key.size, key.first, key.key);
-    else insert.do(key.key, key.kind, key.expires, key.value, key.size, key.first);
+    if (!key.stored) insert.do(key.key, key.kind, key.expires, key.value, key.size, key.first);
+    else if (key.kind === string) put.do(key.expires, key.value, key.key);
+    else update.do(key.kind, key.expires, key.value, key.size, key.first, key.key);
     if (key.fate === 'deleted') key.fate = 'emptied'; // it came back
     key.stored = true;
   }
 
   function clear(key: Key): void {
     if (!key.stored) return;
-    if (key.fate === 'emptied') return update.do(absent, 0, null, 0, 0, key.key);
+    if (key.fate === 'emptied') return empty.do(key.key);
     remove.do(key.key);
     key.stored = false;
     key.fate = 'deleted';
