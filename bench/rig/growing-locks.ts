@@ -45,7 +45,7 @@ async function waitingSessions({ engine }: Store, size: number): Promise<Record<
   const token = (): string => `${session}:${(asks += 1)}:${leaseMs}`;
   const join = (mine: string): ReturnType<typeof engine.run> =>
     engine.run(acquire, lock, { ...ask, token: mine, wait: 1 });
-  let owner = ((await join(token())) as readonly [string, string])[1];
+  let owner = (await join(token())) as string;
   for (let joined = 0; joined < size; joined += 500) {
     await Promise.all(Array.from({ length: Math.min(500, size - joined) }, () => join(token())));
   }

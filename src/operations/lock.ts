@@ -39,21 +39,22 @@ export interface Ask {
   gives: string;
 }
 
-export const acquire: Operation<LockKeys, Ask, Granted | Held> = {
+/** The owner alone: the lock was free, the lease is whole, and nobody waits. */
+export const acquire: Operation<LockKeys, Ask, string | Granted | Held> = {
   name: 'lock.acquire',
   keys: ['owner', 'queue', 'fences'],
   args: { token: 'text', ttlMs: 'integer', wait: 'integer', fences: 'integer', queueMs: 'integer', gives: 'text' },
   step(tx, lock, ask) {
     let owner = tx.get(lock.owner);
     if (owner === undefined && tx.zcard(lock.queue) === 0)
-      return ['granted', grant(tx, lock, ask.fences, ask.token, ask.ttlMs), ask.ttlMs, -1]; // free
+      return grant(tx, lock.owner, lock.fences, ask.fences, ask.token, ask.ttlMs);
     let ahead: string | undefined;
     if (owner !== undefined && owner === ask.gives) {
       ahead = enqueue(tx, lock, ask, owner);
       owner = undefined;
     }
     if (owner === undefined) owner = handOn(tx, lock, ask.fences, ask.token); // the last lease ran out, or is given back
-    if (owner === undefined) owner = grant(tx, lock, ask.fences, ask.token, ask.ttlMs);
+    if (owner === undefined) owner = grant(tx, lock.owner, lock.fences, ask.fences, ask.token, ask.ttlMs);
     if (isOwner(tx, owner, ask.token)) return granted(tx, lock, owner);
     if (ahead !== undefined) return ['held', owner, ttlOf(tx, owner), ahead];
     return ['held', owner, tx.pttl(lock.owner), ask.wait === 1 ? enqueue(tx, lock, ask, owner) : owner];
@@ -127,24 +128,22 @@ function granted(tx: Tx, lock: LockKeys, owner: string): Granted {
   return ['granted', owner, tx.pttl(lock.owner), waitedMs(tx, lock)];
 }
 
-/** Makes `token` the owner of the free lock. */
-function grant(tx: Tx, lock: LockKeys, fences: number, token: string, ttlMs: number): string {
-  const fence = raiseFence(tx, lock, fences);
-  const owner = token + ':' + tx.text(fence) + ':' + tx.text(tx.nowUs());
-  tx.setPx(lock.owner, owner, ttlMs);
+/** Makes `token` the owner of the free lock at `key`. */
+function grant(tx: Tx, key: string, fencesKey: string, fences: number, token: string, ttlMs: number): string {
+  const now = tx.nowUs();
+  let fence = now;
+  const last = tx.integer(tx.getset(fencesKey, tx.text(now + fences - 1)) ?? '0') ?? 0;
+  if (last >= now) {
+    fence = last + 1; // the store's clock was set back, or grants come faster than it ticks
+    tx.set(fencesKey, tx.text(last + fences));
+  }
+  const owner = token + ':' + tx.text(fence) + ':' + tx.text(now);
+  tx.setPx(key, owner, ttlMs);
   return owner;
 }
 
 function ttlOf(tx: Tx, token: string): number {
   return tx.integer(tx.part(token, 2)) ?? 1;
-}
-
-function raiseFence(tx: Tx, lock: LockKeys, by: number): number {
-  const now = tx.nowUs();
-  const last = tx.integer(tx.getset(lock.fences, tx.text(now + by - 1)) ?? '0') ?? 0;
-  if (last < now) return now;
-  tx.set(lock.fences, tx.text(last + by)); // the store's clock was set back, or grants come faster than it ticks
-  return last + 1;
 }
 
 function free(tx: Tx, lock: LockKeys, fences: number): void {
@@ -174,7 +173,7 @@ function handOn(tx: Tx, lock: LockKeys, fences: number, asker: string): string |
     const token = line[0];
     if (token === undefined) return undefined;
     tx.zrem(lock.queue, token);
-    const owner = grant(tx, lock, fences, token, ttlOf(tx, token));
+    const owner = grant(tx, lock.owner, lock.fences, fences, token, ttlOf(tx, token));
     if (token === asker || say(tx, lock, 'granted', owner, msSince(tx, line[3]))) return owner;
     tx.del(lock.owner); // its session is dead
   }
@@ -286,7 +285,7 @@ export const acquireAll: BatchOperation<readonly ['granted', ...string[]] | read
     const owners: ['granted', ...string[]] = ['granted'];
     for (let i = 1; i < args.length; i++) {
       const lock = lockAt(keys, i);
-      owners.push(tx.get(lock.owner) ?? grant(tx, lock, fences, args[i]!, ttlOf(tx, args[i]!)));
+      owners.push(tx.get(lock.owner) ?? grant(tx, lock.owner, lock.fences, fences, args[i]!, ttlOf(tx, args[i]!)));
     }
     return owners;
   },

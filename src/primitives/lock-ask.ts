@@ -109,7 +109,8 @@ export class LockAsk {
         if (this.#ended) return; // `leave` was sent after this
         // It may have been granted by an earlier send, whose reply was lost, or by who had it: only what is left counts.
         const fences = isFirst ? this.#fences : limits.handOversInARow;
-        if (reply[0] === 'granted')
+        if (typeof reply === 'string') this.#granted(reply, validFor(sentAt, this.#ttlMs), -1, fences);
+        else if (reply[0] === 'granted')
           this.#granted(reply[1], validFor(sentAt, Math.min(reply[2], this.#ttlMs)), reply[3], fences);
         else this.#held(sentAt, reply);
       },

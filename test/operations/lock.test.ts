@@ -10,6 +10,8 @@ function firstAsk(session: string): lock.Ask {
   return { token: `${session}:1:10000`, ttlMs: 10_000, wait: 1, fences: 1, queueMs: 60_000, gives: '' };
 }
 
+type Asked = string | lock.Granted | lock.Held;
+
 test('a lock that others poll for goes from waiter to waiter for a while, and is then left free once', async () => {
   const clock = handClock();
   clock.nowUs = 1_700_000_000_000_000; // a span begins
@@ -19,11 +21,11 @@ test('a lock that others poll for goes from waiter to waiter for a while, and is
   const mail: string[] = [];
   const sessions = ['a', 'b', 'c'];
   for (const session of sessions) await store.connect(session, (text) => mail.push(text));
-  const ask = (session: string): Promise<lock.Granted | lock.Held> => store.run(lock.acquire, at, firstAsk(session));
+  const ask = (session: string): Promise<Asked> => store.run(lock.acquire, at, firstAsk(session));
   const release = (owner: string): Promise<number> => store.run(lock.release, at, { owner, fences: 1, openEveryMs });
   const owner = async (): Promise<string> => String((await store.run(lock.look, at, { from: 0, to: 0 }))[0]);
 
-  const [, first] = await ask('a');
+  const first = (await ask('a')) as string;
   await ask('b');
   await ask('c');
   clock.nowUs += 49_000;
@@ -60,15 +62,15 @@ test('who gives a lock back in the step that asks for it anew stands behind thos
   const at = keysOf('test').lockAt('job');
   const mail: string[] = [];
   for (const session of ['a', 'b']) await store.connect(session, (text) => mail.push(text));
-  const ask = (token: string, gives = ''): Promise<lock.Granted | lock.Held> =>
+  const ask = (token: string, gives = ''): Promise<Asked> =>
     store.run(lock.acquire, at, { token, ttlMs: 10_000, wait: 1, fences: 8, queueMs: 60_000, gives });
 
-  const [, first] = await ask('a:1:10000');
-  const [, alone] = await ask('a:2:10000', first);
+  const first = (await ask('a:1:10000')) as string;
+  const [, alone] = (await ask('a:2:10000', first)) as lock.Granted;
   expect(alone).toMatch(/^a:2:/);
   await ask('b:1:10000');
   mail.length = 0;
-  const [verdict, holder] = await ask('a:3:10000', alone);
+  const [verdict, holder] = (await ask('a:3:10000', alone)) as lock.Held;
   expect([verdict, holder.split(':').slice(0, 2)]).toEqual(['held', ['b', '1']]);
   expect(mail).toEqual([expect.stringMatching(/^granted b:1:10000:/)]);
   expect(await ask('a:3:10000', alone)).toEqual(['held', holder, 10_000, holder]); // the reply was lost

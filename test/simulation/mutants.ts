@@ -41,8 +41,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'fences that follow the clock alone',
     file: lock,
-    from: 'if (last < now) return now;',
-    to: 'if (last < now || last >= now) return now;',
+    from: 'if (last >= now) {',
+    to: 'if (last >= now && last < now) {',
     seed: 14,
   },
   {
@@ -62,7 +62,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a lease that is counted from the reply, not from the request',
     file: ask,
-    from: 'validFor(sentAt, Math.min(reply[2], this.#ttlMs))',
+    from: 'validFor(sentAt, this.#ttlMs)',
     to: 'validFor(instantNow(this.#session.clock), this.#ttlMs)',
     seed: 128,
   },

@@ -80,7 +80,7 @@ function tx:getset(key, value)
 end
 
 function tx:setPx(key, value, ms)
-  redis.call('SET', key, value, 'PX', lifetime(ms))
+  redis.call('SET', key, value, 'PX', ms)
 end
 
 -- Lua's number of the reply is not exact: the value is read as text.
@@ -285,7 +285,7 @@ end
 function tx:integer(text)
   local integer = tonumber(text)
   local isIn = integer ~= nil and integer < 2 ^ 53 and integer > -(2 ^ 53)
-  return isIn and digits(integer) == text and integer or nil
+  return isIn and (text == '0' or string.find(text, '^-?[1-9]%d*$')) and integer or nil
 end
 
 function tx:decimal(number)
@@ -1190,25 +1190,21 @@ function lock_granted(tx, lock, owner)
     }
 end
 
-function lock_grant(tx, lock, fences, token, ttlMs)
-    local fence = lock_raiseFence(tx, lock, fences)
-    local owner = (((token .. ":") .. digits(fence)) .. ":") .. digits(tx:nowUs())
-    redis.call('SET', lock.owner, owner, 'PX', lifetime(ttlMs))
+function lock_grant(tx, key, fencesKey, fences, token, ttlMs)
+    local now = tx:nowUs()
+    local fence = now
+    local last = tx:integer((redis.call('GETSET', fencesKey, digits(now + fences - 1)) or nil) or "0") or 0
+    if last >= now then
+        fence = last + 1
+        redis.call('SET', fencesKey, digits(last + fences))
+    end
+    local owner = (((token .. ":") .. digits(fence)) .. ":") .. digits(now)
+    redis.call('SET', key, owner, 'PX', ttlMs)
     return owner
 end
 
 function lock_ttlOf(tx, token)
     return tx:integer(tx:part(token, 2)) or 1
-end
-
-function lock_raiseFence(tx, lock, by)
-    local now = tx:nowUs()
-    local last = tx:integer((redis.call('GETSET', lock.fences, digits(now + by - 1)) or nil) or "0") or 0
-    if last < now then
-        return now
-    end
-    redis.call('SET', lock.fences, digits(last + by))
-    return last + 1
 end
 
 function lock_free(tx, lock, fences)
@@ -1242,7 +1238,8 @@ function lock_handOn(tx, lock, fences, asker)
             redis.call('ZREM', lock.queue, token)
             local owner = lock_grant(
                 tx,
-                lock,
+                lock.owner,
+                lock.fences,
                 fences,
                 token,
                 lock_ttlOf(tx, token)
@@ -1331,21 +1328,18 @@ function lock_lockAt(keys, i)
     return {fences = keys[1], owner = keys[i * 2], queue = keys[i * 2 + 1]}
 end
 
+--- The owner alone: the lock was free, the lease is whole, and nobody waits.
 function lock_acquire(tx, lock, ask)
     local owner = (redis.call('GET', lock.owner) or nil)
     if owner == nil and redis.call('ZCARD', lock.queue) == 0 then
-        return {
-            "granted",
-            lock_grant(
-                tx,
-                lock,
-                ask.fences,
-                ask.token,
-                ask.ttlMs
-            ),
-            ask.ttlMs,
-            -1
-        }
+        return lock_grant(
+            tx,
+            lock.owner,
+            lock.fences,
+            ask.fences,
+            ask.token,
+            ask.ttlMs
+        )
     end
     local ahead
     if owner ~= nil and owner == ask.gives then
@@ -1358,7 +1352,8 @@ function lock_acquire(tx, lock, ask)
     if owner == nil then
         owner = lock_grant(
             tx,
-            lock,
+            lock.owner,
+            lock.fences,
             ask.fences,
             ask.token,
             ask.ttlMs
@@ -1493,7 +1488,8 @@ function lock_acquireAll(tx, keys, args)
             local lock = lock_lockAt(keys, i)
             owners[#owners + 1] = (redis.call('GET', lock.owner) or nil) or lock_grant(
                 tx,
-                lock,
+                lock.owner,
+                lock.fences,
                 fences,
                 args[i + 1],
                 lock_ttlOf(tx, args[i + 1])
@@ -3109,14 +3105,14 @@ return queue_tick(tx, KEYS, ARGV)
 function quorum_vote(tx, lock, ask)
     local owner = (redis.call('GET', lock.owner) or nil)
     if owner == nil or owner == ask.owner then
-        redis.call('SET', lock.owner, ask.owner, 'PX', lifetime(ask.ttlMs))
+        redis.call('SET', lock.owner, ask.owner, 'PX', ask.ttlMs)
         return {
             "yes",
             (redis.call('GET', lock.wanted) or nil) or ""
         }
     end
     if ask.wantedMs > 0 then
-        redis.call('SET', lock.wanted, ask.owner, 'PX', lifetime(ask.wantedMs))
+        redis.call('SET', lock.wanted, ask.owner, 'PX', ask.wantedMs)
     end
     return {
         "no",
@@ -5339,7 +5335,7 @@ end
 function value_writeValue(tx, keys, text, ms)
     local left = ms < 0 and redis.call('PTTL', keys.value) or ms
     if left > 0 or ms < 0 and left == 0 then
-        redis.call('SET', keys.value, text, 'PX', lifetime(math.max(1, left)))
+        redis.call('SET', keys.value, text, 'PX', math.max(1, left))
     else
         redis.call('SET', keys.value, text)
     end

@@ -73,7 +73,7 @@ function tx:getset(key, value)
 end
 
 function tx:setPx(key, value, ms)
-  redis.call('SET', key, value, 'PX', lifetime(ms))
+  redis.call('SET', key, value, 'PX', ms)
 end
 
 -- Lua's number of the reply is not exact: the value is read as text.
@@ -278,7 +278,7 @@ end
 function tx:integer(text)
   local integer = tonumber(text)
   local isIn = integer ~= nil and integer < 2 ^ 53 and integer > -(2 ^ 53)
-  return isIn and digits(integer) == text and integer or nil
+  return isIn and (text == '0' or string.find(text, '^-?[1-9]%d*$')) and integer or nil
 end
 
 function tx:decimal(number)
