@@ -6,8 +6,8 @@ import type { Sqlite } from './driver.ts';
  * another connection wrote meanwhile, which SQLite then says (BUSY_SNAPSHOT). So a connection that writes alone makes a
  * third of the system calls for locks, and need not ask whether what it remembers is still so.
  *
- * The log can't begin anew meanwhile: hence never beyond a turn of the event loop. Where others write too, the try would be
- * in vain: hence only after a while without them.
+ * The log can't begin anew meanwhile: hence never beyond a turn of the event loop (one that stands still lets the log of
+ * others grow until it goes on). Where others write too, the try would be in vain: hence only after a while without them.
  */
 export interface Snapshot {
   readonly isKept: boolean;

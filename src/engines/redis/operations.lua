@@ -80,7 +80,7 @@ function tx:getset(key, value)
 end
 
 function tx:setPx(key, value, ms)
-  redis.call('SET', key, value, 'PX', ms)
+  redis.call('SET', key, value, 'PX', lifetime(ms))
 end
 
 -- Lua's number of the reply is not exact: the value is read as text.
@@ -1199,7 +1199,7 @@ function lock_grant(tx, key, fencesKey, fences, token, ttlMs)
         redis.call('SET', fencesKey, digits(last + fences))
     end
     local owner = (((token .. ":") .. digits(fence)) .. ":") .. digits(now)
-    redis.call('SET', key, owner, 'PX', ttlMs)
+    redis.call('SET', key, owner, 'PX', lifetime(ttlMs))
     return owner
 end
 
@@ -3105,14 +3105,14 @@ return queue_tick(tx, KEYS, ARGV)
 function quorum_vote(tx, lock, ask)
     local owner = (redis.call('GET', lock.owner) or nil)
     if owner == nil or owner == ask.owner then
-        redis.call('SET', lock.owner, ask.owner, 'PX', ask.ttlMs)
+        redis.call('SET', lock.owner, ask.owner, 'PX', lifetime(ask.ttlMs))
         return {
             "yes",
             (redis.call('GET', lock.wanted) or nil) or ""
         }
     end
     if ask.wantedMs > 0 then
-        redis.call('SET', lock.wanted, ask.owner, 'PX', ask.wantedMs)
+        redis.call('SET', lock.wanted, ask.owner, 'PX', lifetime(ask.wantedMs))
     end
     return {
         "no",
@@ -5335,7 +5335,7 @@ end
 function value_writeValue(tx, keys, text, ms)
     local left = ms < 0 and redis.call('PTTL', keys.value) or ms
     if left > 0 or ms < 0 and left == 0 then
-        redis.call('SET', keys.value, text, 'PX', math.max(1, left))
+        redis.call('SET', keys.value, text, 'PX', lifetime(math.max(1, left)))
     else
         redis.call('SET', keys.value, text)
     end

@@ -73,7 +73,7 @@ function tx:getset(key, value)
 end
 
 function tx:setPx(key, value, ms)
-  redis.call('SET', key, value, 'PX', ms)
+  redis.call('SET', key, value, 'PX', lifetime(ms))
 end
 
 -- Lua's number of the reply is not exact: the value is read as text.
