@@ -74,7 +74,7 @@ async function fillSorted({ shared }: Store, size: number): Promise<Record<strin
       const [[member, score]] = (await sorted.popMin()) as [[string, number]];
       await sorted.set(member, score);
     },
-    'ten by score': (turn) => sorted.rangeByScore({ min: placeOf(turn, size), limit: 10 }),
+    'ten by score': (turn) => sorted.rangeByScore({ min: placeOf(turn, size - 9), limit: 10 }),
     'rank of a member': async (turn) => {
       await (counted ??= untilCounted(() => sorted.rank(`member-${placeOf(turn, size)}`)));
       return sorted.rank(`member-${placeOf(turn, size)}`);

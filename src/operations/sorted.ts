@@ -132,9 +132,10 @@ export const pop: Operation<GuardedSortedKeys, Pop, readonly string[]> = {
     if (!guarded(tx, keys.guard, ask.owner)) return ['lost'];
     const popped = ['ok'];
     for (let i = 0; i < ask.count; i++) {
-      const member = tx.zrange(keys.sorted, 0 - ask.reverse, 0 - ask.reverse)[0];
+      const first = tx.zrangeWithScores(keys.sorted, 0 - ask.reverse, 0 - ask.reverse);
+      const member = first[0];
       if (member === undefined) return popped;
-      pushScored(tx, keys, popped, member);
+      pushScored(tx, popped, first, 0);
       removeScored(tx, keys, member);
     }
     return popped;
@@ -229,8 +230,8 @@ export function rangeByRank(tx: Tx, keys: SortedKeys, ask: Ranks): string[] {
   const to = rangeTo(members, ask.stop);
   if (to < from) return ['ok'];
   if (to - from + 1 > ask.max) return ['over', tx.text(to - from + 1)];
-  if (ask.reverse === 0) return scored(tx, keys, tx.zrange(keys.sorted, from, to), 0);
-  return scored(tx, keys, tx.zrange(keys.sorted, members - 1 - to, members - 1 - from), 1);
+  if (ask.reverse === 0) return scored(tx, tx.zrangeWithScores(keys.sorted, from, to), 0);
+  return scored(tx, tx.zrangeWithScores(keys.sorted, members - 1 - to, members - 1 - from), 1);
 }
 
 /** See `rangeByRank`. */
@@ -260,8 +261,8 @@ export function rangeByScores(tx: Tx, keys: SortedKeys, ask: Scores): string[] {
     if (members > ask.max) return ['over', tx.text(members)];
   }
   const limit = ask.limit < 0 ? ask.max : ask.limit;
-  if (ask.reverse === 0) return scored(tx, keys, tx.zrangeByScore(keys.sorted, ask.from, ask.to, limit), 0);
-  return scored(tx, keys, tx.zrevrangeByScore(keys.sorted, ask.to, ask.from, limit), 0);
+  if (ask.reverse === 0) return scored(tx, tx.zrangeByScoreWithScores(keys.sorted, ask.from, ask.to, limit), 0);
+  return scored(tx, tx.zrevrangeByScoreWithScores(keys.sorted, ask.to, ask.from, limit), 0);
 }
 
 /** See `rangeByScores`. */
@@ -291,27 +292,27 @@ export const page: BatchOperation<readonly (string | number)[]> = {
       const known = tx.zscore(sorted.sorted, args[i - 1]!);
       if (known !== undefined && known === tx.number(args[i]!)) {
         const from = (tx.zrank(sorted.sorted, args[i - 1]!) ?? 0) + 1;
-        return scored(tx, sorted, tx.zrange(sorted.sorted, from, from + many - 1), 0);
+        return scored(tx, tx.zrangeWithScores(sorted.sorted, from, from + many - 1), 0);
       }
     }
-    if (args.length < 3) return scored(tx, sorted, tx.zrange(sorted.sorted, 0, many - 1), 0);
+    if (args.length < 3) return scored(tx, tx.zrangeWithScores(sorted.sorted, 0, many - 1), 0);
     const least = tx.zrangeByScore(sorted.sorted, tx.number(args[2]!), tx.number('Infinity'), 1)[0];
     if (least === undefined) return ['ok'];
     const start = tx.zrank(sorted.sorted, least) ?? 0;
-    return scored(tx, sorted, tx.zrange(sorted.sorted, start, start + many - 1), 0);
+    return scored(tx, tx.zrangeWithScores(sorted.sorted, start, start + many - 1), 0);
   },
 };
 
-/** 'ok', then members with their scores; `backwards`: the last one first. */
-function scored(tx: Tx, keys: SortedKeys, members: readonly string[], backwards: number): string[] {
+/** 'ok', then members with their scores, of what the store has found; `backwards`: the last one first. */
+function scored(tx: Tx, entries: readonly string[], backwards: number): string[] {
   const found = ['ok'];
-  for (let i = 0; i < members.length; i++) {
-    pushScored(tx, keys, found, members[backwards === 1 ? members.length - 1 - i : i]!);
+  for (let i = 0; i < entries.length; i += 2) {
+    pushScored(tx, found, entries, backwards === 1 ? entries.length - 2 - i : i);
   }
   return found;
 }
 
-function pushScored(tx: Tx, keys: SortedKeys, found: string[], member: string): void {
-  found.push(member);
-  found.push(tx.decimal(tx.zscore(keys.sorted, member) ?? 0));
+function pushScored(tx: Tx, found: string[], entries: readonly string[], place: number): void {
+  found.push(entries[place]!);
+  found.push(tx.decimal(tx.number(entries[place + 1]!)));
 }

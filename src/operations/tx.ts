@@ -114,6 +114,9 @@ export interface Tx {
   zrangeByScore(key: string, from: number, to: number, limit: number): string[];
   /** ZRANGE … BYSCORE REV LIMIT 0 `limit`: the same from the highest score down. */
   zrevrangeByScore(key: string, to: number, from: number, limit: number): string[];
+  /** These two … WITHSCORES: members, each followed by its score as text for `number`. */
+  zrangeByScoreWithScores(key: string, from: number, to: number, limit: number): string[];
+  zrevrangeByScoreWithScores(key: string, to: number, from: number, limit: number): string[];
   /** ZCOUNT: how many have `from` <= score <= `to`. */
   zcount(key: string, from: number, to: number): number;
   /** ZRANGE … BYSCORE REV LIMIT 0 1: the last member with a score below `score`. */

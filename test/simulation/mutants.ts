@@ -175,8 +175,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'the lowest score that is taken from the other end',
     file: 'src/operations/sorted.ts',
-    from: 'const member = tx.zrange(keys.sorted, 0 - ask.reverse, 0 - ask.reverse)[0];',
-    to: 'const member = tx.zrange(keys.sorted, -1, -1)[0];',
+    from: 'tx.zrangeWithScores(keys.sorted, 0 - ask.reverse, 0 - ask.reverse)',
+    to: 'tx.zrangeWithScores(keys.sorted, -1, -1)',
     seed: 27,
   },
   {

@@ -18,6 +18,8 @@ type SortedVerb =
   | 'zrangeWithScores'
   | 'zrangeByScore'
   | 'zrevrangeByScore'
+  | 'zrangeByScoreWithScores'
+  | 'zrevrangeByScoreWithScores'
   | 'zcount'
   | 'zbefore';
 
@@ -92,6 +94,22 @@ export function sortedVerbs(sql: (text: string) => Statement, parts: SortedParts
     return backwards.all(key, limit, behind).reverse();
   }
 
+  function rowsByScore(key: string, from: number, to: number, limit: number): Row[] {
+    if (read(key) === undefined) return [];
+    const upwards = sql(
+      'SELECT member, score FROM sorted WHERE key = ? AND score BETWEEN ? AND ? ORDER BY score, member LIMIT ?',
+    );
+    return upwards.all(key, from, to, limit);
+  }
+
+  function rowsByScoreDown(key: string, to: number, from: number, limit: number): Row[] {
+    if (read(key) === undefined) return [];
+    const downwards = sql(
+      'SELECT member, score FROM sorted WHERE key = ? AND score BETWEEN ? AND ? ORDER BY score DESC, member DESC LIMIT ?',
+    );
+    return downwards.all(key, from, to, limit);
+  }
+
   /** How many members come before a place. */
   function before(found: Key, place: Place): number {
     if (!walks(found, found.size)) return ranks.before(found, place);
@@ -133,24 +151,12 @@ export function sortedVerbs(sql: (text: string) => Statement, parts: SortedParts
     zcard(key) {
       return read(key)?.size ?? 0;
     },
-    zrange: (key, from, to) => rowsByRank(key, from, to).map((row) => row[0] as string),
-    zrangeWithScores(key, from, to) {
-      return rowsByRank(key, from, to).flatMap(([member, score]) => [member as string, String(score)]);
-    },
-    zrangeByScore(key, from, to, limit) {
-      if (read(key) === undefined) return [];
-      const range = sql(
-        'SELECT member FROM sorted WHERE key = ? AND score BETWEEN ? AND ? ORDER BY score, member LIMIT ?',
-      );
-      return range.all(key, from, to, limit).map((row) => row[0] as string);
-    },
-    zrevrangeByScore(key, to, from, limit) {
-      if (read(key) === undefined) return [];
-      const range = sql(
-        'SELECT member FROM sorted WHERE key = ? AND score BETWEEN ? AND ? ORDER BY score DESC, member DESC LIMIT ?',
-      );
-      return range.all(key, from, to, limit).map((row) => row[0] as string);
-    },
+    zrange: (key, from, to) => membersOf(rowsByRank(key, from, to)),
+    zrangeWithScores: (key, from, to) => withScores(rowsByRank(key, from, to)),
+    zrangeByScore: (key, from, to, limit) => membersOf(rowsByScore(key, from, to, limit)),
+    zrevrangeByScore: (key, to, from, limit) => membersOf(rowsByScoreDown(key, to, from, limit)),
+    zrangeByScoreWithScores: (key, from, to, limit) => withScores(rowsByScore(key, from, to, limit)),
+    zrevrangeByScoreWithScores: (key, to, from, limit) => withScores(rowsByScoreDown(key, to, from, limit)),
     zcount(key, from, to) {
       const found = read(key);
       if (found === undefined) return 0;
@@ -168,4 +174,12 @@ export function sortedVerbs(sql: (text: string) => Statement, parts: SortedParts
       return below.get(key, score)?.[0] as string | undefined;
     },
   };
+}
+
+function membersOf(rows: readonly Row[]): string[] {
+  return rows.map((row) => row[0] as string);
+}
+
+function withScores(rows: readonly Row[]): string[] {
+  return rows.flatMap(([member, score]) => [member as string, String(score)]);
 }

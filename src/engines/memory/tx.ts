@@ -67,6 +67,11 @@ export function memoryTx(entries: Map<string, Entry>, listens: (session: string)
     return value;
   }
 
+  /** Members of a sorted set, each followed by its score. */
+  function withScores(key: string, members: readonly string[]): string[] {
+    return members.flatMap((member) => [member, String(read(key, 'zset')?.score(member))]);
+  }
+
   function put(key: string, next: Entry): void {
     const before = entries.get(key);
     undo.push(() => (before === undefined ? entries.delete(key) : entries.set(key, before)));
@@ -281,12 +286,13 @@ export function memoryTx(entries: Map<string, Entry>, listens: (session: string)
     zrank: (key, member) => read(key, 'zset')?.rank(member),
     zcard: (key) => read(key, 'zset')?.size ?? 0,
     zrange: (key, from, to) => slice(read(key, 'zset')?.members() ?? [], from, to),
-    zrangeWithScores(key, from, to) {
-      const set = read(key, 'zset');
-      return slice(set?.members() ?? [], from, to).flatMap((member) => [member, String(set!.score(member))]);
-    },
+    zrangeWithScores: (key, from, to) => withScores(key, slice(read(key, 'zset')?.members() ?? [], from, to)),
     zrangeByScore: (key, from, to, limit) => read(key, 'zset')?.between(from, to, limit) ?? [],
     zrevrangeByScore: (key, to, from, limit) => read(key, 'zset')?.betweenReversed(to, from, limit) ?? [],
+    zrangeByScoreWithScores: (key, from, to, limit) =>
+      withScores(key, read(key, 'zset')?.between(from, to, limit) ?? []),
+    zrevrangeByScoreWithScores: (key, to, from, limit) =>
+      withScores(key, read(key, 'zset')?.betweenReversed(to, from, limit) ?? []),
     zcount: (key, from, to) => read(key, 'zset')?.count(from, to) ?? 0,
     zbefore: (key, score) => read(key, 'zset')?.before(score),
 

@@ -247,6 +247,14 @@ function tx:zrevrangeByScore(key, to, from, limit)
   return redis.call('ZREVRANGEBYSCORE', key, digits(to), digits(from), 'LIMIT', '0', limit)
 end
 
+function tx:zrangeByScoreWithScores(key, from, to, limit)
+  return redis.call('ZRANGEBYSCORE', key, digits(from), digits(to), 'WITHSCORES', 'LIMIT', '0', limit)
+end
+
+function tx:zrevrangeByScoreWithScores(key, to, from, limit)
+  return redis.call('ZREVRANGEBYSCORE', key, digits(to), digits(from), 'WITHSCORES', 'LIMIT', '0', limit)
+end
+
 function tx:zcount(key, from, to)
   return redis.call('ZCOUNT', key, digits(from), digits(to))
 end
@@ -3452,21 +3460,21 @@ return set_store(tx, KEYS, ARGV)
 
 --==[ sorted ]==
 
-function sorted_scored(tx, keys, members, backwards)
+function sorted_scored(tx, entries, backwards)
     local found = {"ok"}
     do
         local i = 0
-        while i < #members do
-            sorted_pushScored(tx, keys, found, members[(backwards == 1 and #members - 1 - i or i) + 1])
-            i = i + 1
+        while i < #entries do
+            sorted_pushScored(tx, found, entries, backwards == 1 and #entries - 2 - i or i)
+            i = i + 2
         end
     end
     return found
 end
 
-function sorted_pushScored(tx, keys, found, member)
-    found[#found + 1] = member
-    found[#found + 1] = string.format('%.17g', tx:zscore(keys.sorted, member) or 0)
+function sorted_pushScored(tx, found, entries, place)
+    found[#found + 1] = entries[place + 1]
+    found[#found + 1] = string.format('%.17g', tonumber(entries[place + 1 + 1]))
 end
 
 --- Sets the score. `when`: `always`, or only if it is `absent`, or absent or `greater` or `less` than before. 1 if it did.
@@ -3588,11 +3596,12 @@ function sorted_pop(tx, keys, ask)
     do
         local i = 0
         while i < ask.count do
-            local member = redis.call('ZRANGE', keys.sorted, 0 - ask.reverse, 0 - ask.reverse)[1]
+            local first = redis.call('ZRANGE', keys.sorted, 0 - ask.reverse, 0 - ask.reverse, 'WITHSCORES')
+            local member = first[1]
             if member == nil then
                 return popped
             end
-            sorted_pushScored(tx, keys, popped, member)
+            sorted_pushScored(tx, popped, first, 0)
             sorted_removeScored(tx, keys, member)
             i = i + 1
         end
@@ -3663,15 +3672,13 @@ function sorted_rangeByRank(tx, keys, ask)
     if ask.reverse == 0 then
         return sorted_scored(
             tx,
-            keys,
-            redis.call('ZRANGE', keys.sorted, from, to),
+            redis.call('ZRANGE', keys.sorted, from, to, 'WITHSCORES'),
             0
         )
     end
     return sorted_scored(
         tx,
-        keys,
-        redis.call('ZRANGE', keys.sorted, members - 1 - to, members - 1 - from),
+        redis.call('ZRANGE', keys.sorted, members - 1 - to, members - 1 - from, 'WITHSCORES'),
         1
     )
 end
@@ -3696,15 +3703,13 @@ function sorted_rangeByScores(tx, keys, ask)
     if ask.reverse == 0 then
         return sorted_scored(
             tx,
-            keys,
-            redis.call('ZRANGEBYSCORE', keys.sorted, digits(ask.from), digits(ask.to), 'LIMIT', '0', limit),
+            redis.call('ZRANGEBYSCORE', keys.sorted, digits(ask.from), digits(ask.to), 'WITHSCORES', 'LIMIT', '0', limit),
             0
         )
     end
     return sorted_scored(
         tx,
-        keys,
-        redis.call('ZREVRANGEBYSCORE', keys.sorted, digits(ask.to), digits(ask.from), 'LIMIT', '0', limit),
+        redis.call('ZREVRANGEBYSCORE', keys.sorted, digits(ask.to), digits(ask.from), 'WITHSCORES', 'LIMIT', '0', limit),
         0
     )
 end
@@ -3728,8 +3733,7 @@ function sorted_page(tx, keys, args)
                 local from = ((redis.call('ZRANK', sorted.sorted, args[i]) or nil) or 0) + 1
                 return sorted_scored(
                     tx,
-                    sorted,
-                    redis.call('ZRANGE', sorted.sorted, from, from + many - 1),
+                    redis.call('ZRANGE', sorted.sorted, from, from + many - 1, 'WITHSCORES'),
                     0
                 )
             end
@@ -3739,8 +3743,7 @@ function sorted_page(tx, keys, args)
     if #args < 3 then
         return sorted_scored(
             tx,
-            sorted,
-            redis.call('ZRANGE', sorted.sorted, '0', many - 1),
+            redis.call('ZRANGE', sorted.sorted, '0', many - 1, 'WITHSCORES'),
             0
         )
     end
@@ -3751,8 +3754,7 @@ function sorted_page(tx, keys, args)
     local start = (redis.call('ZRANK', sorted.sorted, least) or nil) or 0
     return sorted_scored(
         tx,
-        sorted,
-        redis.call('ZRANGE', sorted.sorted, start, start + many - 1),
+        redis.call('ZRANGE', sorted.sorted, start, start + many - 1, 'WITHSCORES'),
         0
     )
 end

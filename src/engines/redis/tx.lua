@@ -240,6 +240,14 @@ function tx:zrevrangeByScore(key, to, from, limit)
   return redis.call('ZREVRANGEBYSCORE', key, digits(to), digits(from), 'LIMIT', '0', limit)
 end
 
+function tx:zrangeByScoreWithScores(key, from, to, limit)
+  return redis.call('ZRANGEBYSCORE', key, digits(from), digits(to), 'WITHSCORES', 'LIMIT', '0', limit)
+end
+
+function tx:zrevrangeByScoreWithScores(key, to, from, limit)
+  return redis.call('ZREVRANGEBYSCORE', key, digits(to), digits(from), 'WITHSCORES', 'LIMIT', '0', limit)
+end
+
 function tx:zcount(key, from, to)
   return redis.call('ZCOUNT', key, digits(from), digits(to))
 end

@@ -168,11 +168,19 @@ function onSorted(tx: Tx, verb: string, key: string, a: string, b: string, c: st
   if (verb === 'zrank') return tx.zrank(key, a) ?? 'none';
   if (verb === 'zrange') return tx.zrange(key, number(tx, a), number(tx, b));
   if (verb === 'zrangeWithScores') return scored(tx, tx.zrangeWithScores(key, number(tx, a), number(tx, b)));
-  if (verb === 'zrangeByScore') return tx.zrangeByScore(key, tx.number(a), tx.number(b), number(tx, c));
-  if (verb === 'zrevrangeByScore') return tx.zrevrangeByScore(key, tx.number(a), tx.number(b), number(tx, c));
+  if (tx.startsWith(verb, 'zrangeByScore') || tx.startsWith(verb, 'zrevrangeByScore')) {
+    return onScores(tx, verb, key, tx.number(a), tx.number(b), number(tx, c));
+  }
   if (verb === 'zcount') return tx.zcount(key, tx.number(a), tx.number(b));
   if (verb === 'zbefore') return maybe(tx.zbefore(key, tx.number(a)));
   return undefined;
+}
+
+function onScores(tx: Tx, verb: string, key: string, first: number, last: number, limit: number): Reply {
+  if (verb === 'zrangeByScore') return tx.zrangeByScore(key, first, last, limit);
+  if (verb === 'zrevrangeByScore') return tx.zrevrangeByScore(key, first, last, limit);
+  if (verb === 'zrangeByScoreWithScores') return scored(tx, tx.zrangeByScoreWithScores(key, first, last, limit));
+  return scored(tx, tx.zrevrangeByScoreWithScores(key, first, last, limit));
 }
 
 /** Engines write a score differently. */
