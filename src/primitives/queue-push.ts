@@ -175,6 +175,9 @@ export class Pushes implements QueueWaiter {
 
 /** Of messages without heads: see `operations.push`. */
 function idsOf([first, count]: readonly string[], asked: number): string[] {
-  const added = Number(count);
-  return Array.from({ length: asked }, (_, i) => (i < added ? String(Number(first) + i) : 'full'));
+  const ids: string[] = [];
+  let id = Number(first);
+  for (const end = id + Number(count); id < end; id++) ids.push(String(id));
+  while (ids.length < asked) ids.push('full');
+  return ids;
 }
