@@ -280,7 +280,7 @@ class Connection implements Database {
 
   readonly #turned = (): void => {
     this.#turnMs = undefined;
-    this.#snapshot.drop();
+    this.#snapshot.turned();
   };
 
   readonly #flush = (): void => {

@@ -13,20 +13,22 @@ export interface Snapshot {
   readonly isKept: boolean;
   /** A transaction that writes has begun. `isOwn`: nobody else wrote since the last one. */
   begun(isOwn: boolean): void;
-  /** Ends it: what others write from now on is seen. */
+  /** Ends it: what others wrote is seen. */
   drop(): void;
-  /** Others write. */
+  /** Ends it, as others write. */
   disturb(): void;
+  /** Ends it, as the event loop turned. */
+  turned(): void;
 }
 
 export function snapshotOf(sqlite: Sqlite): Snapshot {
   let leave: (() => void) | undefined;
-  /** How many transactions began since others wrote, and since the last drop. */
+  /** How many transactions began since others wrote, in this turn, and in the turn before. */
   let alone = 0;
-  let together = 0;
+  let inTurn = 0;
+  let inTurnBefore = 0;
 
   function drop(): void {
-    together = 0;
     leave?.();
     leave = undefined;
   }
@@ -37,12 +39,18 @@ export function snapshotOf(sqlite: Sqlite): Snapshot {
     },
     begun(isOwn) {
       alone = isOwn ? alone + 1 : 0;
-      together += 1;
-      if (leave === undefined && together > 1 && alone >= limits.storeAloneCommits) leave = sqlite.stay?.();
+      inTurn += 1;
+      const isLast = inTurn >= inTurnBefore; // as far as the turn before tells: it would be kept for nothing
+      if (leave === undefined && !isLast && alone >= limits.storeAloneCommits) leave = sqlite.stay?.();
     },
     drop,
     disturb() {
       alone = 0;
+      drop();
+    },
+    turned() {
+      inTurnBefore = inTurn;
+      inTurn = 0;
       drop();
     },
   };
