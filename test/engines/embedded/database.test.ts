@@ -184,8 +184,12 @@ test('a connection that wrote alone for a while sees at once what another one wr
     sum += 1;
     expect(await engine.run(add, keys, by(1))).toEqual(['ok', String(sum)]);
   };
-  for (let round = 0; round < 20; round++) {
-    for (let i = 0; i < 50; i++) await adds(one);
+  for (let round = 0; round < 80; round++) {
+    for (let i = 0; i < 40; i++) await adds(one);
+    for (const inTurn of [6, 6, 3]) {
+      await new Promise((turned) => setImmediate(turned));
+      for (let i = 0; i < inTurn; i++) await adds(one);
+    }
     if (round % 3 === 0) await expect(one.runBatch(spoil, [], [])).rejects.toThrow('spoilt');
     await adds(other);
     if (round % 2 === 0) expect(await valueIn(one)).toBe(sum);
