@@ -56,10 +56,10 @@ export function ranksOf(sql: (text: string) => Statement, { partMax, groupMax }:
   /** The part with a place, and how many members come before it from `from` on. */
   function reach(node: number, from: string, to: string): Reached {
     const parts = sql(
-      'SELECT part, (SELECT ifnull(sum(count), 0) FROM ranks WHERE node = ?1 AND place >= ?2 AND place < part) ' +
-        'FROM (SELECT max(place) AS part FROM ranks WHERE node = ?1 AND place <= ?3)',
+      'SELECT part, (SELECT ifnull(sum(count), 0) FROM ranks WHERE node = ? AND place >= ? AND place < part) ' +
+        'FROM (SELECT max(place) AS part FROM ranks WHERE node = ? AND place <= ?)',
     );
-    const [part, below] = parts.get(node, from, to) as [string, number];
+    const [part, below] = parts.get(node, from, node, to) as [string, number];
     return { part, below };
   }
 

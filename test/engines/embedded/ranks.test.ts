@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, expect, onTestFinished, test } from 'vitest';
@@ -188,4 +189,10 @@ test('counts are those of the members whenever a process that writes is killed',
     await exited;
     check(connection);
   }
+});
+
+test('parameters of statements have no numbers, which better-sqlite3 takes for names', () => {
+  const directory = 'src/engines/embedded';
+  const numbered = readdirSync(directory).filter((file) => /\?\d/.test(readFileSync(join(directory, file), 'utf8')));
+  expect(numbered).toEqual([]);
 });
