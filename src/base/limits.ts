@@ -141,6 +141,8 @@ export const limits = {
   /** Longest key of a lease, with its space, and longest owner: UTF-8 bytes. */
   leaseKeyBytesMax: 288,
   leaseOwnerBytesMax: 128,
+  /** Leases that one thread holds of one store. The remainder of a lease's handle by it is its slot: a low one that is free. */
+  leaseSlotsMax: 4_194_304,
   /** Leases renewed in one step. */
   renewBatchMax: 500,
   /** How long a thread that renews leases may take to end by itself: ms. */
@@ -219,6 +221,8 @@ export const limits = {
   transactionPauseMsMax: 20,
   /** Things of a kind whose keys a session remembers for its transactions. */
   transactionPlacesMax: 1_000,
+  /** Names for which a session keeps a line of transactions: idle ones are forgotten where there are more. */
+  transactionLinesMax: 4_096,
   /** Reads and writes in a step that goes by cells. */
   transactionCellsMax: 2_000,
   /** After a step that could not go by cells a session does not try so again for that long: ms. */

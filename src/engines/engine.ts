@@ -106,7 +106,10 @@ export interface KeeperOptions {
 
 /** Renews each lease at a third of its length. Validity is told from before the renewal was sent. */
 export interface Keeper {
-  /** Begins to renew a lease that is valid until `until`; gives its handle. Cheap: called at every grant. */
+  /**
+   * Begins to renew a lease that is valid until `until`; gives its handle, whose remainder by `limits.leaseSlotsMax` is
+   * a low number that no other lease has meanwhile. Cheap: called at every grant.
+   */
   keep(lease: { key: string; owner: string; ttlMs: number; until: Instant; maxHoldMs: number }): number;
   /** Until when the lease is known to be held, as of the last renewal that succeeded. */
   validUntil(handle: number): Instant;

@@ -45,7 +45,11 @@ export interface Hold {
 export class Leases {
   readonly #engine: Pick<Engine, 'clock' | 'keeper'>;
   readonly #maxStallMs: number;
-  readonly #held: Map<number, Hold> = new Map();
+  /**
+   * By the slot of the handle. No Map: with each few leases that come and go it makes a new table, the old one points to it, and
+   * the garbage collector takes what came behind an old one for alive.
+   */
+  readonly #held: (Hold | undefined)[] = [];
   #keeper: Keeper | undefined;
   #timer: Timer | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
@@ -71,7 +75,11 @@ export class Leases {
   }
 
   drop(hold: Hold): void {
-    if (this.#held.delete(hold.handle)) this.#keeper?.drop(hold.handle);
+    const { handle } = hold;
+    if (this.#at(handle) === undefined) return;
+    this.#held[slotOf(handle)] = undefined;
+    while (this.#held.length > 0 && this.#held.at(-1) === undefined) this.#held.pop();
+    this.#keeper?.drop(handle);
   }
 
   /** Calls its `lost`. */
@@ -85,30 +93,30 @@ export class Leases {
 
   /** ms; 0 when it is over. */
   leftMs(hold: Hold): number {
-    if (!this.#held.has(hold.handle)) return 0;
+    if (this.#at(hold.handle) === undefined) return 0;
     return Math.max(0, leftMs(this.validUntil(hold), instantNow(this.#engine.clock)));
   }
 
   /** Asks the store about all leases, as it may have forgotten some: those are lost at once, not at their next renewal. */
   async verify(renew: (keys: readonly string[], args: readonly string[]) => Promise<readonly number[]>): Promise<void> {
-    const all = [...this.#held];
+    const all = this.#held.flatMap((hold) => hold ?? []);
     const nowMs = this.#engine.clock.monotonicMs();
     for (let from = 0; from < all.length; from += limits.renewBatchMax) {
       const some = all.slice(from, from + limits.renewBatchMax);
       const replies = await renew(
-        some.map(([, { key }]) => key),
-        some.flatMap(([, { owner, ttlMs, endMs }]) => [
+        some.map(({ key }) => key),
+        some.flatMap(({ owner, ttlMs, endMs }) => [
           owner,
           String(Math.max(1, Math.ceil(Math.min(ttlMs, endMs - nowMs)))),
         ]),
       );
-      for (const [i, [handle]] of some.entries()) if (replies[i] === 0) this.#end(handle, 'lost', 0);
+      for (const [i, { handle }] of some.entries()) if (replies[i] === 0) this.#end(handle, 'lost', 0);
     }
   }
 
   async close(): Promise<void> {
     this.#timer?.cancel();
-    this.#held.clear();
+    this.#held.length = 0;
     await this.#keeper?.close();
   }
 
@@ -121,14 +129,19 @@ export class Leases {
     const nowMs = this.#engine.clock.monotonicMs();
     hold.endMs = maxHoldMs === 0 ? Number.POSITIVE_INFINITY : nowMs + maxHoldMs;
     hold.handle = this.#keeper.keep({ key, owner, ttlMs, until, maxHoldMs });
-    this.#held.set(hold.handle, hold);
+    this.#held[slotOf(hold.handle)] = hold;
     const lookAt = Math.min(until.monotonicMs, hold.endMs, nowMs + beatMs(ttlMs));
     if (lookAt < this.#timerAt) this.#lookAt(lookAt);
   }
 
+  #at(handle: number): Hold | undefined {
+    const hold = this.#held[slotOf(handle)];
+    return hold?.handle === handle ? hold : undefined;
+  }
+
   /** Calls `lost` of a hold that is not dropped yet. */
   #end(handle: number, cause: LossCause, lagMs: number): void {
-    const hold = this.#held.get(handle);
+    const hold = this.#at(handle);
     if (hold === undefined) return;
     const confirmedUntil = this.validUntil(hold).wallMs;
     this.drop(hold);
@@ -148,13 +161,19 @@ export class Leases {
     this.#timerAt = Number.POSITIVE_INFINITY;
     this.#keeper?.beat();
     let next = Number.POSITIVE_INFINITY;
-    for (const [handle, hold] of this.#held) {
+    for (let slot = 0; slot < this.#held.length; slot++) {
+      const hold = this.#held[slot];
+      if (hold === undefined) continue;
       const until = this.validUntil(hold);
-      if (isOver(until, now)) this.#end(handle, isAtItsEnd(hold, now) ? 'maxHold' : 'expired', lagMs);
+      if (isOver(until, now)) this.#end(hold.handle, isAtItsEnd(hold, now) ? 'maxHold' : 'expired', lagMs);
       else next = Math.min(next, now.monotonicMs + Math.min(leftMs(until, now), beatMs(hold.ttlMs)));
     }
     if (next < this.#timerAt) this.#lookAt(next);
   }
+}
+
+function slotOf(handle: number): number {
+  return handle % limits.leaseSlotsMax;
 }
 
 function isAtItsEnd(hold: Hold, now: Instant): boolean {

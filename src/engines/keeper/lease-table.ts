@@ -69,7 +69,7 @@ export class LeaseTable {
     chunk.kept[0] = chunk.kept[0]! + 1;
     Atomics.store(chunk.state, i, (generation << phaseBits) | phase.kept);
     this.#ring(toWord(lease.dueMs));
-    return generation * slotsMax + slot;
+    return generation * limits.leaseSlotsMax + slot;
   }
 
   /** False if it was dropped before. */
@@ -83,11 +83,11 @@ export class LeaseTable {
     // The renewer enters and leaves meanwhile, but doesn't do so for ever: it leaves a lease for a third of its length.
     for (;;) {
       if (Atomics.compareExchange(chunk.state, i, kept, freeAfter(generation)) === kept) {
-        this.#free.push(handle % slotsMax);
+        this.#free.push(handle % limits.leaseSlotsMax);
         return true;
       }
       if (Atomics.compareExchange(chunk.state, i, busy, (generation << phaseBits) | phase.doomed) === busy) {
-        this.#doomed.push(handle % slotsMax);
+        this.#doomed.push(handle % limits.leaseSlotsMax);
         return true;
       }
     }
@@ -110,7 +110,7 @@ export class LeaseTable {
       for (let i = 0; i < slotsPerChunk; i++) {
         const state = Atomics.load(chunk.state, i);
         if (isHeld(state) && chunk.keeper[i] === keeper) {
-          this.drop((state >>> phaseBits) * slotsMax + c * slotsPerChunk + i);
+          this.drop((state >>> phaseBits) * limits.leaseSlotsMax + c * slotsPerChunk + i);
         }
       }
     }
@@ -157,11 +157,11 @@ export class LeaseTable {
   }
 
   #find(handle: number): { chunk: Chunk; i: number; generation: number } | undefined {
-    const slot = handle % slotsMax;
+    const slot = handle % limits.leaseSlotsMax;
     const chunk = this.#chunks[slot >>> slotBits];
     if (chunk === undefined) return undefined;
     const i = slot & slotMask;
-    const generation = Math.floor(handle / slotsMax);
+    const generation = Math.floor(handle / limits.leaseSlotsMax);
     const state = chunk.state[i]!; // only this thread ends a generation that is held
     return isHeld(state) && state >>> phaseBits === generation ? { chunk, i, generation } : undefined;
   }
@@ -178,7 +178,7 @@ export class LeaseTable {
 
   #grow(): number {
     const first = this.#chunks.length * slotsPerChunk;
-    if (first >= slotsMax) {
+    if (first >= limits.leaseSlotsMax) {
       throw new LockstepError(
         'UNAVAILABLE',
         `This thread holds ${first} leases: no more fit. Release some, or hold one lock for many things.`,
@@ -316,15 +316,15 @@ export class LeaseView {
   #take(due: TakenLease[], chunk: Chunk, slot: number, kept: number): void {
     const i = slot & slotMask;
     if (!enter(chunk, i, kept)) return;
-    due.push({ handle: (kept >>> phaseBits) * slotsMax + slot, ...chunk.read(i) });
+    due.push({ handle: (kept >>> phaseBits) * limits.leaseSlotsMax + slot, ...chunk.read(i) });
     leave(chunk, i, kept);
   }
 
   #within(handle: number, change: (chunk: Chunk, i: number) => void): boolean {
-    const slot = handle % slotsMax;
+    const slot = handle % limits.leaseSlotsMax;
     const chunk = this.#chunks[slot >>> slotBits]!;
     const i = slot & slotMask;
-    const kept = (Math.floor(handle / slotsMax) << phaseBits) | phase.kept;
+    const kept = (Math.floor(handle / limits.leaseSlotsMax) << phaseBits) | phase.kept;
     if (!enter(chunk, i, kept)) return false;
     change(chunk, i);
     return leave(chunk, i, kept);
@@ -396,7 +396,6 @@ function wordsApart(a: number, b: number): number {
 const slotBits = 10;
 const slotsPerChunk = 2 ** slotBits;
 const slotMask = slotsPerChunk - 1;
-const slotsMax = 2 ** 22;
 
 const textBytes = limits.leaseKeyBytesMax + limits.leaseOwnerBytesMax;
 const chunkBytes = 8 + slotsPerChunk * (7 * 8 + 7 * 4 + textBytes);

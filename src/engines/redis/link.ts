@@ -1,3 +1,4 @@
+import { InOrder } from '../../base/in-order.ts';
 import { limits } from '../../base/limits.ts';
 import { type Answer, type RedisClients, type RedisConnection, ReplyError } from './client.ts';
 import { closedError, unavailable } from './failure.ts';
@@ -72,7 +73,7 @@ export class Link {
   /** Not sent yet, in order. */
   #line: Command[] = [];
   /** Sent and not answered, in order. */
-  readonly #sent: Set<Command> = new Set();
+  readonly #sent: InOrder<Command> = new InOrder();
   /** Answered by a refusal that asks for another try. Nothing is sent until all that was sent is answered. */
   #refused: Command[] = [];
   /** The scripts whose text this connection has sent, by their SHA-1. */
@@ -304,7 +305,7 @@ export class Link {
       if (command.sinceMs > longAgoMs) break;
       this.#reject(command, unavailable(this.name, reason, 'unknown'));
     }
-    const [first] = this.#sent;
+    const { first } = this.#sent;
     if (first !== undefined && first.sentMs <= longAgoMs) this.#lost(this.#connection, silent(commandMs));
     while (this.#line.length > 0 && this.#line[0]!.sinceMs <= longAgoMs) this.#failFirst();
     const lookMs = this.#oldestMs();
@@ -315,7 +316,7 @@ export class Link {
 
   /** Since when something waits that is to be looked at. */
   #oldestMs(): number | undefined {
-    const [first] = this.#sent;
+    const { first } = this.#sent;
     if (first !== undefined) return first.settled ? first.sentMs : first.sinceMs;
     return this.#line[0]?.sinceMs;
   }
@@ -333,8 +334,7 @@ export class Link {
     this.#connection = undefined;
     this.#down = { reason, sinceMs: nowMs() };
     connection.close();
-    const unanswered = [...this.#sent];
-    this.#sent.clear();
+    const unanswered = this.#sent.clear();
     this.#line.unshift(...this.#refused.splice(0));
     for (const command of unanswered) this.#reject(command, unavailable(this.name, reason, 'unknown'));
     this.#wake?.();

@@ -18,10 +18,14 @@ export interface Left {
   readonly texts: readonly string[];
 }
 
-/** The transactions of a session that touch one name and are not done, in the order in which they came. */
+/**
+ * The transactions of a session that touch one name and are not done, in the order in which they came. It stays when they are
+ * done: a Map in which entries come and go makes new tables, an old one points to the new one, and the garbage collector takes
+ * what came behind an old one for alive.
+ */
 interface Line {
   turns: number;
-  last: Turn;
+  last: Turn | undefined;
   /** The last one that writes it: where `left` does not tell what it leaves, nobody knows before it is done. */
   writer: Turn | undefined;
   /** By read: what it will give. */
@@ -101,7 +105,7 @@ export class Turn {
   isVoid = false;
   isOver = false;
   readonly #lines: Map<string, Line>;
-  readonly #reads: ReadonlyMap<string, { readonly read: Read }>;
+  #reads: ReadonlyMap<string, { readonly read: Read }>;
   #isSent = false;
   /** So many stand in its way. */
   #ahead = 0;
@@ -121,7 +125,13 @@ export class Turn {
     this.names.add(name);
     const line = this.#lines.get(name);
     if (line === undefined) {
+      if (this.#lines.size >= limits.transactionLinesMax) forgetIdle(this.#lines);
       this.#lines.set(name, { turns: 1, last: this, writer: undefined, left: undefined });
+      return;
+    }
+    if (line.last === undefined) {
+      line.turns = 1;
+      line.last = this;
       return;
     }
     if (!line.last.#isSent) line.last.#letWait(this);
@@ -178,10 +188,15 @@ export class Turn {
     this.#isSent = true;
     this.isOver = true;
     if (!isDone) this.#void();
+    // Each builds on one before: without this the last would keep all of them.
+    this.#reads = nothing;
+    this.#resting = undefined;
     for (const name of this.names) {
       const line = this.#lines.get(name)!;
       line.turns -= 1;
-      if (line.turns === 0) this.#lines.delete(name);
+      if (line.turns > 0) continue;
+      line.last = line.writer = undefined;
+      line.left = undefined;
     }
     const waiting = this.#waiting ?? [];
     this.#waiting = undefined;
@@ -219,6 +234,12 @@ export class Turn {
     for (const turn of this.#resting ?? []) if (!turn.isOver && !turn.isVoid) turn.#void();
     this.#resting = undefined;
   }
+}
+
+const nothing: ReadonlyMap<string, { readonly read: Read }> = new Map();
+
+function forgetIdle(lines: Map<string, Line>): void {
+  for (const [name, { turns }] of lines) if (turns === 0) lines.delete(name);
 }
 
 /** Whether two reads gave the same. */
