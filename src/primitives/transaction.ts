@@ -197,8 +197,12 @@ class Run<T> {
   }
 
   /** The body's result, once it is committed. */
-  async result(options: WaitOptions): Promise<T> {
-    if (options.timeout === undefined && options.signal === undefined) return this.#finish();
+  result(options: WaitOptions): Promise<T> {
+    const isPatient = options.timeout === undefined && options.signal === undefined;
+    return isPatient ? this.#finish() : this.#within(options);
+  }
+
+  async #within(options: WaitOptions): Promise<T> {
     let wait: Wait | undefined;
     const given = new Promise<never>((_, reject) => {
       const give: (reason: unknown) => void = reject;
@@ -320,7 +324,7 @@ class Run<T> {
       const outcome = await this.#steps.ask(
         {
           ticket: this.#ticket,
-          reads: [...reads.map(({ read }) => read), ...checks.map(({ read }) => read)],
+          reads: (checks.length === 0 ? reads : [...reads, ...checks]).map(({ read }) => read),
           expected: [...reads.map(({ known }) => known.texts), ...checks.map(() => none)],
           writes,
           turn: this.#turn,

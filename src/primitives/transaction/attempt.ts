@@ -62,11 +62,22 @@ export class Attempt {
   }
 
   /** Every call of a handle goes through here: it belongs to the body, and ends before it. */
-  async call<R>(what: string, work: () => R | Promise<R>): Promise<R> {
-    if (this.#over) throw overError(what);
-    this.#pending += 1;
+  call<R>(what: string, work: () => R | Promise<R>): Promise<R> {
+    if (this.#over) return Promise.reject(overError(what));
+    let result: R | Promise<R>;
     try {
-      return await work();
+      result = work();
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+    if (!(result instanceof Promise)) return Promise.resolve(result); // as most do, it read or wrote what is known
+    this.#pending += 1;
+    return this.#awaited(result);
+  }
+
+  async #awaited<R>(result: Promise<R>): Promise<R> {
+    try {
+      return await result;
     } finally {
       this.#pending -= 1;
     }
