@@ -294,13 +294,26 @@ class CoalescedCounter<N extends Integer> implements Counter<N> {
       const message = `${this.#where()} is ${stored}: with ${by} added it would be ${beyond}; nothing was added`;
       return new LockstepError('INVALID_VALUE', message, { details: { ...details, by, bound, min, max } });
     }
-    const message = `${this.#where()} holds ${JSON.stringify(stored.slice(0, 80))}, not ${this.#integers.wanted}: something else wrote it to ${this.#key}; delete that key, or use another name`;
-    return new LockstepError('INVALID_VALUE', message, { details });
+    return new LockstepError('INVALID_VALUE', notInteger(this.#where(), this.#key, stored, this.#integers.wanted), {
+      details,
+    });
   }
 
   #lost(condition: Condition | undefined): LockstepError {
     return condition!.lost(`${this.#where()} was not changed`, { counter: this.name });
   }
+}
+
+/** What a counter holds that it can't give. */
+export function notInteger(where: string, key: string, stored: string, wanted: string): string {
+  const advice = isInteger64(stored)
+    ? 'open it with { bigint: true }, which has all integers of 64 bits'
+    : `something else wrote it to ${key}; delete that key, or use another name`;
+  return `${where} holds ${JSON.stringify(stored.slice(0, 80))}, not ${wanted}: ${advice}`;
+}
+
+function isInteger64(text: string): boolean {
+  return /^(?:0|-?[1-9]\d{0,18})$/.test(text) && BigInt.asIntN(64, BigInt(text)) === BigInt(text);
 }
 
 /** The bounds that were asked for, or those of its integers. Throws `INVALID_ARGUMENT`. */

@@ -133,6 +133,12 @@ export class HeldLease implements Lease, Guarding {
     }
   }
 
+  /** For logs. */
+  toJSON(): { lock: string; fence: number; since: number; ttlMs: number; active: boolean } {
+    const { lock, fence, since, ttlMs, active } = this;
+    return { lock, fence, since, ttlMs, active };
+  }
+
   [Symbol.asyncDispose](): Promise<void> {
     return this.release();
   }

@@ -241,7 +241,10 @@ function isSameLock(a: LockLine, b: LockLine): boolean {
   return a === b || (a.keys.owner === b.keys.owner && a.session.engine.store === b.session.engine.store);
 }
 
-/** Rejects a wait whose time is over, with who is in the way: the store's freshest word if it comes at once. */
+/**
+ * Rejects a wait whose time is over, with who is in the way: the store's freshest word if it comes at once. A store that has
+ * said nothing at all is what was in the way itself.
+ */
 async function timedOut(
   session: Session,
   line: LockLine,
@@ -249,25 +252,37 @@ async function timedOut(
   reject: (error: Error) => void,
 ): Promise<void> {
   const local = line.lease;
+  const name = JSON.stringify(line.name);
+  const waited = afterMs === 0 ? `lock ${name} is not free` : `lock ${name} was not free within ${afterMs} ms`;
   let holder = '';
   let info: SessionInfo | undefined = session.info;
   if (local !== undefined) {
     const since = new Date(local.since).toISOString();
     holder = `it is held by another task of this session${siteText(local.site)} since ${since} (fence ${local.fence})`;
   } else {
+    let failure: Error | undefined;
     const seen = await Promise.race([
-      lookUp(session, line).catch(() => undefined),
+      lookUp(session, line).catch((error: Error) => void (failure = error)),
       new Promise<undefined>((done) => session.clock.timer(limits.lookMsMax, () => done(undefined))),
     ]);
+    const isSilent = seen === undefined && (failure !== undefined || line.blocker === undefined);
+    if (isSilent) return reject(unanswered(line.name, afterMs, failure));
     info = seen?.info;
     holder = describeHolder(seen?.owner ?? line.blocker?.owner, info, seen?.leftMs);
   }
-  const name = JSON.stringify(line.name);
-  const waited = afterMs === 0 ? `lock ${name} is not free` : `lock ${name} was not free within ${afterMs} ms`;
   reject(
     new LockstepError('TIMEOUT', `${waited}: ${holder}`, {
       details: { lock: line.name, timeoutMs: afterMs, holder: info },
     }),
+  );
+}
+
+function unanswered(lock: string, afterMs: number, cause: Error | undefined): LockstepError {
+  const why = cause?.message ?? 'it does not answer. Lockstep goes on by itself when it does.';
+  return new LockstepError(
+    'UNAVAILABLE',
+    `the store did not say within ${afterMs} ms whether lock ${JSON.stringify(lock)} is free: ${why}`,
+    { cause, details: { lock, timeoutMs: afterMs } },
   );
 }
 
@@ -295,7 +310,7 @@ export function describeHolder(
   info: SessionInfo | undefined,
   leftMs: number | undefined,
 ): string {
-  if (owner === undefined) return 'the store did not say in time who holds it';
+  if (owner === undefined) return 'the store did not say in time who holds it now';
   if (owner === '') return 'it was given back just now, and others came first';
   const known = parseOwner(owner);
   const left =

@@ -177,6 +177,7 @@ describe('a counter', () => {
       await expect(small.add(-1)).rejects.toEqual(beyond);
       await expect(small.getAndReset()).rejects.toEqual(beyond);
       await expect(small.compareAndSet(1, 2)).rejects.toEqual(beyond);
+      await expect(small.get()).rejects.toEqual(failure('INVALID_VALUE', 'open it with { bigint: true }'));
       expect(await large.add(-1n)).toBe(2n ** 53n - 1n);
       expect(await small.get()).toBe(max);
     });

@@ -79,6 +79,15 @@ eachEngine((_, openStore) => {
     expect(next?.fence).toBeGreaterThan(lease!.fence);
   });
 
+  test('a lease can be logged as JSON', async () => {
+    const [a] = (await open('a')) as [Lockstep];
+    await a.lock('x', { ttl: '5s' }).run((lease) => {
+      const logged = JSON.parse(JSON.stringify({ lease })) as unknown;
+      const { fence, since } = lease as Lease & { since: number };
+      expect(logged).toEqual({ lease: { lock: 'x', fence, since, ttlMs: 5_000, active: true } });
+    });
+  });
+
   test('a wait that times out says who holds the lock, and leaves the line', async () => {
     const [a, b] = (await open('Anna', 'Bert')) as [Lockstep, Lockstep];
     const lease = await a.lock('x').acquire();

@@ -1,5 +1,5 @@
 import { invalidArgument, LockstepError } from '../../base/errors.ts';
-import { type Bounds, boundsOf, type CounterOptions } from '../counter.ts';
+import { type Bounds, boundsOf, type CounterOptions, notInteger } from '../counter.ts';
 import { arithmeticOf, type Arithmetic, type Integer } from '../integers.ts';
 import type { Attempt, Thing } from './attempt.ts';
 import type { Place, Read, Write } from './steps.ts';
@@ -106,11 +106,9 @@ class CounterView<N extends Integer> implements TransactionCounter<N> {
       if (has(value)) return value;
     }
     const { place } = this.#total;
-    throw new LockstepError(
-      'INVALID_VALUE',
-      `${place.what} holds ${JSON.stringify(text.slice(0, 80))}, not ${wanted}: something else wrote it to ${place.keys[0]!}; delete that key, or use another name`,
-      { details: { counter: this.name, key: place.keys[0], stored: text } },
-    );
+    throw new LockstepError('INVALID_VALUE', notInteger(place.what, place.keys[0]!, text, wanted), {
+      details: { counter: this.name, key: place.keys[0], stored: text },
+    });
   }
 
   #beyond(old: N, by: N): LockstepError {
