@@ -9,8 +9,12 @@ export const placeOptions = {
   space: { type: 'string' },
 } as const;
 
-/** What a server should be told otherwise, in one line: Node's own form of a warning is for programmers. */
+/**
+ * What a server should be told otherwise, in one line: Node's own form of a warning is for programmers. Silenced as Node's:
+ * cron makes a mail of each.
+ */
 export function warn(warning: Error): void {
+  if (process.env['NODE_NO_WARNINGS'] === '1') return;
   process.stderr.write(`lockstep: warning: ${warning.message}\n`);
 }
 

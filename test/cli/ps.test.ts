@@ -1,7 +1,8 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import type { LockInspection, SessionInfo } from '../../src/index.ts';
+import { hasRedisServer, startRedisServer } from '../redis/server.ts';
 import { lockstep, openAt, temporaryDirectory, until, untilStdinEnds } from './cli.ts';
 
 test('the list shows who holds a lock, who waits for it in order, and who is there', async () => {
@@ -80,3 +81,20 @@ test('names that would move the cursor are shown as question marks', async () =>
   expect(await run.exit).toBe(0);
   expect(run.stdout()).toMatch(/^ja\?b /m);
 });
+
+test.skipIf(!hasRedisServer)(
+  'a warning about a server is a line, and none where Node has to be silent too',
+  async () => {
+    const server = await startRedisServer();
+    onTestFinished(() => server.stop());
+    const directory = temporaryDirectory();
+    const loud = lockstep(directory, 'ps', '--at', server.address);
+    expect(await loud.exit).toBe(0);
+    expect(loud.stderr()).toMatch(/^lockstep: warning: .*appendonly/m);
+    vi.stubEnv('NODE_NO_WARNINGS', '1');
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const silent = lockstep(directory, 'ps', '--at', server.address);
+    expect(await silent.exit).toBe(0);
+    expect(silent.stderr()).toBe('');
+  },
+);
