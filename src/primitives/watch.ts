@@ -103,6 +103,10 @@ class Watch<T> implements AsyncIterableIterator<T> {
     this.#wake?.();
   }
 
+  get subject(): string {
+    return this.#watched.subject;
+  }
+
   fail(reason: unknown): void {
     this.#end((call) => call.fail(reason));
   }
@@ -219,16 +223,13 @@ class Watch<T> implements AsyncIterableIterator<T> {
   }
 }
 
+type Member = Pick<Watch<unknown>, 'subject' | 'poke' | 'fail'>;
+
 /** The watches of one thing in a session: the store knows the session only. */
 class Watches implements Receiver {
-  readonly all: Set<Pick<Watch<unknown>, 'poke' | 'fail'>> = new Set();
-  readonly #watchers: string;
+  readonly all: Set<Member> = new Set();
 
-  constructor(watchers: string) {
-    this.#watchers = watchers;
-  }
-
-  add(one: Pick<Watch<unknown>, 'poke' | 'fail'>): void {
+  add(one: Member): void {
     this.all.add(one);
   }
 
@@ -241,18 +242,18 @@ class Watches implements Receiver {
   }
 
   async close(): Promise<void> {
-    for (const one of this.all) one.fail(closedError(this.#watchers));
+    for (const one of this.all) one.fail(closedError(`watching ${one.subject}`));
   }
 }
 
 function watchesOf(session: Session, watchers: string): Watches {
   let watches = session.receivers.get(watchers) as Watches | undefined;
-  if (watches === undefined) session.receivers.set(watchers, (watches = new Watches(watchers)));
+  if (watches === undefined) session.receivers.set(watchers, (watches = new Watches()));
   return watches;
 }
 
 /** The last one tells the store. */
-function leave(session: Session, watchers: string, one: Pick<Watch<unknown>, 'poke' | 'fail'>): void {
+function leave(session: Session, watchers: string, one: Member): void {
   const watches = session.receivers.get(watchers) as Watches | undefined;
   if (watches === undefined || !watches.all.delete(one) || watches.all.size > 0) return;
   session.receivers.delete(watchers);

@@ -107,12 +107,12 @@ export class Whole<V> {
     return written(step, lost, once === undefined ? undefined : `${this.where}: ${once}`);
   }
 
-  /** The error for a read of more than `limits.collectionReadMax`. `instead`: what to do. */
+  /** The error for a read of more than one call may read. `instead`: what to do. */
   tooMany(found: number, instead: string): LockstepError {
     const max = limits.collectionReadMax;
     return new LockstepError(
       'INVALID_ARGUMENT',
-      `${this.where}: ${found} elements are more than one call may read (limits.collectionReadMax: ${max}); ${instead}`,
+      `${this.where}: ${found} elements are more than one call may read (${max}); ${instead}`,
       { details: { name: this.name, found, max } },
     );
   }

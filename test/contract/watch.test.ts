@@ -242,7 +242,8 @@ describe('a watch', () => {
       expect(await returned).toEqual({ done: true, value: undefined });
       const refused = rejection(closed!);
       await shared.close();
-      expect(await refused).toMatchObject({ code: 'CLOSED' });
+      const closing = { code: 'CLOSED', message: expect.stringContaining('watching value "') as string };
+      expect(await refused).toMatchObject(closing);
       expect(await watches[2].next()).toEqual({ done: true, value: undefined });
       await expect(value.watch({ signal: abort.signal }).next()).rejects.toMatchObject({ code: 'CLOSED' });
     });
