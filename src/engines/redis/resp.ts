@@ -126,7 +126,17 @@ export function commandText(words: readonly string[]): string {
 }
 
 function written(words: readonly string[], lengthOf: (word: string) => number): string {
-  let text = `*${words.length}\r\n`;
-  for (const word of words) text += `$${lengthOf(word)}\r\n${word}\r\n`;
-  return text;
+  let text = `*${words.length}`;
+  for (const word of words) text += headOf(lengthOf(word)) + word; // few pieces: each is an object until it is sent
+  return `${text}\r\n`;
 }
+
+const heads: string[] = [];
+
+/** What stands between a word and the next one, of this length. */
+function headOf(length: number): string {
+  if (length >= headsMax) return `\r\n$${length}\r\n`;
+  return (heads[length] ??= `\r\n$${length}\r\n`);
+}
+
+const headsMax = 512;

@@ -23,11 +23,19 @@ export function redisRunner(
     });
   }
 
+  const names = new Map<string, readonly string[]>();
+
+  function namesOf({ name, args }: { readonly name: string; readonly args: object }): readonly string[] {
+    let known = names.get(name);
+    if (known === undefined) names.set(name, (known = Object.keys(args)));
+    return known;
+  }
+
   return {
     run(operation, keys, args) {
       const words = [String(operation.keys.length)];
       for (const key of operation.keys) words.push(keys[key] as string);
-      for (const arg of Object.keys(operation.args)) words.push(String(args[arg as keyof typeof args]));
+      for (const arg of namesOf(operation)) words.push(String(args[arg as keyof typeof args]));
       return call(operation.name, words) as Promise<never>;
     },
     runBatch: (operation, keys, args) =>
