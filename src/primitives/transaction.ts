@@ -110,7 +110,7 @@ export class Transactions {
   async batch(fill: (batch: Batch) => void, options: TransactionOptions): Promise<void> {
     if (typeof fill !== 'function') throw invalidArgument('fill', fill, 'a function that takes a batch');
     const plan = new Attempt(this.#steps, undefined, unknown);
-    await planned(plan, this.#places, fill);
+    await planned(plan, this.#places, this.#session.keys, fill);
     await this.#run((attempt) => attempt.adopt(plan), options);
   }
 
@@ -351,7 +351,10 @@ class Run<T> {
     checks: readonly Check[],
   ): ReadonlyMap<string, Known> {
     const { now, moment } = outcome;
-    for (const [i, check] of checks.entries()) if (now[attempt.reads.size + i]!.length > 0) throw check.over();
+    for (const [i, check] of checks.entries()) {
+      const found = now[attempt.reads.size + i]!;
+      if (found.length > 0) throw check.over(found);
+    }
     const known = new Map<string, Known>();
     for (const [i, [id, { read }]] of [...attempt.reads].entries()) {
       this.#turns.learn(read, now[i]!);
@@ -455,8 +458,8 @@ class Things implements Transaction {
     return topicIn(this.#attempt, name, this.#session.keys.topic(name), options);
   }
 
-  ack(job: Job<unknown>): Promise<void> {
-    return acknowledgeIn(this.#attempt, job, this.#session.engine, this.#session.space);
+  ack(job: Job<unknown>, more?: unknown): Promise<void> {
+    return acknowledgeIn(this.#attempt, job, this.#session.engine, this.#session.space, more);
   }
 }
 

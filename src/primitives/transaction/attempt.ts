@@ -1,6 +1,7 @@
 import { LockstepError } from '../../base/errors.ts';
 import type { Check } from './guarding.ts';
 import type { Place, Read, Steps, Write } from './steps.ts';
+import { noMore } from './surplus.ts';
 import type { Known, Left, Turns } from './turns.ts';
 
 /** What one thing has buffered: what is read of it comes from there, and from the store. */
@@ -23,6 +24,8 @@ export class Attempt {
   readonly #primed: ReadonlyMap<string, Known>;
   readonly #things: Map<string, Thing> = new Map();
   readonly #asked: Map<string, Promise<readonly string[]>> = new Map();
+  /** Its calls that failed. */
+  #failed: Failed[] | undefined;
   #pending = 0;
   #over = false;
 
@@ -61,32 +64,54 @@ export class Attempt {
     return this.#seen.get(read.id)!.known.texts;
   }
 
-  /** Every call of a handle goes through here: it belongs to the body, and ends before it. */
-  call<R>(what: string, work: () => R | Promise<R>): Promise<R> {
+  /**
+   * Every call of a handle goes through here: it belongs to the body, and ends before it. `more`: what the call was given
+   * beyond what it takes.
+   */
+  call<R>(what: string, work: () => R | Promise<R>, more?: unknown): Promise<R> {
     if (this.#over) return Promise.reject(overError(what));
     let result: R | Promise<R>;
     try {
+      noMore(what, more);
       result = work();
     } catch (error) {
-      return Promise.reject(error as Error);
+      const call = new Call<R>((_, reject) => reject(error));
+      this.#fail(call, error);
+      return call;
     }
     if (!(result instanceof Promise)) return Promise.resolve(result); // as most do, it read or wrote what is known
-    this.#pending += 1;
     return this.#awaited(result);
   }
 
-  async #awaited<R>(result: Promise<R>): Promise<R> {
-    try {
-      return await result;
-    } finally {
-      this.#pending -= 1;
-    }
+  #awaited<R>(result: Promise<R>): Promise<R> {
+    this.#pending += 1;
+    const call: Call<R> = new Call((resolve, reject) => {
+      result.then(
+        (value) => {
+          this.#pending -= 1;
+          resolve(value);
+        },
+        (error: unknown) => {
+          this.#pending -= 1;
+          this.#fail(call, error);
+          reject(error);
+        },
+      );
+    });
+    return call;
   }
 
-  /** The body ended. Throws where it did not wait for its own calls. */
+  #fail(call: Call<unknown>, error: unknown): void {
+    call.answerFor();
+    (this.#failed ??= []).push({ call, error });
+  }
+
+  /** The body ended. Throws where it did not wait for its own calls, and where nobody heard that one of them failed. */
   end(): void {
     const { things, pending } = { things: [...this.#things.values()], pending: this.#pending };
     this.abandon();
+    const unheard = this.#failed?.find(({ call }) => !call.heard);
+    if (unheard !== undefined) throw unheard.error;
     if (pending === 0) return;
     throw new LockstepError(
       'INVALID_ARGUMENT',
@@ -134,6 +159,35 @@ export class Attempt {
     const known = await this.#steps.look(read);
     this.#seen.set(read.id, { read, known });
     return known.texts;
+  }
+}
+
+interface Failed {
+  readonly call: Call<unknown>;
+  readonly error: unknown;
+}
+
+/** The promise of a call, which knows whether anybody waits for it. */
+class Call<R> extends Promise<R> {
+  heard = false;
+
+  /** What is made of it is a plain promise. */
+  static override get [Symbol.species](): PromiseConstructor {
+    return Promise;
+  }
+
+  // oxlint-disable-next-line unicorn/no-thenable -- it is a promise, and must know who waits for it
+  override then<A = R, B = never>(
+    done?: ((value: R) => A | PromiseLike<A>) | null,
+    failed?: ((reason: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    this.heard = true;
+    return super.then(done, failed);
+  }
+
+  /** It failed: where nobody hears of that, the transaction tells of it. */
+  answerFor(): void {
+    super.then(undefined, () => {});
   }
 }
 

@@ -47,55 +47,55 @@ class CounterView<N extends Integer> implements TransactionCounter<N> {
     this.#bounds = bounds;
   }
 
-  async add(by: N = this.#integers.one): Promise<N> {
-    const { value, old } = await this.#add(by);
-    if (value === undefined) throw this.#beyond(old, by);
-    return value;
+  add(by: N = this.#integers.one, more?: unknown): Promise<N> {
+    return this.#call(() => {
+      const old = this.#now();
+      const value = this.#add(old, by);
+      if (value === undefined) throw this.#beyond(old, by);
+      return value;
+    }, more);
   }
 
-  async tryAdd(by: N = this.#integers.one): Promise<N | undefined> {
-    return (await this.#add(by)).value;
+  tryAdd(by: N = this.#integers.one, more?: unknown): Promise<N | undefined> {
+    return this.#call(() => this.#add(this.#now(), by), more);
   }
 
   get(): Promise<N> {
     return this.#call(() => this.#now());
   }
 
-  set(value: N): Promise<N> {
-    const { has, wanted } = this.#integers;
-    const { min, max } = this.#bounds;
-    if (!has(value) || value < min || value > max) {
-      return Promise.reject(invalidArgument('value', value, `${wanted} between ${min} and ${max}`));
-    }
+  set(value: N, more?: unknown): Promise<N> {
     return this.#call(() => {
+      const { has, wanted } = this.#integers;
+      const { min, max } = this.#bounds;
+      if (!has(value) || value < min || value > max) {
+        throw invalidArgument('value', value, `${wanted} between ${min} and ${max}`);
+      }
       const old = this.#now();
       this.#total.put(String(value));
       return old;
-    });
+    }, more);
   }
 
-  #add(by: N): Promise<{ old: N; value: N | undefined }> {
+  /** The sum, which is written; undefined, and nothing is, where it is beyond. */
+  #add(old: N, by: N): N | undefined {
     const { has, wanted, zero, sum, difference } = this.#integers;
     const { min, max } = this.#bounds;
-    if (!has(by)) return Promise.reject(invalidArgument('by', by, wanted));
-    return this.#call(() => {
-      const old = this.#now();
-      // What is beyond already, by other bounds, may come nearer. By differences: a sum might not be exact.
-      if (by > zero ? old > difference(max, by) : by < zero && old < difference(min, by)) {
-        return { old, value: undefined };
-      }
-      const value = sum(old, by);
-      this.#total.add(String(value));
-      return { old, value };
-    });
+    if (!has(by)) throw invalidArgument('by', by, wanted);
+    // What is beyond already, by other bounds, may come nearer. By differences: a sum might not be exact.
+    if (by > zero ? old > difference(max, by) : by < zero && old < difference(min, by)) return undefined;
+    const value = sum(old, by);
+    this.#total.add(String(value));
+    return value;
   }
 
   /** Nothing can come between what `work` reads and writes. */
-  #call<R>(work: () => R): Promise<R> {
-    return this.#attempt.call(this.#total.place.what, async () => {
+  #call<R>(work: () => R, more?: unknown): Promise<R> {
+    const loaded = async (): Promise<R> => {
       await this.#total.load();
       return work();
-    });
+    };
+    return this.#attempt.call(this.#total.place.what, loaded, more);
   }
 
   #now(): N {

@@ -6,8 +6,8 @@ import type { Read } from './steps.ts';
 export interface Check {
   /** It gives nothing as long as that is so. */
   readonly read: Read;
-  /** What the transaction rejects with where it is not so. */
-  over(): LockstepError;
+  /** What the transaction rejects with where it is not so, and the read gave this. */
+  over(now: readonly string[]): LockstepError;
   /** The commit is on its way. */
   committing?(): void;
   /** What came of that; false where it is not known. */

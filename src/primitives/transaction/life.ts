@@ -1,6 +1,7 @@
 import { checkOptions } from '../../base/options.ts';
 import type { Duration } from '../../base/duration.ts';
 import { lifeOf } from '../value.ts';
+import { noGuard } from './surplus.ts';
 
 /** How long what a transaction writes lives, from its commit on, by the store's clock. */
 export interface LifeOptions {
@@ -24,6 +25,7 @@ export function over(before: Written | undefined, text: string | undefined, ms: 
 /** ms; undefined where neither the write nor its handle says it. Throws `INVALID_ARGUMENT`. */
 export function msOf(options: LifeOptions | undefined, otherwise: number | undefined): number | undefined {
   if (options === undefined) return otherwise;
+  if (options instanceof Object) noGuard(options);
   checkOptions('the options of a write', options, lifeOptions);
   return lifeOf(options) ?? otherwise;
 }

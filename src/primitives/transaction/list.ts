@@ -51,20 +51,20 @@ class ListView<V> implements TransactionList<V> {
     this.#what = elements.place.what;
   }
 
-  push(element: V): Promise<void> {
-    return this.#call(async () => this.#elements.back.push(await this.#text(element))).then(() => {});
+  push(element: V, more?: unknown): Promise<void> {
+    return this.#call(async () => void this.#elements.back.push(await this.#text(element)), more);
   }
 
-  unshift(element: V): Promise<void> {
-    return this.#call(async () => this.#elements.front.unshift(await this.#text(element))).then(() => {});
+  unshift(element: V, more?: unknown): Promise<void> {
+    return this.#call(async () => void this.#elements.front.unshift(await this.#text(element)), more);
   }
 
-  pop(): Promise<V | undefined> {
-    return this.#call(async () => this.#value(await this.#elements.pop()));
+  pop(more?: unknown): Promise<V | undefined> {
+    return this.#call(async () => this.#value(await this.#elements.pop()), more);
   }
 
-  shift(): Promise<V | undefined> {
-    return this.#call(async () => this.#value(await this.#elements.shift()));
+  shift(more?: unknown): Promise<V | undefined> {
+    return this.#call(async () => this.#value(await this.#elements.shift()), more);
   }
 
   at(index: number): Promise<V | undefined> {
@@ -75,11 +75,11 @@ class ListView<V> implements TransactionList<V> {
     });
   }
 
-  set(index: number, element: V): Promise<boolean> {
+  set(index: number, element: V, more?: unknown): Promise<boolean> {
     return this.#call(async () => {
       checkIndex('index', index);
       return this.#elements.set(index, await this.#text(element));
-    });
+    }, more);
   }
 
   slice(start = 0, end: number = Number.MAX_SAFE_INTEGER): Promise<V[]> {
@@ -97,8 +97,8 @@ class ListView<V> implements TransactionList<V> {
     return this.#call(() => this.#elements.length());
   }
 
-  #call<R>(work: () => Promise<R>): Promise<R> {
-    return this.#attempt.call(this.#what, work);
+  #call<R>(work: () => Promise<R>, more?: unknown): Promise<R> {
+    return this.#attempt.call(this.#what, work, more);
   }
 
   #text(element: V): string | Promise<string> {

@@ -61,17 +61,23 @@ class MapView<V> implements TransactionMap<V> {
     });
   }
 
-  set(key: string, value: V, options?: LifeOptions): Promise<void> {
-    return this.#call(key, () => {
+  set(key: string, value: V, options?: LifeOptions, more?: unknown): Promise<void> {
+    const work = (): void | Promise<void> => {
       const ms = msOf(options, this.#ttlMs) ?? 0;
       const text = this.#codec.encode(() => this.#entries.where(key), value);
       if (typeof text === 'string') return this.#entries.put(key, text, ms);
       return text.then((later) => this.#entries.put(key, later, ms));
-    });
+    };
+    return this.#call(key, work, more);
   }
 
-  update(key: string, change: (now: V | undefined) => V | Promise<V>, options?: LifeOptions): Promise<V> {
-    return this.#call(key, async () => {
+  update(
+    key: string,
+    change: (now: V | undefined) => V | Promise<V>,
+    options?: LifeOptions,
+    more?: unknown,
+  ): Promise<V> {
+    const work = async (): Promise<V> => {
       const ms = msOf(options, this.#ttlMs) ?? -1;
       await this.#entries.load(key);
       const text = this.#entries.now(key);
@@ -80,16 +86,18 @@ class MapView<V> implements TransactionMap<V> {
       );
       this.#entries.put(key, await this.#codec.encode(() => this.#entries.where(key), value), ms);
       return value;
-    });
+    };
+    return this.#call(key, work, more);
   }
 
-  delete(key: string): Promise<boolean> {
-    return this.#call(key, async () => {
+  delete(key: string, more?: unknown): Promise<boolean> {
+    const work = async (): Promise<boolean> => {
       await this.#entries.load(key);
       const there = this.#entries.now(key) !== undefined;
       if (there) this.#entries.put(key, undefined);
       return there;
-    });
+    };
+    return this.#call(key, work, more);
   }
 
   size(): Promise<number> {
@@ -102,11 +110,12 @@ class MapView<V> implements TransactionMap<V> {
     return text === undefined ? undefined : this.#codec.decode(() => this.#entries.where(key), text);
   }
 
-  #call<R>(key: string, work: () => R | Promise<R>): Promise<R> {
-    return this.#attempt.call(this.#entries.place.what, () => {
+  #call<R>(key: string, work: () => R | Promise<R>, more?: unknown): Promise<R> {
+    const checked = (): R | Promise<R> => {
       checkName('key', key, limits.entryKeyBytesMax);
       return work();
-    });
+    };
+    return this.#attempt.call(this.#entries.place.what, checked, more);
   }
 }
 

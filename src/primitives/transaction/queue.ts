@@ -1,4 +1,4 @@
-import { type ValueCodec, valueCodec, type ValueOptions } from '../../base/codec.ts';
+import { valueCodec, type ValueOptions } from '../../base/codec.ts';
 import { type Duration, toMs } from '../../base/duration.ts';
 import { invalidArgument } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
@@ -36,15 +36,42 @@ export function queueIn<T>(
   place: Place,
   options: TransactionQueueOptions<T>,
 ): TransactionQueue<T> {
+  return new QueueView(attempt, name, pushesTo(attempt, place, options));
+}
+
+/** How messages get into the queue at `place`. */
+export interface Pushes<T> {
+  readonly what: string;
+  /** What a commit is told of a push. Throws `INVALID_ARGUMENT`. */
+  head(options: TransactionPushOptions): string;
+  text(item: T): string | Promise<string>;
+  put(head: string, text: string): void;
+}
+
+/** What a run wants to push to the queue at `place`. Throws `INVALID_ARGUMENT`. */
+export function pushesTo<T>(attempt: Attempt, place: Place, options: TransactionQueueOptions<T>): Pushes<T> {
   checkOptions('the options of queue', options, queueOptions);
   const { deduplicate = limits.queueDuplicatesMs } = options;
   const windowMs = toMs('deduplicate', deduplicate, 0, limits.queueDelayMsMax);
-  return new QueueView(attempt, name, trafficOf(attempt, place), valueCodec(options), windowMs);
+  const traffic = trafficOf(attempt, place);
+  const codec = valueCodec(options);
+  return {
+    what: place.what,
+    head: (how) => headFor(how, pushOptions),
+    text: (item) => codec.encode(place.what, item),
+    put: (head, text) => traffic.push(windowMs, head, text),
+  };
 }
 
 /** Acknowledges `job` with the commit. Rejects with `LEASE_LOST`, and `INVALID_ARGUMENT` for no job of this store and space. */
-export function acknowledgeIn(attempt: Attempt, job: Job<unknown>, engine: Engine, space: string): Promise<void> {
-  return attempt.call('ack', () => {
+export function acknowledgeIn(
+  attempt: Attempt,
+  job: Job<unknown>,
+  engine: Engine,
+  space: string,
+  more: unknown,
+): Promise<void> {
+  const work = (): void => {
     if (!(job instanceof HeldJob)) throw invalidArgument('job', job, 'a job, as work and consume of a queue give it');
     const delivery = job.asDelivery();
     if (delivery.engine !== engine || delivery.space !== space) {
@@ -52,7 +79,8 @@ export function acknowledgeIn(attempt: Attempt, job: Job<unknown>, engine: Engin
       throw invalidArgument('job', job.id, `a job of the same store and space as the transaction (${where})`);
     }
     trafficOf(attempt, queuePlace(delivery.what, delivery.keys)).ack(job, delivery);
-  });
+  };
+  return attempt.call('ack', work, more);
 }
 
 /** Where a queue is, or a group of a topic. */
@@ -68,26 +96,22 @@ const pushOptions: ReadonlySet<string> = new Set(['delay', 'priority', 'id', 'gr
 class QueueView<T> implements TransactionQueue<T> {
   readonly name: string;
   readonly #attempt: Attempt;
-  readonly #traffic: Traffic;
-  readonly #codec: ValueCodec<T>;
-  readonly #windowMs: number;
+  readonly #pushes: Pushes<T>;
 
-  constructor(attempt: Attempt, name: string, traffic: Traffic, codec: ValueCodec<T>, windowMs: number) {
+  constructor(attempt: Attempt, name: string, pushes: Pushes<T>) {
     this.name = name;
     this.#attempt = attempt;
-    this.#traffic = traffic;
-    this.#codec = codec;
-    this.#windowMs = windowMs;
+    this.#pushes = pushes;
   }
 
-  push(item: T, options: TransactionPushOptions = {}): Promise<void> {
-    const { what } = this.#traffic.place;
-    return this.#attempt.call(what, () => {
-      const head = headFor(options, pushOptions);
-      const payload = this.#codec.encode(what, item);
-      if (typeof payload === 'string') return this.#traffic.push(this.#windowMs, head, payload);
-      return payload.then((later) => this.#traffic.push(this.#windowMs, head, later));
-    });
+  push(item: T, options: TransactionPushOptions = {}, more?: unknown): Promise<void> {
+    const { what, head, text, put } = this.#pushes;
+    const work = (): void | Promise<void> => {
+      const how = head(options);
+      const payload = text(item);
+      return typeof payload === 'string' ? put(how, payload) : payload.then((later) => put(how, later));
+    };
+    return this.#attempt.call(what, work, more);
   }
 }
 

@@ -39,35 +39,37 @@ class SetView<V> implements TransactionSet<V> {
   }
 
   has(member: V): Promise<boolean> {
-    return this.#call(member, () => {});
+    return this.#call(member, (_, there) => there);
   }
 
-  async add(member: V): Promise<boolean> {
-    return !(await this.#call(member, (text, there) => {
+  add(member: V, more?: unknown): Promise<boolean> {
+    const work = (text: string, there: boolean): boolean => {
       if (!there) this.#members.put(text, true);
-    }));
+      return !there;
+    };
+    return this.#call(member, work, more);
   }
 
-  delete(member: V): Promise<boolean> {
-    return this.#call(member, (text, there) => {
+  delete(member: V, more?: unknown): Promise<boolean> {
+    const work = (text: string, there: boolean): boolean => {
       if (there) this.#members.put(text, false);
-    });
+      return there;
+    };
+    return this.#call(member, work, more);
   }
 
   size(): Promise<number> {
     return this.#attempt.call(this.#members.place.what, () => this.#members.size());
   }
 
-  /** Whether it was there. */
-  #call(member: V, work: (text: string, there: boolean) => void): Promise<boolean> {
+  #call(member: V, work: (text: string, there: boolean) => boolean, more?: unknown): Promise<boolean> {
     const { what } = this.#members.place;
-    return this.#attempt.call(what, async () => {
+    const loaded = async (): Promise<boolean> => {
       const text = await this.#codec.encode(what, member);
       await this.#members.load(text);
-      const there = this.#members.now(text);
-      work(text, there);
-      return there;
-    });
+      return work(text, this.#members.now(text));
+    };
+    return this.#attempt.call(what, loaded, more);
   }
 }
 

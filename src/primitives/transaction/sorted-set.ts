@@ -69,33 +69,34 @@ class SortedSetView<V> implements TransactionSortedSet<V> {
     return this.#call(member, (_, score) => score);
   }
 
-  async has(member: V): Promise<boolean> {
-    return (await this.score(member)) !== undefined;
+  has(member: V): Promise<boolean> {
+    return this.#call(member, (_, score) => score !== undefined);
   }
 
-  async set(member: V, score: number): Promise<boolean> {
-    const wanted = scoreOf('score', score);
-    return this.#call(member, (text, before) => {
-      this.#scores.put(text, wanted);
+  set(member: V, score: number, more?: unknown): Promise<boolean> {
+    const work = (text: string, before: number | undefined): boolean => {
+      this.#scores.put(text, scoreOf('score', score));
       return before === undefined;
-    });
+    };
+    return this.#call(member, work, more);
   }
 
-  async add(member: V, by: number): Promise<number> {
-    const amount = scoreOf('by', by);
-    return this.#call(member, (text, before = 0) => {
-      const score = before + amount;
-      if (!Number.isFinite(score)) throw notFinite(this.#scores.place, before, by);
-      this.#scores.put(text, score);
-      return score;
-    });
+  add(member: V, by: number, more?: unknown): Promise<number> {
+    const work = (text: string, before = 0): number => {
+      const sum = before + scoreOf('by', by);
+      if (!Number.isFinite(sum)) throw notFinite(this.#scores.place, before, by);
+      this.#scores.put(text, sum);
+      return sum;
+    };
+    return this.#call(member, work, more);
   }
 
-  delete(member: V): Promise<boolean> {
-    return this.#call(member, (text, before) => {
+  delete(member: V, more?: unknown): Promise<boolean> {
+    const work = (text: string, before: number | undefined): boolean => {
       if (before !== undefined) this.#scores.put(text, undefined);
       return before !== undefined;
-    });
+    };
+    return this.#call(member, work, more);
   }
 
   size(): Promise<number> {
@@ -122,12 +123,13 @@ class SortedSetView<V> implements TransactionSortedSet<V> {
     });
   }
 
-  #call<R>(member: V, work: (text: string, score: number | undefined) => R): Promise<R> {
-    return this.#attempt.call(this.#what, async () => {
+  #call<R>(member: V, work: (text: string, score: number | undefined) => R, more?: unknown): Promise<R> {
+    const loaded = async (): Promise<R> => {
       const text = await this.#codec.encode(this.#what, member);
       await this.#scores.load(text);
       return work(text, this.#scores.now(text));
-    });
+    };
+    return this.#attempt.call(this.#what, loaded, more);
   }
 
   async #decoded(scored: readonly Scored[]): Promise<[V, number][]> {

@@ -1,4 +1,4 @@
-import { type ValueCodec, valueCodec } from '../../base/codec.ts';
+import { valueCodec } from '../../base/codec.ts';
 import { limits } from '../../base/limits.ts';
 import { checkName, type TopicNames } from '../../base/names.ts';
 import { checkOptions } from '../../base/options.ts';
@@ -20,11 +20,36 @@ export function topicIn<T>(
   keys: TopicNames,
   options: TopicOptions<T>,
 ): TransactionTopic<T> {
+  return new TopicView(attempt, name, publishesTo(attempt, name, keys, options));
+}
+
+/** How messages get into a topic. */
+export interface Publishes<T> {
+  readonly what: string;
+  /** The key of a message. Throws `INVALID_ARGUMENT`. */
+  key(options: PublishOptions): string;
+  text(item: T): string | Promise<string>;
+  put(key: string, text: string): void;
+}
+
+/** What a run wants to publish to the topic `name`. Throws `INVALID_ARGUMENT`. */
+export function publishesTo<T>(
+  attempt: Attempt,
+  name: string,
+  keys: TopicNames,
+  options: TopicOptions<T>,
+): Publishes<T> {
   checkName('topic name', name, limits.topicNameBytesMax);
   checkOptions('the options of topic', options, topicOptions);
-  const place: Place = { what: `topic ${JSON.stringify(name)}`, keys, kinds };
-  const messages = attempt.thing(keys[0]!, () => new Messages(place));
-  return new TopicView(attempt, name, messages, valueCodec(options), keepingOf(options));
+  const what = `topic ${JSON.stringify(name)}`;
+  const messages = attempt.thing(keys[0]!, () => new Messages({ what, keys, kinds }));
+  const [codec, keeping] = [valueCodec(options), keepingOf(options)];
+  return {
+    what,
+    key: keyOf,
+    text: (item) => codec.encode(what, item),
+    put: (key, text) => messages.add([...keeping, key, text]),
+  };
 }
 
 /** In the order of `topicAt` in operations/topic.ts. */
@@ -33,32 +58,22 @@ const kinds = ['hash', '+list', '+zset'];
 class TopicView<T> implements TransactionTopic<T> {
   readonly name: string;
   readonly #attempt: Attempt;
-  readonly #messages: Messages;
-  readonly #codec: ValueCodec<T>;
-  readonly #keeping: readonly [string, string];
+  readonly #publishes: Publishes<T>;
 
-  constructor(
-    attempt: Attempt,
-    name: string,
-    messages: Messages,
-    codec: ValueCodec<T>,
-    keeping: readonly [string, string],
-  ) {
+  constructor(attempt: Attempt, name: string, publishes: Publishes<T>) {
     this.name = name;
     this.#attempt = attempt;
-    this.#messages = messages;
-    this.#codec = codec;
-    this.#keeping = keeping;
+    this.#publishes = publishes;
   }
 
-  publish(item: T, options: PublishOptions = {}): Promise<void> {
-    const { what } = this.#messages.place;
-    return this.#attempt.call(what, () => {
-      const key = keyOf(options);
-      const payload = this.#codec.encode(what, item);
-      if (typeof payload === 'string') return this.#messages.add([...this.#keeping, key, payload]);
-      return payload.then((later) => this.#messages.add([...this.#keeping, key, later]));
-    });
+  publish(item: T, options: PublishOptions = {}, more?: unknown): Promise<void> {
+    const { what, key, text, put } = this.#publishes;
+    const work = (): void | Promise<void> => {
+      const group = key(options);
+      const payload = text(item);
+      return typeof payload === 'string' ? put(group, payload) : payload.then((later) => put(group, later));
+    };
+    return this.#attempt.call(what, work, more);
   }
 }
 

@@ -61,29 +61,32 @@ class ValueView<V> implements TransactionValue<V> {
     });
   }
 
-  set(value: V, options?: LifeOptions): Promise<void> {
-    return this.#attempt.call(this.#where, async () => {
+  set(value: V, options?: LifeOptions, more?: unknown): Promise<void> {
+    const work = async (): Promise<void> => {
       const ms = msOf(options, this.#ttlMs) ?? 0;
       this.#cell.put(await this.#codec.encode(this.#where, value), ms);
-    });
+    };
+    return this.#attempt.call(this.#where, work, more);
   }
 
-  update(change: (now: V | undefined) => V | Promise<V>, options?: LifeOptions): Promise<V> {
-    return this.#attempt.call(this.#where, async () => {
+  update(change: (now: V | undefined) => V | Promise<V>, options?: LifeOptions, more?: unknown): Promise<V> {
+    const work = async (): Promise<V> => {
       const ms = msOf(options, this.#ttlMs) ?? -1;
       const value = await change(await this.#now());
       this.#cell.put(await this.#codec.encode(this.#where, value), ms);
       return value;
-    });
+    };
+    return this.#attempt.call(this.#where, work, more);
   }
 
-  delete(): Promise<boolean> {
-    return this.#attempt.call(this.#where, async () => {
+  delete(more?: unknown): Promise<boolean> {
+    const work = async (): Promise<boolean> => {
       await this.#cell.load();
       const there = this.#cell.now() !== undefined;
       if (there) this.#cell.put(undefined);
       return there;
-    });
+    };
+    return this.#attempt.call(this.#where, work, more);
   }
 
   async #now(): Promise<V | undefined> {
