@@ -71,6 +71,8 @@ export const limits = {
   takeRecheckMsMax: 5_000,
   /** For so long a taker says again that it has its element, or brings it back, where the store does not answer: ms. */
   takeSettleMs: 60_000,
+  /** For so long at most while its session closes: the store sees that end, and brings back what was handed to it: ms. */
+  takeCloseMs: 3_000,
 
   /** The furthest that a priority is from the normal one. */
   queuePriorityMax: 100,

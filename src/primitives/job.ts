@@ -1,6 +1,7 @@
 import { type Duration, toMs } from '../base/duration.ts';
 import { invalidArgument, LockstepError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
+import { checkOptions } from '../base/options.ts';
 import type { Instant } from '../engines/engine.ts';
 import type { Hold, Loss } from '../session/leases.ts';
 import { type MessageRecord, parseDelivered, toPart } from './queue-record.ts';
@@ -67,7 +68,10 @@ export interface JobSource {
   dropped(job: HeldJob<unknown>): void;
 }
 
-type State = 'held' | 'settled' | 'lost';
+/** How its holder ended a job. */
+type Ending = 'acknowledged' | 'given back';
+
+const nackOptions: ReadonlySet<string> = new Set(['delay', 'reason']);
 
 /** A job as its consumer sees it. */
 export class HeldJob<T> implements Job<T> {
@@ -83,7 +87,7 @@ export class HeldJob<T> implements Job<T> {
   /** When it was ended by its holder: until when its lease was valid then. */
   until: Instant | undefined;
   readonly #consumer: JobSource;
-  #state: State = 'held';
+  #state: 'held' | 'lost' | Ending = 'held';
   #loss: LockstepError | undefined;
   #abort: AbortController | undefined;
   /** A commit that acknowledges it is on its way: what is heard of its lease meanwhile may come of that. */
@@ -134,6 +138,7 @@ export class HeldJob<T> implements Job<T> {
   }
 
   async nack(options: NackOptions = {}): Promise<void> {
+    checkOptions('the options of nack', options, nackOptions);
     const { delay = 0, reason = '' } = options;
     const delayMs = toMs('delay', delay, 0, limits.queueDelayMsMax);
     if (typeof reason !== 'string') throw invalidArgument('reason', reason, 'text');
@@ -142,9 +147,9 @@ export class HeldJob<T> implements Job<T> {
   }
 
   async extend(lease?: Duration): Promise<void> {
+    const leaseMs = lease === undefined ? this.#consumer.terms.leaseMs : leaseMsOf(lease);
     if (!this.active) throw this.#over('extended');
-    const { leaseMs } = this.#consumer.terms;
-    await this.#consumer.extend(this, lease === undefined ? leaseMs : leaseMsOf(lease));
+    await this.#consumer.extend(this, leaseMs);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -154,9 +159,9 @@ export class HeldJob<T> implements Job<T> {
   }
 
   /** It is ended by its holder: once. Throws `LEASE_LOST`. */
-  settle(how: string): void {
+  settle(how: Ending): void {
     if (!this.active) throw this.#over(how);
-    this.#state = 'settled';
+    this.#state = how;
     this.#consumer.dropped(this);
   }
 
@@ -190,17 +195,21 @@ export class HeldJob<T> implements Job<T> {
     else if (this.#heard !== undefined) this.lose(this.#heard);
   }
 
-  lossOf(what: string, cause: string): LockstepError {
+  lossOf(what: string, cause: string, then: string = 'stop working on it, it is delivered again'): LockstepError {
     const { queue, what: whose } = this.#consumer.place;
     return new LockstepError(
       'LEASE_LOST',
-      `message ${JSON.stringify(this.id)} of ${whose}, delivery ${this.deliveries}: ${what}; stop working on it, it is delivered again`,
+      `message ${JSON.stringify(this.id)} of ${whose}, delivery ${this.deliveries}: ${what}; ${then}`,
       { details: { queue, id: this.id, deliveries: this.deliveries, cause } },
     );
   }
 
   #over(how: string): LockstepError {
-    return this.#loss ?? this.lossOf(`it can't be ${how}, as it was acknowledged or given back before`, 'settled');
+    if (this.#loss !== undefined) return this.#loss;
+    const what = `it can't be ${how}, as it was ${this.#state} before`;
+    return this.#state === 'acknowledged'
+      ? this.lossOf(what, 'settled', 'it is done, and not delivered again')
+      : this.lossOf(what, 'settled');
   }
 }
 

@@ -4,7 +4,9 @@ import type { QueueLine } from './queue-line.ts';
 import { parseDelivered } from './queue-record.ts';
 
 /** Where a message stands: due, not due yet, with a consumer, or given up. */
-export type MessageKind = 'ready' | 'delayed' | 'leased' | 'dead';
+export type MessageKind = (typeof messageKinds)[number];
+
+export const messageKinds = ['ready', 'delayed', 'leased', 'dead'] as const;
 
 /** A message as `peek` shows it. */
 export interface Message<T> {

@@ -14,7 +14,7 @@ export interface WorkOptions {
   signal?: AbortSignal;
   /**
    * Hears of what a handler threw, of leases that were lost (`LEASE_LOST`), of messages that can't be read
-   * (`INVALID_VALUE`), and once when the store stops answering (`UNAVAILABLE`, without a job). What it throws is the
+   * (`INVALID_VALUE`), of a `backoff` that fails (`INVALID_ARGUMENT`), and once when the store stops answering (`UNAVAILABLE`, without a job). What it throws is the
    * program's own uncaught error.
    */
   onError?: (error: unknown, job?: Job<unknown>) => void;
@@ -28,8 +28,8 @@ export interface ConsumeOptions {
   signal?: AbortSignal;
 }
 
-/** How long a message whose handler failed waits for its next delivery: ms. */
-export type BackOff = (deliveries: number) => number;
+/** How long a message whose handler failed waits for its next delivery: ms. Does not throw; `tell` hears what went wrong. */
+export type BackOff = (deliveries: number, tell: (error: unknown) => void) => number;
 
 /** What a queue gives those who consume it. */
 export interface Source<T> {
@@ -68,7 +68,7 @@ export function work<T>(
     };
     const fail = (job: HeldJob<unknown>, error: unknown): void => {
       tell(error, job);
-      failed(source, job, error)
+      failed(source, job, error, tell)
         .catch((late: unknown) => tell(late, job))
         .then(ended, ended);
     };
@@ -137,7 +137,7 @@ export async function* consume<T>(
       ready.push(job);
       news();
     },
-    unreadable: (job, error) => source.line.session.inBackground(failed(source, job, error)),
+    unreadable: (job, error) => source.line.session.inBackground(failed(source, job, error, ignore)),
     trouble: ignore,
     ended(error) {
       over = { error };
@@ -168,10 +168,24 @@ export async function* consume<T>(
 }
 
 /** Gives back a job whose handler failed. */
-async function failed(source: Pick<Source<unknown>, 'backOff'>, job: HeldJob<unknown>, error: unknown): Promise<void> {
+async function failed(
+  source: Pick<Source<unknown>, 'backOff'>,
+  job: HeldJob<unknown>,
+  error: unknown,
+  tell: (error: unknown, job: Job<unknown>) => void,
+): Promise<void> {
   if (!job.active) return;
-  const reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  await job.nack({ delay: source.backOff(job.deliveries), reason }).catch(ignoreLoss);
+  const delay = source.backOff(job.deliveries, (trouble) => tell(trouble, job));
+  await job.nack({ delay, reason: reasonOf(error) }).catch(ignoreLoss);
+}
+
+/** Whatever was thrown: not everything can be made text. */
+function reasonOf(error: unknown): string {
+  try {
+    return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  } catch {
+    return 'something was thrown that is no text';
+  }
 }
 
 function checkCount(name: string, count: unknown, min: number): void {

@@ -1,6 +1,6 @@
 import { type ValueCodec, valueCodec, type ValueOptions } from '../base/codec.ts';
 import { type Duration, toMs } from '../base/duration.ts';
-import { invalidArgument } from '../base/errors.ts';
+import { invalidArgument, LockstepError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { checkName } from '../base/names.ts';
 import { checkOptions } from '../base/options.ts';
@@ -10,7 +10,7 @@ import type { Session } from '../session/session.ts';
 import { ambiguityOf } from './ambiguous.ts';
 import { type Job, leaseMsOf } from './job.ts';
 import { type QueueLine, queueLineOf } from './queue-line.ts';
-import { type Message, type MessageKind, messagesOf } from './queue-messages.ts';
+import { type Message, type MessageKind, messageKinds, messagesOf } from './queue-messages.ts';
 import { type Outgoing, Pushes } from './queue-push.ts';
 import { headOf } from './queue-record.ts';
 import { repeat, type RepeatOptions } from './queue-repeat.ts';
@@ -22,11 +22,14 @@ export interface QueueOptions<T> extends ValueOptions<T> {
   lease?: Duration;
   /** A message that was delivered so often without an acknowledgement is dead; default 5; `Infinity`: never. */
   maxDeliveries?: number;
-  /** How long a message whose handler failed waits for its next delivery; default 1 s, doubled each time up to 5 minutes. */
+  /**
+   * How long a message whose handler failed waits for its next delivery; default 1 s, doubled each time up to 5 minutes. Where
+   * a function throws, or returns what is no duration up to 366 days, `onError` of `work` hears of it, and the default holds.
+   */
   backoff?: Duration | ((deliveries: number) => Duration);
   /** Most messages that are not dead; a push beyond that waits. Default: no bound. */
   capacity?: number;
-  /** For how long a message keeps away others of its own `id`; default 1 hour. */
+  /** For how long a message keeps away others of its own `id`; default 1 hour; 0: not at all. */
   deduplicate?: Duration;
   /** A dead message of a group lets the next one pass (`park`, default), or holds up its group until it is seen to. */
   onPoison?: 'park' | 'block';
@@ -165,19 +168,19 @@ class StoredQueue<T> implements Queue<T> {
   #pushing: Pushes | undefined;
 
   constructor(session: Session, place: QueuePlace, options: QueueOptions<T>) {
-    const { lease = limits.leaseMsDefault, backoff, capacity = 0, deduplicate = limits.queueDuplicatesMs } = options;
+    const { lease = limits.leaseMsDefault, backoff, capacity, deduplicate = limits.queueDuplicatesMs } = options;
     const { maxDeliveries = limits.queueDeliveriesDefault, onPoison = 'park' } = options;
     this.name = place.name;
     this.#place = place;
     this.#session = session;
     this.#codec = valueCodec(options);
     if (onPoison !== 'park' && onPoison !== 'block') throw invalidArgument('onPoison', onPoison, "'park' or 'block'");
-    if (capacity !== 0) checkInteger('capacity', capacity, limits.queueCapacityMax);
+    if (capacity !== undefined) checkInteger('capacity', capacity, limits.queueCapacityMax);
     if (maxDeliveries !== Infinity) checkInteger('maxDeliveries', maxDeliveries, limits.queueDeliveriesMax);
     const most = maxDeliveries === Infinity ? 0 : maxDeliveries;
     this.#terms = { leaseMs: leaseMsOf(lease), maxDeliveries: most, block: onPoison === 'block' };
-    this.#rules = { capacity, windowMs: toMs('deduplicate', deduplicate, 0, limits.queueDelayMsMax) };
-    this.#backOff = backOffOf(backoff);
+    this.#rules = { capacity: capacity ?? 0, windowMs: toMs('deduplicate', deduplicate, 0, limits.queueDelayMsMax) };
+    this.#backOff = backOffOf(place.what, backoff);
   }
 
   async push(item: T, options: PushOptions = noOptions): Promise<Pushed> {
@@ -195,6 +198,7 @@ class StoredQueue<T> implements Queue<T> {
   async pushAll(items: readonly T[], options: Omit<PushOptions, 'id'> = noOptions): Promise<Pushed[]> {
     if (!Array.isArray(items)) throw invalidArgument('items', items, 'an array of messages');
     const head = headFor(options);
+    if ((options as PushOptions).id !== undefined) throw idOfSeveral((options as PushOptions).id);
     const messages: Outgoing[] = [];
     // All are checked before the first one goes out.
     for (const item of items as readonly T[]) {
@@ -242,6 +246,7 @@ class StoredQueue<T> implements Queue<T> {
 
   async peek(count = 10, kind: MessageKind = 'ready'): Promise<Message<T>[]> {
     checkInteger('count', count, limits.queuePeekMax);
+    if (!messageKinds.includes(kind)) throw invalidArgument('kind', kind, `one of: ${messageKinds.join(', ')}`);
     return messagesOf(this.#line, kind, count, (id, payload) => this.#codec.decode(this.#where(id), payload));
   }
 
@@ -330,15 +335,36 @@ function pushed(place: string, id: string | undefined): Pushed {
   return { id: id ?? place, duplicate: place === '' };
 }
 
-function backOffOf(backoff: QueueOptions<unknown>['backoff']): BackOff {
+function idOfSeveral(id: unknown): LockstepError {
+  return invalidArgument('id', id, 'left out of pushAll, as all would have it: push those that have ids one by one');
+}
+
+function backOffOf(what: string, backoff: QueueOptions<unknown>['backoff']): BackOff {
   const msOf = (duration: Duration): number => toMs('backoff', duration, 0, limits.queueDelayMsMax);
-  if (typeof backoff === 'function') return (deliveries) => msOf(backoff(deliveries));
-  if (backoff !== undefined) {
-    const ms = msOf(backoff);
-    return () => ms;
+  if (typeof backoff === 'function') {
+    return (deliveries, tell) => {
+      try {
+        return msOf(backoff(deliveries));
+      } catch (cause) {
+        tell(badBackOff(what, deliveries, cause));
+        return defaultBackOff(deliveries);
+      }
+    };
   }
+  if (backoff === undefined) return defaultBackOff;
+  const ms = msOf(backoff);
+  return () => ms;
+}
+
+function defaultBackOff(deliveries: number): number {
   const { queueBackOffMs, queueBackOffFactor, queueBackOffMsMax } = limits;
-  return (deliveries) => Math.min(queueBackOffMsMax, queueBackOffMs * queueBackOffFactor ** (deliveries - 1));
+  return Math.min(queueBackOffMsMax, queueBackOffMs * queueBackOffFactor ** (deliveries - 1));
+}
+
+function badBackOff(what: string, deliveries: number, cause: unknown): LockstepError {
+  const why = cause instanceof Error ? cause.message : 'it threw';
+  const message = `the backoff function of ${what} failed for delivery ${deliveries}: ${why}; the message waits as long as by default`;
+  return new LockstepError('INVALID_ARGUMENT', message, { cause, details: { argument: 'backoff' } });
 }
 
 function checkInteger(name: string, value: unknown, max: number): void {

@@ -1,5 +1,5 @@
 import type { Timer } from '../base/clock.ts';
-import { LockstepError } from '../base/errors.ts';
+import { isLockstepError, LockstepError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { ListNames } from '../base/names.ts';
 import { startWait, type Wait, type WaitOptions } from '../base/waiting.ts';
@@ -43,9 +43,19 @@ export function handleMailOfTakers(session: Session): void {
 
 /** Brings back what was handed to a session that is dead, or to a taker of this one that is no more. */
 function bringBack(session: Session, keys: ListNames, token: string): void {
-  const ask = { token, confirming: 0, element: '' };
-  const untilMs = session.clock.monotonicMs() + limits.takeSettleMs;
-  session.inBackground(insist(session, untilMs, () => session.engine.run(operations.leave, keys, ask)));
+  leave(session, keys, { token, confirming: 0, element: '' }, () => true);
+}
+
+/** Takes a token out of the line, or brings back what it was handed, as long as the store may know of it. */
+function leave(session: Session, keys: ListNames, ask: operations.Leave, mayBeKnown: () => boolean): void {
+  const { clock } = session;
+  let closeMs = Infinity;
+  const send = (): Promise<unknown> => {
+    const now = clock.monotonicMs();
+    if (session.closing) closeMs = Math.min(closeMs, now + limits.takeCloseMs);
+    return mayBeKnown() && now < closeMs ? session.engine.run(operations.leave, keys, ask) : Promise.resolve();
+  };
+  session.inBackground(insist(session, clock.monotonicMs() + limits.takeSettleMs, send));
 }
 
 /** All who take from one list in a session: its mail comes here. */
@@ -111,6 +121,8 @@ class Taker {
   #element = '';
   /** The store has it in its line. */
   #queued = false;
+  /** Asks by its token that the store has heard, or may hear yet. */
+  #asks = 0;
   #timer: Timer | undefined;
   /** Since when the store does not answer, and how often it was asked since: monotonic ms. */
   #silentSince = 0;
@@ -131,6 +143,7 @@ class Taker {
     this.#timer?.cancel();
     const ask = { token: this.#token, wait: this.#wait?.once === true ? 0 : 1 };
     const { keys } = this.#line;
+    this.#asks += 1;
     this.#session.engine.run(operations.take, keys, ask).then(
       ([verdict, found]) => {
         if (this.#state !== 'asking' || ask.token !== this.#token) return;
@@ -140,7 +153,9 @@ class Taker {
         else this.#waitForMail(found === 1);
       },
       (error: unknown) => {
-        if (this.#state === 'asking' && ask.token === this.#token) this.#unanswered(error as Error, this.#queued);
+        if (ask.token !== this.#token) return;
+        if (wasRefused(error)) this.#asks -= 1;
+        if (this.#state === 'asking') this.#unanswered(error as Error, this.#queued);
       },
     );
   }
@@ -158,11 +173,8 @@ class Taker {
   cancel(): boolean {
     if (this.#state === 'over') return false;
     const ask = { token: this.#token, confirming: this.#state === 'settling' ? 1 : 0, element: this.#element };
-    const { keys } = this.#line;
     this.#end();
-    const leave = (): Promise<number> => this.#session.engine.run(operations.leave, keys, ask);
-    const untilMs = this.#session.clock.monotonicMs() + limits.takeSettleMs;
-    this.#session.inBackground(insist(this.#session, untilMs, leave));
+    leave(this.#session, this.#line.keys, ask, () => this.#asks > 0);
     return true;
   }
 
@@ -202,6 +214,7 @@ class Taker {
   }
 
   #renew(): void {
+    this.#asks = 0;
     this.#token = `${this.#session.token(0)}:${this.#side}`;
     this.#line.byToken.set(this.#token, this);
   }
@@ -247,4 +260,9 @@ class Taker {
       details: { timeoutMs: 0 },
     });
   }
+}
+
+/** It was never carried out, and never will be. */
+function wasRefused(error: unknown): boolean {
+  return isLockstepError(error) && error.details['applied'] === 'no';
 }

@@ -1,5 +1,4 @@
 import type { ValueOptions } from '../base/codec.ts';
-import { checkOptions } from '../base/options.ts';
 import type { Session } from '../session/session.ts';
 import type { Job } from './job.ts';
 import { type Queue, queueOn, type QueueOptions, type QueueSize } from './queue.ts';
@@ -49,6 +48,9 @@ interface GroupPlace {
   readonly from: string;
 }
 
+/** What `options` of a group may have. */
+export const groupOptions: ReadonlySet<string> = new Set(['from', 'lease', 'maxDeliveries', 'backoff', 'onPoison']);
+
 /** The handle of a group; made without I/O. Throws `INVALID_ARGUMENT`. */
 export function topicGroup<T>(
   session: Session,
@@ -56,7 +58,6 @@ export function topicGroup<T>(
   values: ValueOptions<T>,
   options: Omit<GroupOptions, 'from'>,
 ): TopicGroup<T> {
-  checkOptions('the options of group', options, groupOptions);
   const line = (): GroupLine => {
     session.assertOpen();
     return groupLineOf(session, topic, name);
@@ -86,5 +87,3 @@ export function topicGroup<T>(
     remove: async () => line().drop(),
   };
 }
-
-const groupOptions: ReadonlySet<string> = new Set(['lease', 'maxDeliveries', 'backoff', 'onPoison']);

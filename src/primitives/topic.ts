@@ -9,7 +9,7 @@ import type { Session } from '../session/session.ts';
 import { orAmbiguous } from './ambiguous.ts';
 import { Batch } from './batch.ts';
 import { fromPart, toPart } from './queue-record.ts';
-import { type GroupOptions, type TopicGroup, type TopicJob, topicGroup } from './topic-group.ts';
+import { groupOptions, type GroupOptions, type TopicGroup, type TopicJob, topicGroup } from './topic-group.ts';
 import { checkGroup, groupField, type TopicFrom, type TopicLine, topicLineOf } from './topic-line.ts';
 import { Subscription, type TopicMessage } from './topic-subscription.ts';
 import { checkCount } from './whole.ts';
@@ -151,6 +151,7 @@ class StoredTopic<T> implements Topic<T> {
 
   group(name: string, options: GroupOptions = {}): TopicGroup<T> {
     checkGroup(name);
+    checkOptions('the options of group', options, groupOptions);
     const { from = 'latest', ...rest } = options;
     return topicGroup(this.#session, { topic: this.name, name, from: checkedFrom(from) }, this.#values, rest);
   }

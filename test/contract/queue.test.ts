@@ -130,6 +130,59 @@ eachEngine((_engine, openStore) => {
     expect(await queue.size()).toEqual(size);
   });
 
+  test('a back-off function that fails is told of, and the message comes again after the default, until it is dead', async () => {
+    const shared = await open();
+    const fails = (): number => {
+      throw new TypeError('no idea');
+    };
+    const backoffs: unknown[] = [
+      fails,
+      () => NaN,
+      () => -5,
+      () => Infinity,
+      () => undefined,
+      async () => 5,
+      () => 1e12,
+    ];
+    const check = async (backoff: unknown, i: number): Promise<void> => {
+      const queue = shared.queue<number>(`q${i}`, { backoff: backoff as () => number, maxDeliveries: 2 });
+      await queue.push(i);
+      const [stop, errors] = [new AbortController(), [] as unknown[]];
+      const handler = (): void => {
+        throw i === 0 ? Object.create(null) : new RangeError('no good'); // the first is nothing that can be made text
+      };
+      const worked = queue.work(handler, { signal: stop.signal, onError: (error) => errors.push(error) });
+      await until('it is dead', async () => (await queue.size()).dead === 1);
+      stop.abort();
+      await worked;
+      const told = { code: 'INVALID_ARGUMENT', details: { argument: 'backoff' } };
+      const thrown = i === 0 ? {} : { message: 'no good' };
+      expect(errors).toMatchObject([thrown, told, thrown, told]);
+    };
+    await Promise.all(backoffs.map(check));
+  });
+
+  test('a job that was ended says how', async () => {
+    const queue = (await open()).queue<number>('q');
+    await queue.pushAll([1, 2]);
+    const jobs = queue.consume();
+    const job = (await jobs.next()).value!;
+    await job.ack();
+    expect(await failure(job.extend(-5))).toMatchObject({ code: 'INVALID_ARGUMENT', details: { argument: 'lease' } });
+    for (const again of [() => job.ack(), () => job.nack(), () => job.extend()]) {
+      const error = await failure(again());
+      expect(error).toMatchObject({ code: 'LEASE_LOST', details: { cause: 'settled' } });
+      expect(error.message).toMatch(/as it was acknowledged before; it is done, and not delivered again$/);
+    }
+    const other = (await jobs.next()).value!;
+    expect(await failure(other.nack({ dealy: '3s' } as never))).toMatchObject({ code: 'INVALID_ARGUMENT' });
+    expect(await failure(other.nack(null as never))).toMatchObject({ code: 'INVALID_ARGUMENT' });
+    await other.nack({ delay: '1h' });
+    expect((await failure(other.ack())).message).toMatch(/as it was given back before; .*it is delivered again$/);
+    await jobs.return?.();
+    expect(await queue.size()).toEqual({ ...size, delayed: 1 });
+  });
+
   test('dead messages are deleted by nobody but discard', async () => {
     const queue = (await open()).queue<number>('q', { maxDeliveries: 1 });
     await queue.pushAll([1, 2, 3]);
@@ -174,6 +227,9 @@ eachEngine((_engine, openStore) => {
     expect(await short.push(4, { id: 'd' })).toEqual({ id: 'd', duplicate: false });
     await until('the window is over', async () => !(await short.push(5, { id: 'd' })).duplicate);
     expect(await takeAll(queue)).toEqual([1, 3, 4, 5]);
+    const off = shared.queue<number>('off', { deduplicate: 0 });
+    for (const n of [6, 7]) expect(await off.push(n, { id: 'e' })).toEqual({ id: 'e', duplicate: false });
+    expect(await takeAll(off)).toEqual([6, 7]);
   });
 
   test('messages of a group are handled one after the other, and groups take turns', async () => {
@@ -448,12 +504,19 @@ eachEngine((_engine, openStore) => {
     const invalid = { code: 'INVALID_ARGUMENT' };
     expect(() => shared.queue('')).toThrow(expect.objectContaining(invalid));
     expect(() => shared.queue('q', { lease: 0 })).toThrow(expect.objectContaining(invalid));
-    expect(() => shared.queue('q', { capacity: -1 })).toThrow(expect.objectContaining(invalid));
+    for (const capacity of [-1, 0]) {
+      expect(() => shared.queue('q', { capacity })).toThrow(expect.objectContaining(invalid));
+    }
     expect(() => shared.queue('q', { maxDeliveries: 0 })).toThrow(expect.objectContaining(invalid));
     expect(() => shared.queue('q', { leese: 1 } as never)).toThrow(expect.objectContaining(invalid));
     expect(await failure(queue.push(1, { priority: 1.5 }))).toMatchObject(invalid);
     expect(await failure(queue.push(1, { group: 'g', delay: 1 }))).toMatchObject(invalid);
     expect(await failure(queue.push(1, { id: '' }))).toMatchObject(invalid);
+    const several = { id: 'a', priority: 0 };
+    expect((await failure(queue.pushAll([1, 2], several))).message).toMatch(/^id is "a": .*one by one$/);
+    expect((await failure(queue.peek(10, 'deed' as never))).message).toMatch(
+      /^kind is "deed": .*ready, delayed, leased, dead$/,
+    );
     expect(await failure(queue.push(undefined))).toMatchObject({ code: 'INVALID_VALUE' });
     expect(await failure(queue.work(() => {}, { concurrency: 0 }))).toMatchObject(invalid);
     expect(await queue.size()).toEqual(size);

@@ -193,6 +193,21 @@ eachEngine((_engine, openStore) => {
     expect(await group.discard()).toBe(1);
   });
 
+  test('a member whose back-off function fails hears of it, and its message does not stay with it', async () => {
+    const topic = (await open()).topic<number>('t');
+    await topic.publish(1);
+    const group = topic.group('g', { from: 'earliest', backoff: () => NaN, maxDeliveries: 1 });
+    const [stop, errors] = [new AbortController(), [] as unknown[]];
+    const handler = (): void => {
+      throw new RangeError('no good');
+    };
+    const worked = group.work(handler, { signal: stop.signal, onError: (error) => errors.push(error) });
+    await until('it is dead', async () => (await group.size()).dead === 1);
+    stop.abort();
+    await worked;
+    expect(errors).toMatchObject([{ message: 'no good' }, { details: { argument: 'backoff' } }]);
+  });
+
   test('messages of one key are handled one after the other, in their order, whoever handles them', async () => {
     const store = await openStore();
     const shared = await Promise.all(['a', 'b', 'c'].map((name) => openSession(store, name)));
@@ -375,6 +390,8 @@ eachEngine((_engine, openStore) => {
       ['group', () => shared.topic('t').group(':'.repeat(40))],
       ['maxDeliveries', () => shared.topic('t').group('g', { maxDeliveries: 0 })],
       ['capacity', () => shared.topic('t').group('g', { capacity: 1 } as never)],
+      ['"lese": use from, lease', () => shared.topic('t').group('g', { lese: 5 } as never)],
+      ['the options of group is null', () => shared.topic('t').group('g', null as never)],
       ['signal', () => shared.topic('t').subscribe({ signal: {} as never })],
     ];
     for (const [argument, call] of refused) {

@@ -47,7 +47,9 @@ eachEngine((_, openStore) => {
       expect((await mails.peek()).map(({ data }) => data)).toEqual(['first', 'one']);
       expect(await shared.counter('sum').get()).toBe(7);
       expect(job.signal.aborted).toBe(false);
-      expect((await failure(job.ack())).code).toBe('LEASE_LOST');
+      const error = await failure(job.nack());
+      expect(error).toMatchObject({ code: 'LEASE_LOST', details: { cause: 'settled' } });
+      expect(error.message).toMatch(/acknowledged before; it is done, and not delivered again$/);
     });
 
     test('that does not commit pushes and acknowledges nothing', async () => {

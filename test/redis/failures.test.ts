@@ -24,7 +24,7 @@ const clients = {
   'node-redis': (proxy: Proxy) => clientsAt(createClient({ url: proxy.address })),
 };
 
-describe.skipIf(!hasRedisServer).each(Object.entries(clients))('a Redis server that fails, by %s', (_, clientsOf) => {
+describe.skipIf(!hasRedisServer).each(Object.entries(clients))('a Redis server that fails, by %s', (to, clientsOf) => {
   let server: RedisServer;
   let proxy: Proxy;
   beforeAll(async () => {
@@ -386,6 +386,37 @@ describe.skipIf(!hasRedisServer).each(Object.entries(clients))('a Redis server t
     await until('it is back', async () => (await add(engine).catch(() => undefined)) !== undefined);
     expect(await total()).toBe(2);
   });
+
+  // Once: it takes ten seconds, and knows nothing of clients.
+  test.runIf(to === 'an address')(
+    'who gave up taking from a list while the server was away closes soon, and brings back what it was handed if the server comes back',
+    async () => {
+      const direct = await open(server.address, { space: 'test', onWarning: () => {} });
+      onTestFinished(() => direct.close());
+      const [unheard, waiting, patient] = await Promise.all(['unheard', 'waiting', 'patient'].map(openSession));
+      const stop = new AbortController();
+      const takes = [waiting!, patient!].map((one) => failure(one.list('l').take({ signal: stop.signal })));
+      const lines = keysOf('test').list('l');
+      await until('both wait', async () => (await server.client().zcard(lines.waiting)) === 2);
+      proxy.refuse = true;
+      proxy.cut();
+      await failure(unheard!.list('l').length()); // from now on it knows that there is no connection
+      const error = await failure(unheard!.list('l').take({ timeout: 100 }));
+      expect(['TIMEOUT', 'UNAVAILABLE']).toContain(error.code);
+      stop.abort(new Error('enough'));
+      for (const { message } of await Promise.all(takes)) expect(message).toBe('enough');
+      let closed = false;
+      const closing = Promise.all([unheard!.close(), waiting!.close()]).then(() => (closed = true));
+      // They would go on for a minute.
+      await until('both are closed', () => closed, 25_000);
+      await closing;
+      await direct.list('l').push('x');
+      proxy.refuse = false;
+      await until('the element is there', async () => (await direct.list('l').length()) === 1);
+      await until('nobody waits', async () => (await server.client().zcard(lines.waiting)) === 0);
+      expect(await direct.list('l').take({ timeout: '30s' })).toBe('x');
+    },
+  );
 
   test('who asks again at once while the server is away leaves the event loop its turns, and gets on when it is back', async () => {
     const engine = await openEngine();
