@@ -14,8 +14,8 @@ export interface WorkOptions {
   signal?: AbortSignal;
   /**
    * Hears of what a handler threw, of leases that were lost (`LEASE_LOST`), of messages that can't be read
-   * (`INVALID_VALUE`), of a `backoff` that fails (`INVALID_ARGUMENT`), and once when the store stops answering (`UNAVAILABLE`, without a job). What it throws is the
-   * program's own uncaught error.
+   * (`INVALID_VALUE`), of a `backoff` that fails (`INVALID_ARGUMENT`), and once when the store stops answering
+   * (`UNAVAILABLE`, without a job). What it throws is the program's own uncaught error.
    */
   onError?: (error: unknown, job?: Job<unknown>) => void;
 }

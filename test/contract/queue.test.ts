@@ -166,7 +166,7 @@ eachEngine((_engine, openStore) => {
     const queue = (await open()).queue<number>('q');
     await queue.pushAll([1, 2]);
     const jobs = queue.consume();
-    const job = (await jobs.next()).value!;
+    const job = (await jobs.next()).value as Job<number>;
     await job.ack();
     expect(await failure(job.extend(-5))).toMatchObject({ code: 'INVALID_ARGUMENT', details: { argument: 'lease' } });
     for (const again of [() => job.ack(), () => job.nack(), () => job.extend()]) {
@@ -174,7 +174,7 @@ eachEngine((_engine, openStore) => {
       expect(error).toMatchObject({ code: 'LEASE_LOST', details: { cause: 'settled' } });
       expect(error.message).toMatch(/as it was acknowledged before; it is done, and not delivered again$/);
     }
-    const other = (await jobs.next()).value!;
+    const other = (await jobs.next()).value as Job<number>;
     expect(await failure(other.nack({ dealy: '3s' } as never))).toMatchObject({ code: 'INVALID_ARGUMENT' });
     expect(await failure(other.nack(null as never))).toMatchObject({ code: 'INVALID_ARGUMENT' });
     await other.nack({ delay: '1h' });
