@@ -42,7 +42,7 @@ await bench('locks', 120_000, async (stage) => {
     const [own] = [all[onRedis]!];
     stage.show(
       contended(`${title}, empty section`, all, [
-        atLeast('owner changes/s, times the best peer', best(all, 'changesPerSecond', onRedis), 3),
+        atLeast('owner changes/s, times the best npm package', best(all, 'changesPerSecond', onRedis), 3),
         atLeast('Jain index over tasks', spread(own.jainTasks).median, 0.98),
         atLeast('Jain index over processes', spread(own.jainProcesses).median, 0.98),
         atMost("p99 wait, part of the best peer's", 1 / shortest(all, 'p99Ms'), 0.2),
@@ -56,9 +56,11 @@ await bench('locks', 120_000, async (stage) => {
   }
 });
 
-/** lockstep's figure as a multiple of the best peer's, round by round. */
+/** lockstep's figure as a multiple of the best npm package's, round by round. redis-py has twice as many processes, and a thread a task. */
 function best(all: All, figure: Figure, own: LockerName): number {
-  return Math.min(...redisPeers.map((peer) => times(all, own, peer, figure).median));
+  return Math.min(
+    ...redisPeers.filter((peer) => peer !== 'redis-py').map((peer) => times(all, own, peer, figure).median),
+  );
 }
 
 /** How many times shorter lockstep's is than the shortest of the peers'. */
@@ -84,8 +86,8 @@ function uncontended(all: All): Section {
     head: ['', 'pairs/s', 'acquire p99 µs', 'sent each', 'client CPU µs', 'lockstep is'],
     lines,
     findings: [
-      atLeast('acquire + release, times the best peer', best(all, 'perSecond', onRedis), 0.9),
-      atLeast('with keep, times the best peer', best(all, 'perSecond', keepingOnRedis), 15),
+      atLeast('acquire + release, times the best npm package', best(all, 'perSecond', onRedis), 0.9),
+      atLeast('with keep, times the best npm package', best(all, 'perSecond', keepingOnRedis), 15),
     ],
     figures: all,
   };
