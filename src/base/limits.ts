@@ -281,6 +281,9 @@ export const limits = {
   redisReplicasMs: 1_000,
   /** The most replicas that a grant can wait for. */
   redisReplicasMax: 100,
+  /** A look for commands without an answer that comes so late is put off for so long, once: ms. */
+  redisLateMs: 10,
+  redisGraceMs: 250,
   /** Keys that one step of a search through all keys of a Redis server looks at. */
   redisScanSteps: 1_000,
 

@@ -352,6 +352,15 @@ describe.skipIf(!hasRedisServer).each(Object.entries(clients))('a Redis server t
     await until('it goes on', () => lock.run(() => true).catch(() => false));
   });
 
+  test('what was asked just before the event loop stood still for longer than the deadline gets its answer', async () => {
+    const engine = await openEngine();
+    await add(engine);
+    const asked = add(engine);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, commandMs + 300);
+    await asked;
+    expect(await total()).toBe(2);
+  });
+
   test('slow replies change nothing', async () => {
     const engine = await openEngine();
     proxy.delayMs = 50;

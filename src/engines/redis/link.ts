@@ -93,6 +93,8 @@ export class Link {
     failed: (command, error) => this.#failed(command, error),
   };
   #watch: NodeJS.Timeout | undefined;
+  /** The last look came late, and was put off for that. */
+  #isLate = false;
   /** Ends the pause of what keeps the connection. */
   #wake: (() => void) | undefined;
   #idle: (() => void) | undefined;
@@ -291,13 +293,17 @@ export class Link {
 
   #watchFor(ms: number): void {
     // After an event loop that stood still, answers may be there that nobody read yet: they come first.
-    this.#watch = setTimeout(() => setImmediate(() => setImmediate(() => this.#look())), Math.ceil(ms));
+    const dueMs = nowMs() + ms;
+    this.#watch = setTimeout(() => setImmediate(() => setImmediate(() => this.#look(dueMs))), Math.ceil(ms));
   }
 
   /** Rejects what has waited too long, and gives up a connection that does not answer. */
-  #look(): void {
+  #look(dueMs: number): void {
     this.#watch = undefined;
     if (this.#closed) return;
+    // What was asked before the event loop, or the machine, stood still is perhaps on its way only now.
+    this.#isLate = !this.#isLate && nowMs() - dueMs > limits.redisLateMs;
+    if (this.#isLate) return this.#watchOn(limits.redisGraceMs);
     const { commandMs } = this.#options;
     const longAgoMs = nowMs() - commandMs;
     const reason = this.#putOff ?? silent(commandMs);
@@ -310,7 +316,11 @@ export class Link {
     while (this.#line.length > 0 && this.#line[0]!.sinceMs <= longAgoMs) this.#failFirst();
     const lookMs = this.#oldestMs();
     if (lookMs === undefined) return;
-    this.#watchFor(Math.max(1, lookMs - longAgoMs));
+    this.#watchOn(Math.max(1, lookMs - longAgoMs));
+  }
+
+  #watchOn(ms: number): void {
+    this.#watchFor(ms);
     if (this.#unsettled === 0) this.#watch!.unref();
   }
 
