@@ -6,7 +6,7 @@ import * as operations from '../operations/counter.ts';
 import type { Session } from '../session/session.ts';
 import { orAmbiguous } from './ambiguous.ts';
 import { type Condition, conditionOf, type WriteOptions } from './guard.ts';
-import { arithmeticOf, type Arithmetic, type Integer } from './integers.ts';
+import { arithmeticOf, type Arithmetic, exactly, type Integer } from './integers.ts';
 import { watch, type WatchOptions } from './watch.ts';
 
 /** What a counter counts, and how far. */
@@ -278,7 +278,7 @@ class CoalescedCounter<N extends Integer> implements Counter<N> {
   }
 
   #isExact(text: string): boolean {
-    return /^(?:0|-?[1-9]\d{0,18})$/.test(text) && this.#integers.has(this.#integers.parse(text));
+    return exactly(this.#integers, text) !== undefined;
   }
 
   #where(): string {
@@ -306,14 +306,11 @@ class CoalescedCounter<N extends Integer> implements Counter<N> {
 
 /** What a counter holds that it can't give. */
 export function notInteger(where: string, key: string, stored: string, wanted: string): string {
-  const advice = isInteger64(stored)
+  const isLarge = exactly(arithmeticOf<bigint>(true), stored) !== undefined;
+  const advice = isLarge
     ? 'open it with { bigint: true }, which has all integers of 64 bits'
     : `something else wrote it to ${key}; delete that key, or use another name`;
   return `${where} holds ${JSON.stringify(stored.slice(0, 80))}, not ${wanted}: ${advice}`;
-}
-
-function isInteger64(text: string): boolean {
-  return /^(?:0|-?[1-9]\d{0,18})$/.test(text) && BigInt.asIntN(64, BigInt(text)) === BigInt(text);
 }
 
 /** The bounds that were asked for, or those of its integers. Throws `INVALID_ARGUMENT`. */

@@ -19,6 +19,13 @@ export interface Arithmetic<N extends Integer> {
   parse(text: string): N;
 }
 
+/** The integer that a text of the store stands for, written the one canonical way; undefined where `has` has none such. */
+export function exactly<N extends Integer>(integers: Arithmetic<N>, text: string): N | undefined {
+  if (!/^(?:0|-?[1-9]\d{0,18})$/.test(text)) return undefined;
+  const value = integers.parse(text);
+  return integers.has(value) ? value : undefined;
+}
+
 /** Throws `INVALID_ARGUMENT` for what is no boolean. */
 export function arithmeticOf<N extends Integer>(bigint: unknown): Arithmetic<N> {
   if (bigint !== undefined && typeof bigint !== 'boolean') throw invalidArgument('bigint', bigint, 'true or false');

@@ -1,6 +1,6 @@
 import { invalidArgument, LockstepError } from '../../base/errors.ts';
 import { type Bounds, boundsOf, type CounterOptions, notInteger } from '../counter.ts';
-import { arithmeticOf, type Arithmetic, type Integer } from '../integers.ts';
+import { arithmeticOf, type Arithmetic, exactly, type Integer } from '../integers.ts';
 import type { Attempt, Thing } from './attempt.ts';
 import type { Place, Read, Write } from './steps.ts';
 import type { Left } from './turns.ts';
@@ -99,14 +99,11 @@ class CounterView<N extends Integer> implements TransactionCounter<N> {
   }
 
   #now(): N {
-    const { has, parse, wanted } = this.#integers;
     const text = this.#total.now();
-    if (/^(?:0|-?[1-9]\d{0,18})$/.test(text)) {
-      const value = parse(text);
-      if (has(value)) return value;
-    }
+    const value = exactly(this.#integers, text);
+    if (value !== undefined) return value;
     const { place } = this.#total;
-    throw new LockstepError('INVALID_VALUE', notInteger(place.what, place.keys[0]!, text, wanted), {
+    throw new LockstepError('INVALID_VALUE', notInteger(place.what, place.keys[0]!, text, this.#integers.wanted), {
       details: { counter: this.name, key: place.keys[0], stored: text },
     });
   }
