@@ -1,10 +1,11 @@
 import type { Tx } from '../operations/tx.ts';
 
-export type Several = 'hdelAll' | 'rpushAll' | 'zaddAll';
+export type Several = 'existsEither' | 'hdelAll' | 'rpushAll' | 'zaddAll';
 
-/** Adds the verbs of several elements, for stores inside of the process, where each element is a call all the same. */
+/** Adds the verbs of several keys or elements, for stores inside of the process, where each is a call all the same. */
 export function withSeveral<T extends Omit<Tx, Several>>(tx: T): T & Pick<Tx, Several> {
   return Object.assign(tx, {
+    existsEither: (key: string, other: string) => tx.exists(key) || tx.exists(other),
     hdelAll: (key: string, fields: readonly string[]) => sum(fields, (field) => tx.hdel(key, field)),
     rpushAll(key: string, elements: readonly string[]) {
       let length = 0;

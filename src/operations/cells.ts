@@ -94,8 +94,8 @@ function load(tx: Tx, keys: readonly string[], args: readonly string[], isLocked
   let at = 3;
   for (let thing = 0; thing < things; thing++) {
     const kind = args[at]!;
-    if (kind !== 'string' && tx.exists(keys[key + 1]!)) return cells;
-    if (kind === 'hash' && tx.exists(keys[key + 2]!)) return cells;
+    if (kind === 'hash' && tx.existsEither(keys[key + 1]!, keys[key + 2]!)) return cells;
+    if (kind === 'value' && tx.exists(keys[key + 1]!)) return cells;
     const placed = cells.keys;
     placed.push(key);
     const shifts = cells.shifts;

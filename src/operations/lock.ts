@@ -45,9 +45,9 @@ export const acquire: Operation<LockKeys, Ask, string | Granted | Held> = {
   keys: ['owner', 'queue', 'fences'],
   args: { token: 'text', ttlMs: 'integer', wait: 'integer', fences: 'integer', queueMs: 'integer', gives: 'text' },
   step(tx, lock, ask) {
-    let owner = tx.get(lock.owner);
-    if (owner === undefined && tx.zcard(lock.queue) === 0)
+    if (!tx.existsEither(lock.owner, lock.queue))
       return grant(tx, lock.owner, lock.fences, ask.fences, ask.token, ask.ttlMs);
+    let owner = tx.get(lock.owner);
     let ahead: string | undefined;
     if (owner !== undefined && owner === ask.gives) {
       ahead = enqueue(tx, lock, ask, owner);
@@ -131,13 +131,14 @@ function granted(tx: Tx, lock: LockKeys, owner: string): Granted {
 /** Makes `token` the owner of the free lock at `key`. */
 function grant(tx: Tx, key: string, fencesKey: string, fences: number, token: string, ttlMs: number): string {
   const now = tx.nowUs();
-  let fence = now;
+  const since = tx.text(now);
+  let fence = since;
   const last = tx.integer(tx.getset(fencesKey, tx.text(now + fences - 1)) ?? '0') ?? 0;
   if (last >= now) {
-    fence = last + 1; // the store's clock was set back, or grants come faster than it ticks
+    fence = tx.text(last + 1); // the store's clock was set back, or grants come faster than it ticks
     tx.set(fencesKey, tx.text(last + fences));
   }
-  const owner = token + ':' + tx.text(fence) + ':' + tx.text(now);
+  const owner = token + ':' + fence + ':' + since;
   tx.setPx(key, owner, ttlMs);
   return owner;
 }

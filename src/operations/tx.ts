@@ -20,6 +20,8 @@ export interface Tx {
   /** DEL of one key: 1 if it was there. */
   del(key: string): number;
   exists(key: string): boolean;
+  /** EXISTS of two keys: whether one of them is there, at the price of one command. */
+  existsEither(key: string, other: string): boolean;
   /** TYPE: `none`, `string`, `hash`, `list`, `set`, `zset`. */
   type(key: string): string;
   /** PEXPIRE: 1 if the key was there. Replaces an earlier expiry. `ms` > 0. */

@@ -20,7 +20,8 @@ local function digits(number)
     if number < 1e9 then
       return string.format('%d', number)
     end
-    return string.format('%d%09d', math.floor(number / 1e9), number % 1e9)
+    local low = number % 1e9
+    return string.format('%d%09d', (number - low) / 1e9, low)
   end
   return string.format('%.17g', number)
 end
@@ -49,6 +50,10 @@ end
 
 function tx:exists(key)
   return redis.call('EXISTS', key) == 1
+end
+
+function tx:existsEither(key, other)
+  return redis.call('EXISTS', key, other) > 0
 end
 
 function tx:type(key)
@@ -391,10 +396,10 @@ function cells_load(tx, keys, args, isLocked)
         local thing = 0
         while thing < things do
             local kind = args[at + 1]
-            if kind ~= "string" and (redis.call('EXISTS', keys[key + 1 + 1]) == 1) then
+            if kind == "hash" and (redis.call('EXISTS', keys[key + 1 + 1], keys[key + 2 + 1]) > 0) then
                 return cells
             end
-            if kind == "hash" and (redis.call('EXISTS', keys[key + 2 + 1]) == 1) then
+            if kind == "value" and (redis.call('EXISTS', keys[key + 1 + 1]) == 1) then
                 return cells
             end
             local placed = cells.keys
@@ -1200,13 +1205,14 @@ end
 
 function lock_grant(tx, key, fencesKey, fences, token, ttlMs)
     local now = tx:nowUs()
-    local fence = now
+    local since = digits(now)
+    local fence = since
     local last = tx:integer((redis.call('GETSET', fencesKey, digits(now + fences - 1)) or nil) or "0") or 0
     if last >= now then
-        fence = last + 1
+        fence = digits(last + 1)
         redis.call('SET', fencesKey, digits(last + fences))
     end
-    local owner = (((token .. ":") .. digits(fence)) .. ":") .. digits(now)
+    local owner = (((token .. ":") .. fence) .. ":") .. since
     redis.call('SET', key, owner, 'PX', lifetime(ttlMs))
     return owner
 end
@@ -1338,8 +1344,7 @@ end
 
 --- The owner alone: the lock was free, the lease is whole, and nobody waits.
 function lock_acquire(tx, lock, ask)
-    local owner = (redis.call('GET', lock.owner) or nil)
-    if owner == nil and redis.call('ZCARD', lock.queue) == 0 then
+    if not (redis.call('EXISTS', lock.owner, lock.queue) > 0) then
         return lock_grant(
             tx,
             lock.owner,
@@ -1349,6 +1354,7 @@ function lock_acquire(tx, lock, ask)
             ask.ttlMs
         )
     end
+    local owner = (redis.call('GET', lock.owner) or nil)
     local ahead
     if owner ~= nil and owner == ask.gives then
         ahead = lock_enqueue(tx, lock, ask, owner)

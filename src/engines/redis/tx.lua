@@ -13,7 +13,8 @@ local function digits(number)
     if number < 1e9 then
       return string.format('%d', number)
     end
-    return string.format('%d%09d', math.floor(number / 1e9), number % 1e9)
+    local low = number % 1e9
+    return string.format('%d%09d', (number - low) / 1e9, low)
   end
   return string.format('%.17g', number)
 end
@@ -42,6 +43,10 @@ end
 
 function tx:exists(key)
   return redis.call('EXISTS', key) == 1
+end
+
+function tx:existsEither(key, other)
+  return redis.call('EXISTS', key, other) > 0
 end
 
 function tx:type(key)
