@@ -223,6 +223,8 @@ export const limits = {
   transactionPauseMsMax: 20,
   /** Things of a kind whose keys a session remembers for its transactions. */
   transactionPlacesMax: 1_000,
+  /** Entries of all maps whose reads a session remembers for its transactions. */
+  transactionEntriesMax: 10_000,
   /** Names for which a session keeps a line of transactions: idle ones are forgotten where there are more. */
   transactionLinesMax: 4_096,
   /** Reads and writes in a step that goes by cells. */

@@ -32,7 +32,7 @@ import { sortedSetIn, type TransactionSortedSet } from './transaction/sorted-set
 import { type TransactionValue, valueIn } from './transaction/value.ts';
 import type { LastingOptions } from './value.ts';
 import { listIn, type TransactionList } from './transaction/list.ts';
-import { type Outcome, type Request, Steps, type Write } from './transaction/steps.ts';
+import { type Expected, type Outcome, type Request, Steps, type Write } from './transaction/steps.ts';
 import { type Known, same, type Turn, Turns } from './transaction/turns.ts';
 
 /** How a transaction runs. */
@@ -88,7 +88,7 @@ export class Transactions {
     this.#turns = new Turns(session.clock);
     this.#places = placesOf(session.keys);
     this.#around = {
-      within: (run, work) => this.#running.run(run, work),
+      within: (run, work, attempt) => this.#running.run(run, work, attempt),
       ticket: () => this.#ticket(),
       leaveLine: () => void (this.#isInLine = false),
       turn: (ticket, ms) => this.#turn(ticket, ms),
@@ -101,8 +101,8 @@ export class Transactions {
   }
 
   /** See `Lockstep.transaction`. */
-  async run<T>(body: TransactionBody<T>, options: TransactionOptions): Promise<T> {
-    if (typeof body !== 'function') throw invalidArgument('body', body, 'a function that takes tx');
+  run<T>(body: TransactionBody<T>, options: TransactionOptions): Promise<T> {
+    if (typeof body !== 'function') return Promise.reject(invalidArgument('body', body, 'a function that takes tx'));
     return this.#run((attempt) => body(new Things(this.#session, this.#places, attempt)), options);
   }
 
@@ -148,7 +148,7 @@ export class Transactions {
 const transactionOptions: ReadonlySet<string> = new Set(['guard', 'timeout', 'signal']);
 
 interface Surroundings {
-  within<R>(run: Run<unknown>, work: () => R): R;
+  within<R>(run: Run<unknown>, work: (attempt: Attempt) => R, attempt: Attempt): R;
   /** '' where another transaction of the session has one. */
   ticket(): string;
   leaveLine(): void;
@@ -176,7 +176,7 @@ class Run<T> {
   #ended: { readonly reason: unknown } | undefined;
   #committing = false;
   #doubtful = false;
-  #giveUp: () => void = () => {};
+  #giveUp: () => void = idle;
   /** Only one try is wanted. */
   #once = false;
 
@@ -199,7 +199,7 @@ class Run<T> {
   /** The body's result, once it is committed. */
   result(options: WaitOptions): Promise<T> {
     const isPatient = options.timeout === undefined && options.signal === undefined;
-    return isPatient ? this.#finish() : this.#within(options);
+    return isPatient ? this.#tryAgain() : this.#within(options);
   }
 
   async #within(options: WaitOptions): Promise<T> {
@@ -218,17 +218,9 @@ class Run<T> {
       this.#once = wait?.once === true;
     });
     try {
-      return await Promise.race([this.#finish(), given]);
+      return await Promise.race([this.#tryAgain(), given]);
     } finally {
       wait?.end();
-    }
-  }
-
-  async #finish(): Promise<T> {
-    try {
-      return await this.#tryAgain();
-    } finally {
-      this.#leave();
     }
   }
 
@@ -243,32 +235,40 @@ class Run<T> {
   }
 
   async #tryAgain(): Promise<T> {
-    let primed = unknown;
-    for (;;) {
-      // Whoever is in line for the commit lock builds on nothing that it may hold up.
-      const turns = this.#ticket === '' ? this.#turns : this.#outOfTurn();
-      const attempt = (this.#attempt = new Attempt(this.#steps, turns, primed));
-      const result = await this.#runBody(attempt);
-      const writes = attempt.writes();
-      if (writes.length > 0 && 'value' in result && turns !== undefined) {
-        const granted = this.#takeTurn(attempt, writes);
-        if (granted !== undefined) await granted;
-        const newer = this.#foreseen(attempt);
-        if (newer !== undefined) {
-          primed = newer;
-          continue;
+    try {
+      let primed = unknown;
+      for (;;) {
+        // Whoever is in line for the commit lock builds on nothing that it may hold up.
+        const turns = this.#ticket === '' ? this.#turns : this.#outOfTurn();
+        const attempt = (this.#attempt = new Attempt(this.#steps, turns, primed));
+        const result = await this.#runBody(attempt);
+        const writes = attempt.writes();
+        if (writes.length > 0 && 'value' in result && turns !== undefined) {
+          const granted = this.#takeTurn(attempt, writes);
+          if (granted !== undefined) await granted;
+          const newer = this.#foreseen(attempt);
+          if (newer !== undefined) {
+            primed = newer;
+            continue;
+          }
         }
+        const checks = 'value' in result ? this.#checksOf(attempt) : none;
+        const outcome = await this.#commit(attempt, 'value' in result ? writes : none, checks);
+        if (outcome.is === 'ok') {
+          if ('error' in result) throw result.error;
+          return result.value;
+        }
+        this.#turn = undefined;
+        const now = this.#learn(attempt, outcome, checks);
+        primed = (await this.#beforeNext(attempt, outcome)) ? unknown : now;
       }
-      const checks = 'value' in result ? [...this.#guard, ...attempt.checks.values()] : none;
-      const outcome = await this.#commit(attempt, 'value' in result ? writes : none, checks);
-      if (outcome.is === 'ok') {
-        if ('error' in result) throw result.error;
-        return result.value;
-      }
-      this.#turn = undefined;
-      const now = this.#learn(attempt, outcome, checks);
-      primed = (await this.#beforeNext(attempt, outcome)) ? unknown : now;
+    } finally {
+      this.#leave();
     }
+  }
+
+  #checksOf(attempt: Attempt): readonly Check[] {
+    return attempt.hasChecks ? [...this.#guard, ...attempt.checks.values()] : this.#guard;
   }
 
   /** What the body gave: an error that it threw may come from reads that do not belong together. */
@@ -276,7 +276,7 @@ class Run<T> {
     if (this.#ended !== undefined) throw this.#ended.reason;
     this.active = true;
     try {
-      const value = await this.#around.within(this, () => this.#body(attempt));
+      const value = await this.#around.within(this, this.#body, attempt);
       attempt.end();
       return { value };
     } catch (error) {
@@ -301,18 +301,18 @@ class Run<T> {
   /** What those before it are going to leave of what it reads, where that is other than what it has read. */
   #foreseen(attempt: Attempt): ReadonlyMap<string, Known> | undefined {
     let newer: Map<string, Known> | undefined;
-    for (const [id, { read, known }] of attempt.reads) {
+    for (const { read, known } of attempt.reads) {
       const foreseen = this.#turns.foreseen(read);
       if (foreseen === undefined || same(foreseen.texts, known.texts)) continue;
-      newer ??= new Map([...attempt.reads].map(([each, { known: before }]) => [each, before]));
-      newer.set(id, foreseen);
+      newer ??= new Map(attempt.reads.map((each) => [each.read.id, each.known]));
+      newer.set(read.id, foreseen);
     }
     return newer;
   }
 
   /** Checks and writes in one step; nothing to do where there is nothing to write, and all was read at one moment. */
   async #commit(attempt: Attempt, writes: readonly Write[], checks: readonly Check[]): Promise<Outcome> {
-    const reads = [...attempt.reads.values()];
+    const { reads } = attempt;
     const isRead = writes.length === 0 && checks.length === 0;
     if (isRead && attempt.isOfOneMoment && this.#ticket === '') return { is: 'ok', moment: 0 };
     if (this.#ended !== undefined) throw this.#ended.reason;
@@ -324,8 +324,7 @@ class Run<T> {
       const outcome = await this.#steps.ask(
         {
           ticket: this.#ticket,
-          reads: (checks.length === 0 ? reads : [...reads, ...checks]).map(({ read }) => read),
-          expected: [...reads.map(({ known }) => known.texts), ...checks.map(() => none)],
+          reads: checks.length === 0 ? reads : [...reads, ...checks.map(({ read }) => ({ read, known: givesNothing }))],
           writes,
           turn: this.#turn,
         },
@@ -352,13 +351,13 @@ class Run<T> {
   ): ReadonlyMap<string, Known> {
     const { now, moment } = outcome;
     for (const [i, check] of checks.entries()) {
-      const found = now[attempt.reads.size + i]!;
+      const found = now[attempt.reads.length + i]!;
       if (found.length > 0) throw check.over(found);
     }
     const known = new Map<string, Known>();
-    for (const [i, [id, { read }]] of [...attempt.reads].entries()) {
+    for (const [i, { read }] of attempt.reads.entries()) {
       this.#turns.learn(read, now[i]!);
-      known.set(id, { texts: now[i]!, moment });
+      known.set(read.id, { texts: now[i]!, moment });
     }
     return known;
   }
@@ -400,7 +399,11 @@ class Run<T> {
 const none: readonly never[] = [];
 const unknown: ReadonlyMap<string, Known> = new Map();
 /** Asks for nothing: its ticket leaves the queue for the commit lock. */
-const nothing: Request = { ticket: '', reads: none, expected: none, writes: none, turn: undefined };
+const nothing: Request = { ticket: '', reads: none, writes: none, turn: undefined };
+/** What a check expects. */
+const givesNothing: Expected['known'] = { texts: none };
+
+function idle(): void {}
 
 class Things implements Transaction {
   readonly #session: Session;
@@ -483,7 +486,7 @@ function onlyOnce(): LockstepError {
 }
 
 function covers(names: ReadonlySet<string>, { reads }: Attempt, writes: readonly Write[]): boolean {
-  for (const { read } of reads.values()) if (!names.has(read.name)) return false;
+  for (const { read } of reads) if (!names.has(read.name)) return false;
   for (const { name } of writes) if (name !== '' && !names.has(name)) return false;
   return true;
 }
@@ -504,7 +507,7 @@ function nested(): LockstepError {
 
 /** Names the first of what kept changing. */
 function conflict(attempt: Attempt, now: readonly (readonly string[])[], tries: number): LockstepError {
-  const reads = [...attempt.reads.values()];
+  const { reads } = attempt;
   const changed = reads.find(({ known }, i) => !same(known.texts, now[i]!)) ?? reads[0];
   const { place, name } = changed!.read;
   const part = name.slice(place.keys[0]!.length + 1);

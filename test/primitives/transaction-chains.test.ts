@@ -117,8 +117,7 @@ describe('behind a commit that is on its way', () => {
     const place = { what: 'map "m"', keys: ['m'], kinds: ['hash'] };
     const read = (name: string): Read => ({ id: `get ${name}`, name, place, verb: 'map.get', parameters: [name] });
     const write = (name: string): Write => ({ name, place, verb: 'map.set', parameters: [name, '1'] });
-    const reading = (...names: string[]): Map<string, { read: Read }> =>
-      new Map(names.map((name) => [name, { read: read(name) }]));
+    const reading = (...names: string[]): { read: Read }[] => names.map((name) => ({ read: read(name) }));
     const turns = new Turns(movedClock());
     const ahead = turns.take(reading('x'), [write('x')]);
     const behind = turns.take(reading('x', 'y'), [write('x'), write('y')]);

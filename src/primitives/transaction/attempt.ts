@@ -1,6 +1,7 @@
 import { LockstepError } from '../../base/errors.ts';
+import { Few } from '../../base/few.ts';
 import type { Check } from './guarding.ts';
-import type { Place, Read, Steps, Write } from './steps.ts';
+import type { Looking, Place, Read, Steps, Write } from './steps.ts';
 import { noMore } from './surplus.ts';
 import type { Known, Left, Turns } from './turns.ts';
 
@@ -12,18 +13,24 @@ export interface Thing {
   left(): readonly Left[];
 }
 
+/** A read, and what it gave. */
+export interface Seen {
+  readonly read: Read;
+  readonly known: Known;
+}
+
 /** One run of the body of a transaction: what it read, and what it wants to write. */
 export class Attempt {
-  reads: Map<string, { readonly read: Read; readonly known: Known }> = new Map();
-  /** By their reads. */
-  readonly checks: Map<string, Check> = new Map();
-  /** All that its calls got: also those that end after the body, whose reads are none of the transaction's. */
-  readonly #seen: Map<string, { readonly read: Read; readonly known: Known }> = this.reads;
+  /** What it read until the body ended. */
+  reads: readonly Seen[] = none;
+  /** Also what calls got that ended after the body, which is none of the transaction's. */
+  readonly #seen = new Few<Seen>();
   readonly #steps: Steps;
   readonly #turns: Turns | undefined;
   readonly #primed: ReadonlyMap<string, Known>;
-  readonly #things: Map<string, Thing> = new Map();
-  readonly #asked: Map<string, Promise<readonly string[]>> = new Map();
+  readonly #things = new Few<Thing>();
+  #checks: Map<string, Check> | undefined;
+  #asked: Few<Asked> | undefined;
   /** Its calls that failed. */
   #failed: Failed[] | undefined;
   #pending = 0;
@@ -36,6 +43,15 @@ export class Attempt {
     this.#primed = primed;
   }
 
+  /** By their reads. */
+  get checks(): Map<string, Check> {
+    return (this.#checks ??= new Map());
+  }
+
+  get hasChecks(): boolean {
+    return this.#checks !== undefined && this.#checks.size > 0;
+  }
+
   /** The one thing with this key. */
   thing<T extends Thing>(key: string, make: () => T): T {
     let thing = this.#things.get(key);
@@ -45,18 +61,17 @@ export class Attempt {
 
   /** Wants to write what a plan wants to. */
   adopt(plan: Attempt): void {
-    for (const [key, thing] of plan.#things) this.#things.set(key, thing);
-    for (const [id, check] of plan.checks) this.checks.set(id, check);
+    plan.#things.forEach((thing, key) => this.#things.set(key, thing));
+    if (plan.hasChecks) this.#checks = new Map(plan.checks);
   }
 
   /** What a read gives; at once, where that is known. */
   read(read: Read): readonly string[] | Promise<readonly string[]> {
-    const seen = this.#seen.get(read.id);
-    if (seen !== undefined) return seen.known.texts;
-    const known = this.#turns?.foreseen(read) ?? this.#primed.get(read.id);
-    if (known === undefined || known.by?.isVoid === true) return this.#ask(read);
-    this.#seen.set(read.id, { read, known });
-    return known.texts;
+    const known = this.#known(read);
+    if (known !== undefined) return known.texts;
+    return new Promise((resolve, reject) => {
+      this.#ask(read, { came: ({ texts }) => resolve(texts), failed: reject });
+    });
   }
 
   /** What a read gave that is done. */
@@ -69,10 +84,22 @@ export class Attempt {
    * beyond what it takes.
    */
   call<R>(what: string, work: () => R | Promise<R>, more?: unknown): Promise<R> {
+    return this.callOn(what, nothing, work, more);
+  }
+
+  /** As `call`, of work that needs what a read gave; `needs` may throw, and gives nothing where the work can do without. */
+  callOn<R>(
+    what: string,
+    needs: () => Read | undefined,
+    work: () => R | Promise<R>,
+    more?: unknown,
+  ): Promise<R> {
     if (this.#over) return Promise.reject(overError(what));
     let result: R | Promise<R>;
     try {
       noMore(what, more);
+      const read = needs();
+      if (read !== undefined && this.#known(read) === undefined) return this.#onceRead(read, work);
       result = work();
     } catch (error) {
       const call = new Call<R>((_, reject) => reject(error));
@@ -80,23 +107,39 @@ export class Attempt {
       return call;
     }
     if (!(result instanceof Promise)) return Promise.resolve(result); // as most do, it read or wrote what is known
-    return this.#awaited(result);
+    return this.#pendingCall((done, failed) => void (result as Promise<R>).then(done, failed));
   }
 
-  #awaited<R>(result: Promise<R>): Promise<R> {
+  #onceRead<R>(read: Read, work: () => R | Promise<R>): Promise<R> {
+    return this.#pendingCall((done, failed) => {
+      const came = (): void => {
+        let result: R | Promise<R>;
+        try {
+          result = work();
+        } catch (error) {
+          return failed(error);
+        }
+        if (result instanceof Promise) result.then(done, failed);
+        else done(result);
+      };
+      this.#ask(read, { came, failed });
+    });
+  }
+
+  /** A call that ends later. `begin` does not call what it is given at once. */
+  #pendingCall<R>(begin: (done: (value: R) => void, failed: (error: unknown) => void) => void): Promise<R> {
     this.#pending += 1;
     const call: Call<R> = new Call((resolve, reject) => {
-      result.then(
-        (value) => {
-          this.#pending -= 1;
-          resolve(value);
-        },
-        (error: unknown) => {
-          this.#pending -= 1;
-          this.#fail(call, error);
-          reject(error);
-        },
-      );
+      const done = (value: R): void => {
+        this.#pending -= 1;
+        resolve(value);
+      };
+      const failed = (error: unknown): void => {
+        this.#pending -= 1;
+        this.#fail(call, error);
+        reject(error);
+      };
+      begin(done, failed);
     });
     return call;
   }
@@ -108,7 +151,7 @@ export class Attempt {
 
   /** The body ended. Throws where it did not wait for its own calls, and where nobody heard that one of them failed. */
   end(): void {
-    const { things, pending } = { things: [...this.#things.values()], pending: this.#pending };
+    const { things, pending } = { things: this.#things.values(), pending: this.#pending };
     this.abandon();
     const unheard = this.#failed?.find(({ call }) => !call.heard);
     if (unheard !== undefined) throw unheard.error;
@@ -121,7 +164,7 @@ export class Attempt {
 
   /** The body is not waited for any more. */
   abandon(): void {
-    if (!this.#over && this.#pending > 0) this.reads = new Map(this.#seen);
+    if (!this.#over) this.reads = this.#seen.values();
     this.#over = true;
   }
 
@@ -135,30 +178,68 @@ export class Attempt {
 
   /** Most transactions touch one thing. */
   #ofAll<R>(part: (thing: Thing) => readonly R[]): readonly R[] {
-    const things = [...this.#things.values()];
+    const things = this.#things.values();
     return things.length === 1 ? part(things[0]!) : things.flatMap(part);
   }
 
   /** Whether all that was read was there at one moment. */
   get isOfOneMoment(): boolean {
     let moment: number | undefined;
-    for (const { known } of this.reads.values()) {
+    for (const { known } of this.reads) {
       if (known.moment === 0 || (moment !== undefined && moment !== known.moment)) return false;
       moment = known.moment;
     }
     return true;
   }
 
-  #ask(read: Read): Promise<readonly string[]> {
-    let asked = this.#asked.get(read.id);
-    if (asked === undefined) this.#asked.set(read.id, (asked = this.#look(read)));
-    return asked;
+  /** What a read gives, where it need not be asked for. */
+  #known(read: Read): Known | undefined {
+    const seen = this.#seen.get(read.id);
+    if (seen !== undefined) return seen.known;
+    const known = this.#turns?.foreseen(read) ?? this.#primed.get(read.id);
+    if (known === undefined || known.by?.isVoid === true) return undefined;
+    this.#seen.set(read.id, { read, known });
+    return known;
   }
 
-  async #look(read: Read): Promise<readonly string[]> {
-    const known = await this.#steps.look(read);
-    this.#seen.set(read.id, { read, known });
-    return known.texts;
+  /** Once for all who want the same meanwhile. */
+  #ask(read: Read, one: Waiting): void {
+    let asked = this.#asked?.get(read.id);
+    if (asked === undefined || asked.isOver) {
+      asked = new Asked(read, this.#seen);
+      (this.#asked ??= new Few()).set(read.id, asked);
+      this.#steps.look(asked);
+    }
+    asked.waiting.push(one);
+  }
+}
+
+interface Waiting {
+  came(known: Known): void;
+  failed(error: unknown): void;
+}
+
+/** A read that is on its way, and who waits for it. */
+class Asked implements Looking {
+  readonly read: Read;
+  readonly waiting: Waiting[] = [];
+  isOver = false;
+  readonly #seen: Few<Seen>;
+
+  constructor(read: Read, seen: Few<Seen>) {
+    this.read = read;
+    this.#seen = seen;
+  }
+
+  resolve(known: Known): void {
+    this.isOver = true;
+    this.#seen.set(this.read.id, { read: this.read, known });
+    for (const one of this.waiting) one.came(known);
+  }
+
+  reject(error: unknown): void {
+    this.isOver = true;
+    for (const one of this.waiting) one.failed(error);
   }
 }
 
@@ -190,6 +271,9 @@ class Call<R> extends Promise<R> {
     super.then(undefined, () => {});
   }
 }
+
+const none: readonly never[] = [];
+function nothing(): undefined {}
 
 function overError(what: string): LockstepError {
   return new LockstepError(

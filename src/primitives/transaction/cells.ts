@@ -22,14 +22,13 @@ export interface CellStep {
 }
 
 /** Whether operations/cells.ts has all that a request needs. */
-export function isOfCells({ ticket, reads, expected, writes }: Request): boolean {
+export function isOfCells({ ticket, reads, writes }: Request): boolean {
   if (ticket !== '') return false;
-  for (const read of reads) if (!isCell(read)) return false;
-  for (const texts of expected) if (texts.length > 1) return false;
+  for (const { read, known } of reads) if (!isCell(read) || known.texts.length > 1) return false;
   for (const write of writes) {
     if (!writing.has(write.verb)) return false;
     // What nobody read may be beyond its bounds, or no integer.
-    if (write.verb === 'counter.add' && !reads.some(({ name }) => name === write.name)) return false;
+    if (write.verb === 'counter.add' && !reads.some(({ read }) => read.name === write.name)) return false;
   }
   return true;
 }
@@ -56,7 +55,7 @@ export function cellStep(
 ): CellStep {
   const cells = new Cells();
   for (const { reads, writes } of group) {
-    for (const read of reads) cells.enter(read);
+    for (const { read } of reads) cells.enter(read);
     for (const write of writes) cells.enter(write);
   }
   for (const read of looks) cells.enter(read);
@@ -123,11 +122,11 @@ class Cells {
   }
 }
 
-function pushRequest({ reads, expected, writes }: Request, cells: Cells, args: string[]): void {
+function pushRequest({ reads, writes }: Request, cells: Cells, args: string[]): void {
   for (const write of writes) cells.of(write).write = write;
-  for (let i = 0; i < reads.length; i++) {
-    const cell = cells.of(reads[i]!);
-    const text = reads[i]!.verb === 'guard' ? reads[i]!.parameters[0] : expected[i]![0];
+  for (const { read, known } of reads) {
+    const cell = cells.of(read);
+    const text = read.verb === 'guard' ? read.parameters[0] : known.texts[0];
     const becomes = cell.write === undefined ? undefined : textOf(cell.write);
     if (text === undefined) args.push(becomes === undefined ? '0' : '+', cells.named(cell));
     else args.push(becomes === undefined ? '=' : '~', cells.named(cell), text);

@@ -1,10 +1,10 @@
 import { type ValueCodec, valueCodec } from '../../base/codec.ts';
-import { limits } from '../../base/limits.ts';
-import { checkName } from '../../base/names.ts';
+import { Few } from '../../base/few.ts';
 import { type LastingOptions, lifeOf } from '../value.ts';
 import type { Attempt, Thing } from './attempt.ts';
 import { type LifeOptions, msOf, over, type Written } from './life.ts';
-import type { Place, Read, Write } from './steps.ts';
+import type { MapPlace } from './places.ts';
+import type { Read, Write } from './steps.ts';
 import type { Left } from './turns.ts';
 
 /** A map inside of a transaction: as `SharedMap`, with everything that the transaction wrote so far. */
@@ -23,12 +23,12 @@ export interface TransactionMap<V> {
 }
 
 /** The map `name` at `place`, as one run of a body sees it. Throws `INVALID_ARGUMENT` for a schema or codec that is none. */
-export function mapIn<V>(attempt: Attempt, name: string, place: Place, options: LastingOptions<V>): TransactionMap<V> {
+export function mapIn<V>(attempt: Attempt, name: string, place: MapPlace, options: LastingOptions<V>): TransactionMap<V> {
   return new MapView(attempt, name, entriesOf(attempt, place), valueCodec(options), lifeOf(options));
 }
 
 /** What a run wants to write to the map at `place`. */
-export function entriesOf(attempt: Attempt, place: Place): Entries {
+export function entriesOf(attempt: Attempt, place: MapPlace): Entries {
   return attempt.thing(place.keys[0]!, () => new Entries(attempt, place));
 }
 
@@ -48,27 +48,22 @@ class MapView<V> implements TransactionMap<V> {
   }
 
   get(key: string): Promise<V | undefined> {
-    return this.#call(key, () => {
-      const loading = this.#entries.load(key);
-      return loading instanceof Promise ? loading.then(() => this.#now(key)) : this.#now(key);
-    });
+    return this.#onEntry(key, () => this.#now(key));
   }
 
   has(key: string): Promise<boolean> {
-    return this.#call(key, async () => {
-      await this.#entries.load(key);
-      return this.#entries.now(key) !== undefined;
-    });
+    return this.#onEntry(key, () => this.#entries.now(key) !== undefined);
   }
 
   set(key: string, value: V, options?: LifeOptions, more?: unknown): Promise<void> {
     const work = (): void | Promise<void> => {
+      this.#entries.check(key);
       const ms = msOf(options, this.#ttlMs) ?? 0;
       const text = this.#codec.encode(() => this.#entries.where(key), value);
       if (typeof text === 'string') return this.#entries.put(key, text, ms);
       return text.then((later) => this.#entries.put(key, later, ms));
     };
-    return this.#call(key, work, more);
+    return this.#attempt.call(this.#entries.place.what, work, more);
   }
 
   update(
@@ -79,57 +74,50 @@ class MapView<V> implements TransactionMap<V> {
   ): Promise<V> {
     const work = async (): Promise<V> => {
       const ms = msOf(options, this.#ttlMs) ?? -1;
-      await this.#entries.load(key);
-      const text = this.#entries.now(key);
-      const value = await change(
-        text === undefined ? undefined : await this.#codec.decode(() => this.#entries.where(key), text),
-      );
+      const value = await change(await this.#now(key));
       this.#entries.put(key, await this.#codec.encode(() => this.#entries.where(key), value), ms);
       return value;
     };
-    return this.#call(key, work, more);
+    return this.#onEntry(key, work, more);
   }
 
   delete(key: string, more?: unknown): Promise<boolean> {
-    const work = async (): Promise<boolean> => {
-      await this.#entries.load(key);
+    const work = (): boolean => {
       const there = this.#entries.now(key) !== undefined;
       if (there) this.#entries.put(key, undefined);
       return there;
     };
-    return this.#call(key, work, more);
+    return this.#onEntry(key, work, more);
   }
 
   size(): Promise<number> {
     return this.#attempt.call(this.#entries.place.what, () => this.#entries.size());
   }
 
-  /** After `load`. */
   #now(key: string): V | undefined | Promise<V | undefined> {
     const text = this.#entries.now(key);
     return text === undefined ? undefined : this.#codec.decode(() => this.#entries.where(key), text);
   }
 
-  #call<R>(key: string, work: () => R | Promise<R>, more?: unknown): Promise<R> {
-    const checked = (): R | Promise<R> => {
-      checkName('key', key, limits.entryKeyBytesMax);
-      return work();
-    };
-    return this.#attempt.call(this.#entries.place.what, checked, more);
+  #onEntry<R>(key: string, work: () => R | Promise<R>, more?: unknown): Promise<R> {
+    return this.#attempt.callOn(this.#entries.place.what, () => this.#entries.unread(key), work, more);
   }
 }
 
 /** The texts of a map: those of the store, and above them what was written. */
 export class Entries implements Thing {
-  readonly place: Place;
+  readonly place: MapPlace;
   readonly #attempt: Attempt;
-  readonly #written: Map<string, Written> = new Map();
-  /** By field. */
-  readonly #reads: Map<string, Read> = new Map();
+  readonly #written = new Few<Written>();
 
-  constructor(attempt: Attempt, place: Place) {
+  constructor(attempt: Attempt, place: MapPlace) {
     this.#attempt = attempt;
     this.place = place;
+  }
+
+  /** Throws `INVALID_ARGUMENT` for a key that no entry can have. */
+  check(field: string): void {
+    this.place.entry(field);
   }
 
   /** Names an entry for errors. */
@@ -137,13 +125,15 @@ export class Entries implements Thing {
     return `${this.place.what}, key ${JSON.stringify(field)}`;
   }
 
-  load(field: string): unknown {
-    return this.#written.has(field) ? undefined : this.#attempt.read(this.#entry(field));
+  /** What `now` needs to be read before; nothing where that was written. Throws as `check` does. */
+  unread(field: string): Read | undefined {
+    const read = this.place.entry(field);
+    return this.#written.has(field) ? undefined : read;
   }
 
-  /** After `load`. Nothing can come between the two, as there could behind an await. */
   now(field: string): string | undefined {
-    return this.#written.has(field) ? this.#written.get(field)!.text : this.#attempt.seen(this.#entry(field))[0];
+    const written = this.#written.get(field);
+    return written === undefined ? this.#attempt.seen(this.place.entry(field))[0] : written.text;
   }
 
   /** `text`: undefined deletes. `ms`: see `putEntry` in operations/map.ts. */
@@ -154,7 +144,8 @@ export class Entries implements Thing {
   async size(): Promise<number> {
     const key = this.place.keys[0]!;
     const whole: Read = { id: `map.size ${key}`, name: key, place: this.place, verb: 'map.size', parameters: [] };
-    const written = [...this.#written.keys()].map((field) => this.#entry(field));
+    const written: Read[] = [];
+    this.#written.forEach((_, field) => written.push(this.place.entry(field)));
     await Promise.all([whole, ...written].map(async (read) => this.#attempt.read(read)));
     let size = Number(this.#attempt.seen(whole)[0]);
     for (const read of written) {
@@ -167,31 +158,21 @@ export class Entries implements Thing {
 
   writes(): Write[] {
     const writes: Write[] = [];
-    for (const [field, { text, ms }] of this.#written) {
-      const { name, place } = this.#entry(field);
+    this.#written.forEach(({ text, ms }, field) => {
+      const { name, place } = this.place.entry(field);
       if (text === undefined) writes.push({ name, place, verb: 'map.delete', parameters: [field] });
       else if (ms === 0) writes.push({ name, place, verb: 'map.set', parameters: [field, text] });
       else writes.push({ name, place, verb: 'map.setFor', parameters: [field, text, String(ms)] });
-    }
+    });
     return writes;
   }
 
   left(): Left[] {
     const left: Left[] = [];
-    for (const [field, { text }] of this.#written) {
-      const { name, id } = this.#entry(field);
+    this.#written.forEach(({ text }, field) => {
+      const { name, id } = this.place.entry(field);
       left.push({ name, id, texts: text === undefined ? [] : [text] });
-    }
+    });
     return left;
-  }
-
-  #entry(field: string): Read {
-    let read = this.#reads.get(field);
-    if (read === undefined) {
-      const name = `${this.place.keys[0]!}\n${field}`; // neither keys nor fields hold control characters
-      read = { id: `map.get ${name}`, name, place: this.place, verb: 'map.get', parameters: [field] };
-      this.#reads.set(field, read);
-    }
-    return read;
   }
 }

@@ -1,11 +1,17 @@
 import { limits } from '../../base/limits.ts';
-import type { SpaceKeys } from '../../base/names.ts';
-import type { Place } from './steps.ts';
+import { checkName, type SpaceKeys } from '../../base/names.ts';
+import type { Place, Read } from './steps.ts';
+
+/** Where a map is. */
+export interface MapPlace extends Place {
+  /** The read of an entry. Throws `INVALID_ARGUMENT` for a key that none can have. */
+  entry(field: string): Read;
+}
 
 /** Where the things of a space are that transactions read and write, by their names. */
 export interface Places {
   value(name: string): Place;
-  map(name: string): Place;
+  map(name: string): MapPlace;
   set(name: string): Place;
   sorted(name: string): Place;
   list(name: string): Place;
@@ -14,6 +20,7 @@ export interface Places {
 
 /** Their keys in the order in which operations/transaction.ts takes them. A session needs the same ones again and again. */
 export function placesOf(keys: SpaceKeys): Places {
+  const entries = new Entries();
   return {
     value: remembered((name) => {
       const { value, watchers } = keys.value(name);
@@ -22,7 +29,7 @@ export function placesOf(keys: SpaceKeys): Places {
     map: remembered((name) => {
       const { map, expiry, watchers } = keys.map(name);
       const kinds = ['hash', '+zset', '+zset'];
-      return { what: `map ${JSON.stringify(name)}`, keys: [map, expiry, watchers], kinds };
+      return entries.in({ what: `map ${JSON.stringify(name)}`, keys: [map, expiry, watchers], kinds });
     }),
     set: remembered((name) => {
       const { set, watchers } = keys.set(name);
@@ -45,8 +52,40 @@ export function placesOf(keys: SpaceKeys): Places {
   };
 }
 
-function remembered(make: (name: string) => Place): (name: string) => Place {
-  const places = new Map<string, Place>();
+/** The reads of the entries of all maps of a session: texts of them need not be made, nor checked, again and again. */
+class Entries {
+  readonly #ofAll: Map<string, Read>[] = [];
+  #count = 0;
+
+  in(place: Place): MapPlace {
+    if (this.#ofAll.length >= limits.transactionPlacesMax) {
+      this.#forget();
+      this.#ofAll.length = 0; // their places are forgotten too
+    }
+    const known = new Map<string, Read>();
+    this.#ofAll.push(known);
+    const map: MapPlace = { ...place, entry: (field) => known.get(field) ?? this.#remember(known, map, field) };
+    return map;
+  }
+
+  #remember(known: Map<string, Read>, place: Place, field: string): Read {
+    checkName('key', field, limits.entryKeyBytesMax);
+    if (this.#count >= limits.transactionEntriesMax) this.#forget();
+    this.#count += 1;
+    const name = `${place.keys[0]!}\n${field}`; // neither keys nor fields hold control characters
+    const read: Read = { id: `map.get ${name}`, name, place, verb: 'map.get', parameters: [field] };
+    known.set(field, read);
+    return read;
+  }
+
+  #forget(): void {
+    for (const known of this.#ofAll) known.clear();
+    this.#count = 0;
+  }
+}
+
+function remembered<P extends Place>(make: (name: string) => P): (name: string) => P {
+  const places = new Map<string, P>();
   return (name) => {
     let place = places.get(name);
     if (place === undefined) {

@@ -39,12 +39,16 @@ export interface Write {
 export interface Request {
   /** Who asks for the commit lock; '' for nobody. */
   readonly ticket: string;
-  readonly reads: readonly Read[];
-  /** By read. */
-  readonly expected: readonly (readonly string[])[];
+  readonly reads: readonly Expected[];
   readonly writes: readonly Write[];
   /** Ends before anybody hears what came of the request. */
   readonly turn: Turn | undefined;
+}
+
+/** A read, and what it must give. */
+export interface Expected {
+  readonly read: Read;
+  readonly known: { readonly texts: readonly string[] };
 }
 
 /** What came of a request: `now`, by read, is of one moment. */
@@ -65,10 +69,11 @@ interface Asked extends Request {
   readonly length: number;
 }
 
-interface Looking {
+/** Somebody who wants to know what a read gives. */
+export interface Looking {
   readonly read: Read;
-  readonly resolve: (known: Known) => void;
-  readonly reject: (error: unknown) => void;
+  resolve(known: Known): void;
+  reject(error: unknown): void;
 }
 
 /**
@@ -102,18 +107,16 @@ export class Steps {
    */
   ask(request: Request, doubt: () => void = nothing): Promise<Outcome> {
     return new Promise((resolve, reject) => {
-      const { ticket, reads, expected, writes, turn } = request; // one by one: a spread costs several times as much
-      this.#line.push({ ticket, reads, expected, writes, turn, resolve, reject, doubt, length: lengthOf(request) });
+      const { ticket, reads, writes, turn } = request; // one by one: a spread costs several times as much
+      this.#line.push({ ticket, reads, writes, turn, resolve, reject, doubt, length: lengthOf(request) });
       this.#schedule();
     });
   }
 
-  /** What a read gives; those of one turn of the event loop at one moment. */
-  look(read: Read): Promise<Known> {
-    return new Promise((resolve, reject) => {
-      this.#looks.push({ read, resolve, reject });
-      this.#schedule();
-    });
+  /** Learns what a read gives; those of one turn of the event loop at one moment. */
+  look(looking: Looking): void {
+    this.#looks.push(looking);
+    this.#schedule();
   }
 
   /** How long the last steps took, as a mean. */
@@ -162,7 +165,7 @@ export class Steps {
     }
     while (this.#looks.length > 0) {
       const looks = this.#looks.splice(0, limits.transactionsPerStep);
-      this.#look(looks).catch((error: unknown) => looks.forEach(({ reject }) => reject(error)));
+      this.#look(looks).catch((error: unknown) => looks.forEach((looking) => looking.reject(error)));
     }
   };
 
@@ -209,7 +212,7 @@ export class Steps {
     try {
       await this.#carryOut(group, looks, field, id);
     } catch (error) {
-      for (const { reject } of looks) reject(error);
+      for (const looking of looks) looking.reject(error);
       for (const asked of group) fail(asked, error);
     }
     this.#usualMs += (clock.monotonicMs() - beganMs - this.#usualMs) / 8;
@@ -238,7 +241,7 @@ export class Steps {
       return await this.#session.engine.runBatch(operation, keys, args);
     } catch (error) {
       if (args[1] === '' || !isLost(error)) throw error;
-      for (const { reject } of looks) reject(error);
+      for (const looking of looks) looking.reject(error);
       return this.#learn(operation, group, keys, args, error);
     }
   }
@@ -281,9 +284,9 @@ export class Steps {
       const is = outcomes[i + 1] as 'ok' | 'conflict' | 'turn';
       asked.turn?.end(is === 'ok');
       if (is === 'ok') asked.resolve({ is, moment });
-      else asked.resolve({ is, moment, now: asked.reads.map((read) => step.textsOf(read, reply, 2)) });
+      else asked.resolve({ is, moment, now: asked.reads.map(({ read }) => step.textsOf(read, reply, 2)) });
     }
-    for (const { read, resolve } of looks) resolve({ texts: step.textsOf(read, reply, 2), moment });
+    for (const looking of looks) looking.resolve({ texts: step.textsOf(looking.read, reply, 2), moment });
   }
 
   /** Asks what came of a step, by asking for it again: it is done only where it was not done before. */
@@ -316,7 +319,7 @@ export class Steps {
     const args = [field, id, ''];
     const places = new Map<string, string>();
     for (const asked of group) {
-      for (const { place } of asked.reads) enter(place, places, keys, args);
+      for (const { read } of asked.reads) enter(read.place, places, keys, args);
       for (const { place } of asked.writes) enter(place, places, keys, args);
     }
     for (const { read } of looks) enter(read.place, places, keys, args);
@@ -330,9 +333,9 @@ export class Steps {
     for (const asked of group) {
       args.push(asked.ticket);
       let before = '';
-      for (let i = 0; i < asked.reads.length; i++) {
-        before = pushStep(asked.reads[i]!, before, places, args);
-        pushExpected(asked.expected[i]!, args);
+      for (const { read, known } of asked.reads) {
+        before = pushStep(read, before, places, args);
+        pushExpected(known.texts, args);
       }
       args.push('!');
       before = '';
@@ -358,7 +361,7 @@ export class Steps {
         this.#inVain = 0;
         asked.resolve({ is, moment });
       } else if (is.startsWith('kind-')) {
-        asked.reject(wrongKind([...asked.reads, ...asked.writes], keys[Number(is.slice('kind-'.length))]!));
+        asked.reject(wrongKind([...asked.reads.map(({ read }) => read), ...asked.writes], keys[Number(is.slice('kind-'.length))]!));
       } else {
         const now: string[][] = [];
         for (let i = 0; i < asked.reads.length; i++) {
@@ -375,10 +378,11 @@ export class Steps {
   #answer(looks: readonly Looking[], keys: readonly string[], reply: readonly (string | number)[], from: number): void {
     const moment = (this.#moments += 1);
     let at = from;
-    for (const { read, resolve, reject } of looks) {
+    for (const looking of looks) {
       const count = reply[at++]!;
-      if (typeof count === 'string') reject(wrongKind([read], keys[Number(count.slice('kind-'.length))]!));
-      else resolve({ texts: reply.slice(at, (at += count)) as string[], moment });
+      if (typeof count === 'string') {
+        looking.reject(wrongKind([looking.read], keys[Number(count.slice('kind-'.length))]!));
+      } else looking.resolve({ texts: reply.slice(at, (at += count)) as string[], moment });
     }
   }
 
@@ -452,10 +456,12 @@ function enter(place: Place, places: Map<string, string>, keys: string[], args: 
   for (const kind of place.kinds) args.push(kind);
 }
 
-function lengthOf({ reads, expected, writes }: Request): number {
+function lengthOf({ reads, writes }: Request): number {
   let length = 0;
-  for (const { parameters } of reads) for (const text of parameters) length += text.length;
-  for (const texts of expected) for (const text of texts) length += text.length;
+  for (const { read, known } of reads) {
+    for (const text of read.parameters) length += text.length;
+    for (const text of known.texts) length += text.length;
+  }
   for (const { parameters } of writes) for (const text of parameters) length += text.length;
   return length;
 }

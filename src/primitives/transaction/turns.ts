@@ -90,9 +90,9 @@ export class Turns {
   }
 
   /** Gets in line for all that is read and written at once, so that none waits for one that waits for it. */
-  take(reads: ReadonlyMap<string, { readonly read: Read }>, writes: readonly Write[]): Turn {
+  take(reads: readonly { readonly read: Read }[], writes: readonly Write[]): Turn {
     const turn = new Turn(this.#lines, reads);
-    for (const { read } of reads.values()) turn.enter(read.name);
+    for (const { read } of reads) turn.enter(read.name);
     for (const { name } of writes) if (name !== '') turn.enter(name);
     return turn;
   }
@@ -105,7 +105,7 @@ export class Turn {
   isVoid = false;
   isOver = false;
   readonly #lines: Map<string, Line>;
-  #reads: ReadonlyMap<string, { readonly read: Read }>;
+  #reads: readonly { readonly read: Read }[];
   #isSent = false;
   /** So many stand in its way. */
   #ahead = 0;
@@ -115,7 +115,7 @@ export class Turn {
   /** Those who have read what it will leave. */
   #resting: Turn[] | undefined;
 
-  constructor(lines: Map<string, Line>, reads: ReadonlyMap<string, { readonly read: Read }>) {
+  constructor(lines: Map<string, Line>, reads: readonly { readonly read: Read }[]) {
     this.#lines = lines;
     this.#reads = reads;
   }
@@ -206,7 +206,7 @@ export class Turn {
   /** Whether it is not known what this one, which wrote a name, leaves of what `turn` reads. */
   hides(name: string, turn: Turn): boolean {
     if (this.isOver) return false;
-    for (const { read } of turn.#reads.values()) {
+    for (const { read } of turn.#reads) {
       if (read.name === name && this.#lines.get(name)!.left?.has(read.id) !== true) return true;
     }
     return false;
@@ -236,7 +236,7 @@ export class Turn {
   }
 }
 
-const nothing: ReadonlyMap<string, { readonly read: Read }> = new Map();
+const nothing: readonly never[] = [];
 
 function forgetIdle(lines: Map<string, Line>): void {
   for (const [name, { turns }] of lines) if (turns === 0) lines.delete(name);
