@@ -87,11 +87,11 @@ export class Attempt {
     return this.callOn(what, nothing, work, more);
   }
 
-  /** As `call`, of work that needs what a read gave; `needs` may throw, and gives nothing where the work can do without. */
+  /** As `call`, of work that gets what a read gives; `needs` may throw, and gives nothing where the work can do without. */
   callOn<R>(
     what: string,
     needs: () => Read | undefined,
-    work: () => R | Promise<R>,
+    work: (texts: readonly string[]) => R | Promise<R>,
     more?: unknown,
   ): Promise<R> {
     if (this.#over) return Promise.reject(overError(what));
@@ -99,8 +99,9 @@ export class Attempt {
     try {
       noMore(what, more);
       const read = needs();
-      if (read !== undefined && this.#known(read) === undefined) return this.#onceRead(read, work);
-      result = work();
+      const known = read === undefined ? unneeded : this.#known(read);
+      if (known === undefined) return this.#onceRead(read!, work);
+      result = work(known.texts);
     } catch (error) {
       const call = new Call<R>((_, reject) => reject(error));
       this.#fail(call, error);
@@ -110,12 +111,12 @@ export class Attempt {
     return this.#pendingCall((done, failed) => void (result as Promise<R>).then(done, failed));
   }
 
-  #onceRead<R>(read: Read, work: () => R | Promise<R>): Promise<R> {
+  #onceRead<R>(read: Read, work: (texts: readonly string[]) => R | Promise<R>): Promise<R> {
     return this.#pendingCall((done, failed) => {
-      const came = (): void => {
+      const came = ({ texts }: Known): void => {
         let result: R | Promise<R>;
         try {
-          result = work();
+          result = work(texts);
         } catch (error) {
           return failed(error);
         }
@@ -273,6 +274,8 @@ class Call<R> extends Promise<R> {
 }
 
 const none: readonly never[] = [];
+const unneeded: Known = { texts: none, moment: 0 };
+
 function nothing(): undefined {}
 
 function overError(what: string): LockstepError {

@@ -48,16 +48,16 @@ class MapView<V> implements TransactionMap<V> {
   }
 
   get(key: string): Promise<V | undefined> {
-    return this.#onEntry(key, () => this.#now(key));
+    return this.#onEntry(key, (stored) => this.#decoded(key, this.#entries.now(key, stored)));
   }
 
   has(key: string): Promise<boolean> {
-    return this.#onEntry(key, () => this.#entries.now(key) !== undefined);
+    return this.#onEntry(key, (stored) => this.#entries.now(key, stored) !== undefined);
   }
 
   set(key: string, value: V, options?: LifeOptions, more?: unknown): Promise<void> {
     const work = (): void | Promise<void> => {
-      this.#entries.check(key);
+      this.#entries.place.entry(key); // refuses what can be none
       const ms = msOf(options, this.#ttlMs) ?? 0;
       const text = this.#codec.encode(() => this.#entries.where(key), value);
       if (typeof text === 'string') return this.#entries.put(key, text, ms);
@@ -72,9 +72,9 @@ class MapView<V> implements TransactionMap<V> {
     options?: LifeOptions,
     more?: unknown,
   ): Promise<V> {
-    const work = async (): Promise<V> => {
+    const work = async (stored: readonly string[]): Promise<V> => {
       const ms = msOf(options, this.#ttlMs) ?? -1;
-      const value = await change(await this.#now(key));
+      const value = await change(await this.#decoded(key, this.#entries.now(key, stored)));
       this.#entries.put(key, await this.#codec.encode(() => this.#entries.where(key), value), ms);
       return value;
     };
@@ -82,8 +82,8 @@ class MapView<V> implements TransactionMap<V> {
   }
 
   delete(key: string, more?: unknown): Promise<boolean> {
-    const work = (): boolean => {
-      const there = this.#entries.now(key) !== undefined;
+    const work = (stored: readonly string[]): boolean => {
+      const there = this.#entries.now(key, stored) !== undefined;
       if (there) this.#entries.put(key, undefined);
       return there;
     };
@@ -94,30 +94,29 @@ class MapView<V> implements TransactionMap<V> {
     return this.#attempt.call(this.#entries.place.what, () => this.#entries.size());
   }
 
-  #now(key: string): V | undefined | Promise<V | undefined> {
-    const text = this.#entries.now(key);
+  #decoded(key: string, text: string | undefined): V | undefined | Promise<V | undefined> {
     return text === undefined ? undefined : this.#codec.decode(() => this.#entries.where(key), text);
   }
 
-  #onEntry<R>(key: string, work: () => R | Promise<R>, more?: unknown): Promise<R> {
+  /** `work` gets what the store has, where nothing was written above it. */
+  #onEntry<R>(key: string, work: (stored: readonly string[]) => R | Promise<R>, more?: unknown): Promise<R> {
     return this.#attempt.callOn(this.#entries.place.what, () => this.#entries.unread(key), work, more);
   }
+}
+
+interface WrittenEntry extends Written {
+  readonly read: Read;
 }
 
 /** The texts of a map: those of the store, and above them what was written. */
 export class Entries implements Thing {
   readonly place: MapPlace;
   readonly #attempt: Attempt;
-  readonly #written = new Few<Written>();
+  readonly #written = new Few<WrittenEntry>();
 
   constructor(attempt: Attempt, place: MapPlace) {
     this.#attempt = attempt;
     this.place = place;
-  }
-
-  /** Throws `INVALID_ARGUMENT` for a key that no entry can have. */
-  check(field: string): void {
-    this.place.entry(field);
   }
 
   /** Names an entry for errors. */
@@ -125,27 +124,30 @@ export class Entries implements Thing {
     return `${this.place.what}, key ${JSON.stringify(field)}`;
   }
 
-  /** What `now` needs to be read before; nothing where that was written. Throws as `check` does. */
+  /** What `now` must be given; nothing where it was written. Throws `INVALID_ARGUMENT` for a key that no entry can have. */
   unread(field: string): Read | undefined {
     const read = this.place.entry(field);
     return this.#written.has(field) ? undefined : read;
   }
 
-  now(field: string): string | undefined {
+  /** `stored`: what `unread` gave. */
+  now(field: string, stored: readonly string[]): string | undefined {
     const written = this.#written.get(field);
-    return written === undefined ? this.#attempt.seen(this.place.entry(field))[0] : written.text;
+    return written === undefined ? stored[0] : written.text;
   }
 
   /** `text`: undefined deletes. `ms`: see `putEntry` in operations/map.ts. */
   put(field: string, text: string | undefined, ms = 0): void {
-    this.#written.set(field, over(this.#written.get(field), text, ms));
+    const before = this.#written.get(field);
+    const now = over(before, text, ms);
+    this.#written.set(field, { read: before?.read ?? this.place.entry(field), text: now.text, ms: now.ms });
   }
 
   async size(): Promise<number> {
     const key = this.place.keys[0]!;
     const whole: Read = { id: `map.size ${key}`, name: key, place: this.place, verb: 'map.size', parameters: [] };
     const written: Read[] = [];
-    this.#written.forEach((_, field) => written.push(this.place.entry(field)));
+    this.#written.forEach(({ read }) => written.push(read));
     await Promise.all([whole, ...written].map(async (read) => this.#attempt.read(read)));
     let size = Number(this.#attempt.seen(whole)[0]);
     for (const read of written) {
@@ -158,8 +160,7 @@ export class Entries implements Thing {
 
   writes(): Write[] {
     const writes: Write[] = [];
-    this.#written.forEach(({ text, ms }, field) => {
-      const { name, place } = this.place.entry(field);
+    this.#written.forEach(({ read: { name, place }, text, ms }, field) => {
       if (text === undefined) writes.push({ name, place, verb: 'map.delete', parameters: [field] });
       else if (ms === 0) writes.push({ name, place, verb: 'map.set', parameters: [field, text] });
       else writes.push({ name, place, verb: 'map.setFor', parameters: [field, text, String(ms)] });
@@ -169,8 +170,7 @@ export class Entries implements Thing {
 
   left(): Left[] {
     const left: Left[] = [];
-    this.#written.forEach(({ text }, field) => {
-      const { name, id } = this.place.entry(field);
+    this.#written.forEach(({ read: { name, id }, text }) => {
       left.push({ name, id, texts: text === undefined ? [] : [text] });
     });
     return left;

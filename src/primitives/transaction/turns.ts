@@ -1,4 +1,5 @@
 import type { Clock } from '../../base/clock.ts';
+import { Few } from '../../base/few.ts';
 import { limits } from '../../base/limits.ts';
 import type { Read, Write } from './steps.ts';
 
@@ -24,12 +25,13 @@ export interface Left {
  * what came behind an old one for alive.
  */
 interface Line {
+  readonly name: string;
   turns: number;
   last: Turn | undefined;
   /** The last one that writes it: where `left` does not tell what it leaves, nobody knows before it is done. */
   writer: Turn | undefined;
   /** By read: what it will give. */
-  left: Map<string, Foreseen> | undefined;
+  left: Few<Foreseen | undefined> | undefined;
 }
 
 interface Foreseen extends Known {
@@ -64,7 +66,7 @@ export class Turns {
   learn({ name, id }: Read, texts: readonly string[]): void {
     const left = this.#lines.get(name)?.left;
     const known = left?.get(id);
-    if (known?.by.isOver === true && !same(known.texts, texts)) left!.delete(id);
+    if (known?.by.isOver === true && !same(known.texts, texts)) left!.set(id, undefined);
   }
 
   /** When nobody is in its way, or it has waited for long; nothing where nobody is. */
@@ -100,11 +102,12 @@ export class Turns {
 
 /** A place in line. */
 export class Turn {
-  readonly names: Set<string> = new Set();
   /** Its commit was refused, or rests on one that was. */
   isVoid = false;
   isOver = false;
   readonly #lines: Map<string, Line>;
+  /** In which it stands. */
+  readonly #own: Line[] = [];
   #reads: readonly { readonly read: Read }[];
   #isSent = false;
   /** So many stand in its way. */
@@ -120,24 +123,27 @@ export class Turn {
     this.#reads = reads;
   }
 
+  get names(): ReadonlySet<string> {
+    return new Set(this.#own.map(({ name }) => name));
+  }
+
+  /** Nobody else enters a line before it has entered all. */
   enter(name: string): void {
-    if (this.names.has(name)) return;
-    this.names.add(name);
-    const line = this.#lines.get(name);
-    if (line === undefined) {
-      if (this.#lines.size >= limits.transactionLinesMax) forgetIdle(this.#lines);
-      this.#lines.set(name, { turns: 1, last: this, writer: undefined, left: undefined });
-      return;
-    }
-    if (line.last === undefined) {
-      line.turns = 1;
-      line.last = this;
-      return;
-    }
-    if (!line.last.#isSent) line.last.#letWait(this);
+    const line = this.#lines.get(name) ?? this.#newLine(name);
+    if (line.last === this) return;
+    this.#own.push(line);
+    if (line.last === undefined) line.turns = 0;
+    else if (!line.last.#isSent) line.last.#letWait(this);
     else if (line.writer?.hides(name, this) === true) line.writer.#letWait(this);
     line.turns += 1;
     line.last = this;
+  }
+
+  #newLine(name: string): Line {
+    if (this.#lines.size >= limits.transactionLinesMax) forgetIdle(this.#lines);
+    const line: Line = { name, turns: 0, last: undefined, writer: undefined, left: undefined };
+    this.#lines.set(name, line);
+    return line;
   }
 
   /** Nothing: nobody is in its way. */
@@ -178,7 +184,7 @@ export class Turn {
     }
     for (const { name, id, texts } of left) {
       const line = this.#lines.get(name);
-      if (line !== undefined) (line.left ??= new Map()).set(id, { texts, moment: 0, by: this });
+      if (line !== undefined) (line.left ??= new Few()).set(id, { texts, moment: 0, by: this });
     }
   }
 
@@ -191,8 +197,7 @@ export class Turn {
     // Each builds on one before: without this the last would keep all of them.
     this.#reads = nothing;
     this.#resting = undefined;
-    for (const name of this.names) {
-      const line = this.#lines.get(name)!;
+    for (const line of this.#own) {
       line.turns -= 1;
       if (line.turns > 0) continue;
       line.last = line.writer = undefined;
@@ -207,15 +212,13 @@ export class Turn {
   hides(name: string, turn: Turn): boolean {
     if (this.isOver) return false;
     for (const { read } of turn.#reads) {
-      if (read.name === name && this.#lines.get(name)!.left?.has(read.id) !== true) return true;
+      if (read.name === name && this.#lines.get(name)!.left?.get(read.id) === undefined) return true;
     }
     return false;
   }
 
   #hidesAny(turn: Turn): boolean {
-    for (const name of turn.names) {
-      if (this.#lines.get(name)!.writer === this && this.hides(name, turn)) return true;
-    }
+    for (const { name, writer } of turn.#own) if (writer === this && this.hides(name, turn)) return true;
     return false;
   }
 
