@@ -302,7 +302,7 @@ class Run<T> {
   #foreseen(attempt: Attempt): ReadonlyMap<string, Known> | undefined {
     let newer: Map<string, Known> | undefined;
     for (const { read, known } of attempt.reads) {
-      const foreseen = this.#turns.foreseen(read);
+      const foreseen = this.#turn?.foreseen(read);
       if (foreseen === undefined || same(foreseen.texts, known.texts)) continue;
       newer ??= new Map(attempt.reads.map((each) => [each.read.id, each.known]));
       newer.set(read.id, foreseen);

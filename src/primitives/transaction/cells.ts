@@ -54,15 +54,20 @@ export function cellStep(
   looks: readonly Read[],
 ): CellStep {
   const cells = new Cells();
+  const named: Cell[] = [];
   for (const { reads, writes } of group) {
-    for (const { read } of reads) cells.enter(read);
-    for (const write of writes) cells.enter(write);
+    for (const { read } of reads) named.push(cells.enter(read));
+    for (const write of writes) named.push(cells.enter(write));
   }
   for (const read of looks) cells.enter(read);
   const keys = [...first.keys];
   const args = [...first.args];
   cells.number(keys, args);
-  for (const request of group) pushRequest(request, cells, args);
+  let from = 0;
+  for (const request of group) {
+    pushRequest(request, named, from, cells, args);
+    from += request.reads.length + request.writes.length;
+  }
   if (looks.length > 0) args.push('?');
   return {
     keys,
@@ -96,14 +101,16 @@ class Cells {
   }
 
   /** Of an entry, its field is the first parameter; names differ where cells do. */
-  enter({ name, place, verb, parameters }: Read | Write): void {
-    if (this.#cells.has(name)) return;
+  enter({ name, place, verb, parameters }: Read | Write): Cell {
+    const known = this.#cells.get(name);
+    if (known !== undefined) return known;
     const cell: Cell = { field: verb.startsWith('map.') ? parameters[0]! : '', at: 0, write: undefined };
     this.#cells.set(name, cell);
     const key = place.keys[0]!;
     const thing = this.#things.get(key);
     if (thing === undefined) this.#things.set(key, { place, cells: [cell] });
     else thing.cells.push(cell);
+    return cell;
   }
 
   number(keys: string[], args: string[]): void {
@@ -122,10 +129,19 @@ class Cells {
   }
 }
 
-function pushRequest({ reads, writes }: Request, cells: Cells, args: string[]): void {
-  for (const write of writes) cells.of(write).write = write;
-  for (const { read, known } of reads) {
-    const cell = cells.of(read);
+/** `named`: from `from` on the cells of its reads, and of its writes. */
+function pushRequest(
+  { reads, writes }: Request,
+  named: readonly Cell[],
+  from: number,
+  cells: Cells,
+  args: string[],
+): void {
+  const fromWrites = from + reads.length;
+  for (let i = 0; i < writes.length; i++) named[fromWrites + i]!.write = writes[i];
+  for (let i = 0; i < reads.length; i++) {
+    const { read, known } = reads[i]!;
+    const cell = named[from + i]!;
     const text = read.verb === 'guard' ? read.parameters[0] : known.texts[0];
     const becomes = cell.write === undefined ? undefined : textOf(cell.write);
     if (text === undefined) args.push(becomes === undefined ? '0' : '+', cells.named(cell));
@@ -134,8 +150,9 @@ function pushRequest({ reads, writes }: Request, cells: Cells, args: string[]): 
     args.push(becomes);
     cell.write = undefined;
   }
-  for (const write of writes) {
-    const cell = cells.of(write);
+  for (let i = 0; i < writes.length; i++) {
+    const write = writes[i]!;
+    const cell = named[fromWrites + i]!;
     if (cell.write === undefined) continue;
     const text = textOf(write);
     if (write.verb === 'counter.add') args.push('#', cells.named(cell), write.parameters[0]!);

@@ -48,8 +48,8 @@ class CounterView<N extends Integer> implements TransactionCounter<N> {
   }
 
   add(by: N = this.#integers.one, more?: unknown): Promise<N> {
-    return this.#call(() => {
-      const old = this.#now();
+    return this.#call((stored) => {
+      const old = this.#now(stored);
       const value = this.#add(old, by);
       if (value === undefined) throw this.#beyond(old, by);
       return value;
@@ -57,21 +57,21 @@ class CounterView<N extends Integer> implements TransactionCounter<N> {
   }
 
   tryAdd(by: N = this.#integers.one, more?: unknown): Promise<N | undefined> {
-    return this.#call(() => this.#add(this.#now(), by), more);
+    return this.#call((stored) => this.#add(this.#now(stored), by), more);
   }
 
   get(): Promise<N> {
-    return this.#call(() => this.#now());
+    return this.#call((stored) => this.#now(stored));
   }
 
   set(value: N, more?: unknown): Promise<N> {
-    return this.#call(() => {
+    return this.#call((stored) => {
       const { has, wanted } = this.#integers;
       const { min, max } = this.#bounds;
       if (!has(value) || value < min || value > max) {
         throw invalidArgument('value', value, `${wanted} between ${min} and ${max}`);
       }
-      const old = this.#now();
+      const old = this.#now(stored);
       this.#total.put(String(value));
       return old;
     }, more);
@@ -90,16 +90,12 @@ class CounterView<N extends Integer> implements TransactionCounter<N> {
   }
 
   /** Nothing can come between what `work` reads and writes. */
-  #call<R>(work: () => R, more?: unknown): Promise<R> {
-    const loaded = async (): Promise<R> => {
-      await this.#total.load();
-      return work();
-    };
-    return this.#attempt.call(this.#total.place.what, loaded, more);
+  #call<R>(work: (stored: readonly string[]) => R, more?: unknown): Promise<R> {
+    return this.#attempt.callOn(this.#total.place.what, () => this.#total.unread, work, more);
   }
 
-  #now(): N {
-    const text = this.#total.now();
+  #now(stored: readonly string[]): N {
+    const text = this.#total.now(stored);
     const value = exactly(this.#integers, text);
     if (value !== undefined) return value;
     const { place } = this.#total;
@@ -136,13 +132,14 @@ class Total implements Thing {
     this.#read = { id: `counter.get ${key}`, name: key, place, verb: 'counter.get', parameters: [] };
   }
 
-  load(): unknown {
-    return this.#written === undefined ? this.#attempt.read(this.#read) : undefined;
+  /** What `now` must be given; nothing where it was written. */
+  get unread(): Read | undefined {
+    return this.#written === undefined ? this.#read : undefined;
   }
 
-  /** After `load`. */
-  now(): string {
-    return this.#written ?? this.#attempt.seen(this.#read)[0] ?? '0';
+  /** `stored`: what `unread` gave. */
+  now(stored: readonly string[]): string {
+    return this.#written ?? stored[0] ?? '0';
   }
 
   put(value: string): void {

@@ -23,7 +23,12 @@ export interface TransactionMap<V> {
 }
 
 /** The map `name` at `place`, as one run of a body sees it. Throws `INVALID_ARGUMENT` for a schema or codec that is none. */
-export function mapIn<V>(attempt: Attempt, name: string, place: MapPlace, options: LastingOptions<V>): TransactionMap<V> {
+export function mapIn<V>(
+  attempt: Attempt,
+  name: string,
+  place: MapPlace,
+  options: LastingOptions<V>,
+): TransactionMap<V> {
   return new MapView(attempt, name, entriesOf(attempt, place), valueCodec(options), lifeOf(options));
 }
 

@@ -72,8 +72,10 @@ class Entries {
     checkName('key', field, limits.entryKeyBytesMax);
     if (this.#count >= limits.transactionEntriesMax) this.#forget();
     this.#count += 1;
-    const name = `${place.keys[0]!}\n${field}`; // neither keys nor fields hold control characters
-    const read: Read = { id: `map.get ${name}`, name, place, verb: 'map.get', parameters: [field] };
+    // Neither keys nor fields hold control characters. Texts that are joined so are in one piece: two pieces are slow to compare.
+    const name = [place.keys[0]!, field].join('\n');
+    const id = ['map.get', name].join(' ');
+    const read: Read = { id, name, place, verb: 'map.get', parameters: [field] };
     known.set(field, read);
     return read;
   }

@@ -361,7 +361,9 @@ export class Steps {
         this.#inVain = 0;
         asked.resolve({ is, moment });
       } else if (is.startsWith('kind-')) {
-        asked.reject(wrongKind([...asked.reads.map(({ read }) => read), ...asked.writes], keys[Number(is.slice('kind-'.length))]!));
+        asked.reject(
+          wrongKind([...asked.reads.map(({ read }) => read), ...asked.writes], keys[Number(is.slice('kind-'.length))]!),
+        );
       } else {
         const now: string[][] = [];
         for (let i = 0; i < asked.reads.length; i++) {

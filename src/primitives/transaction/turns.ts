@@ -58,8 +58,7 @@ export class Turns {
 
   /** What a read will give when all is committed that is on its way; nothing where nobody writes it, or that is not known. */
   foreseen({ name, id }: Read): Known | undefined {
-    const left = this.#lines.get(name)?.left?.get(id);
-    return left === undefined || left.by.isVoid ? undefined : left;
+    return leftIn(this.#lines.get(name), id);
   }
 
   /** What a read gave at a commit that was refused for it: what one that is done left is not there any more. */
@@ -127,8 +126,14 @@ export class Turn {
     return new Set(this.#own.map(({ name }) => name));
   }
 
+  /** As `Turns.foreseen`, of what it reads itself. */
+  foreseen({ name, id }: Read): Known | undefined {
+    return leftIn(this.#line(name), id);
+  }
+
   /** Nobody else enters a line before it has entered all. */
   enter(name: string): void {
+    if (this.#own.length <= walkMax && this.#line(name)?.last === this) return;
     const line = this.#lines.get(name) ?? this.#newLine(name);
     if (line.last === this) return;
     this.#own.push(line);
@@ -137,6 +142,13 @@ export class Turn {
     else if (line.writer?.hides(name, this) === true) line.writer.#letWait(this);
     line.turns += 1;
     line.last = this;
+  }
+
+  /** Its own, or where it has many, anybody's. */
+  #line(name: string): Line | undefined {
+    if (this.#own.length > walkMax) return this.#lines.get(name);
+    for (const line of this.#own) if (line.name === name) return line;
+    return undefined;
   }
 
   #newLine(name: string): Line {
@@ -177,13 +189,13 @@ export class Turn {
 
   #foretell(writes: readonly Write[], left: readonly Left[]): void {
     for (const { name } of writes) {
-      const line = this.#lines.get(name);
+      const line = this.#line(name);
       if (line === undefined || line.writer === this) continue;
       line.writer = this;
       line.left = undefined;
     }
     for (const { name, id, texts } of left) {
-      const line = this.#lines.get(name);
+      const line = this.#line(name);
       if (line !== undefined) (line.left ??= new Few()).set(id, { texts, moment: 0, by: this });
     }
   }
@@ -212,7 +224,7 @@ export class Turn {
   hides(name: string, turn: Turn): boolean {
     if (this.isOver) return false;
     for (const { read } of turn.#reads) {
-      if (read.name === name && this.#lines.get(name)!.left?.get(read.id) === undefined) return true;
+      if (read.name === name && this.#line(name)!.left?.get(read.id) === undefined) return true;
     }
     return false;
   }
@@ -240,6 +252,14 @@ export class Turn {
 }
 
 const nothing: readonly never[] = [];
+
+/** Up to so many lines, to walk along them is as quick as to look one up. */
+const walkMax = 8;
+
+function leftIn(line: Line | undefined, id: string): Known | undefined {
+  const left = line?.left?.get(id);
+  return left === undefined || left.by.isVoid ? undefined : left;
+}
 
 function forgetIdle(lines: Map<string, Line>): void {
   for (const [name, { turns }] of lines) if (turns === 0) lines.delete(name);

@@ -30,7 +30,7 @@ export function valueIn<V>(
 
 /** What a run wants to write to the value at `place`. */
 export function cellOf(attempt: Attempt, place: Place): Cell {
-  return attempt.thing(place.keys[0]!, () => new Cell(attempt, place));
+  return attempt.thing(place.keys[0]!, () => new Cell(place));
 }
 
 class ValueView<V> implements TransactionValue<V> {
@@ -51,72 +51,72 @@ class ValueView<V> implements TransactionValue<V> {
   }
 
   get(): Promise<V | undefined> {
-    return this.#attempt.call(this.#where, () => this.#now());
+    return this.#onCell((stored) => this.#decoded(this.#cell.now(stored)));
   }
 
   exists(): Promise<boolean> {
-    return this.#attempt.call(this.#where, async () => {
-      await this.#cell.load();
-      return this.#cell.now() !== undefined;
-    });
+    return this.#onCell((stored) => this.#cell.now(stored) !== undefined);
   }
 
   set(value: V, options?: LifeOptions, more?: unknown): Promise<void> {
-    const work = async (): Promise<void> => {
+    const work = (): void | Promise<void> => {
       const ms = msOf(options, this.#ttlMs) ?? 0;
-      this.#cell.put(await this.#codec.encode(this.#where, value), ms);
+      const text = this.#codec.encode(this.#where, value);
+      if (typeof text === 'string') return this.#cell.put(text, ms);
+      return text.then((later) => this.#cell.put(later, ms));
     };
     return this.#attempt.call(this.#where, work, more);
   }
 
   update(change: (now: V | undefined) => V | Promise<V>, options?: LifeOptions, more?: unknown): Promise<V> {
-    const work = async (): Promise<V> => {
+    const work = async (stored: readonly string[]): Promise<V> => {
       const ms = msOf(options, this.#ttlMs) ?? -1;
-      const value = await change(await this.#now());
+      const value = await change(await this.#decoded(this.#cell.now(stored)));
       this.#cell.put(await this.#codec.encode(this.#where, value), ms);
       return value;
     };
-    return this.#attempt.call(this.#where, work, more);
+    return this.#onCell(work, more);
   }
 
   delete(more?: unknown): Promise<boolean> {
-    const work = async (): Promise<boolean> => {
-      await this.#cell.load();
-      const there = this.#cell.now() !== undefined;
+    const work = (stored: readonly string[]): boolean => {
+      const there = this.#cell.now(stored) !== undefined;
       if (there) this.#cell.put(undefined);
       return there;
     };
-    return this.#attempt.call(this.#where, work, more);
+    return this.#onCell(work, more);
   }
 
-  async #now(): Promise<V | undefined> {
-    await this.#cell.load();
-    const text = this.#cell.now();
+  #decoded(text: string | undefined): V | undefined | Promise<V | undefined> {
     return text === undefined ? undefined : this.#codec.decode(this.#where, text);
+  }
+
+  /** `work` gets what the store has, where nothing was written above it. */
+  #onCell<R>(work: (stored: readonly string[]) => R | Promise<R>, more?: unknown): Promise<R> {
+    return this.#attempt.callOn(this.#where, () => this.#cell.unread, work, more);
   }
 }
 
 /** The text of a value: that of the store, and above it what was written. */
 export class Cell implements Thing {
   readonly place: Place;
-  readonly #attempt: Attempt;
   readonly #read: Read;
   #written: Written | undefined;
 
-  constructor(attempt: Attempt, place: Place) {
+  constructor(place: Place) {
     const key = place.keys[0]!;
-    this.#attempt = attempt;
     this.place = place;
     this.#read = { id: `value.get ${key}`, name: key, place, verb: 'value.get', parameters: [] };
   }
 
-  load(): unknown {
-    return this.#written === undefined ? this.#attempt.read(this.#read) : undefined;
+  /** What `now` must be given; nothing where it was written. */
+  get unread(): Read | undefined {
+    return this.#written === undefined ? this.#read : undefined;
   }
 
-  /** After `load`. */
-  now(): string | undefined {
-    return this.#written === undefined ? this.#attempt.seen(this.#read)[0] : this.#written.text;
+  /** `stored`: what `unread` gave. */
+  now(stored: readonly string[]): string | undefined {
+    return this.#written === undefined ? stored[0] : this.#written.text;
   }
 
   /** `text`: undefined deletes. `ms`: see `writeValue` in operations/value.ts. */
