@@ -32,7 +32,7 @@ import { sortedSetIn, type TransactionSortedSet } from './transaction/sorted-set
 import { type TransactionValue, valueIn } from './transaction/value.ts';
 import type { LastingOptions } from './value.ts';
 import { listIn, type TransactionList } from './transaction/list.ts';
-import { type Expected, type Outcome, type Request, Steps, type Write } from './transaction/steps.ts';
+import { type Asker, type Expected, type Outcome, type Request, Steps, type Write } from './transaction/steps.ts';
 import { type Known, same, type Turn, Turns } from './transaction/turns.ts';
 
 /** How a transaction runs. */
@@ -114,18 +114,17 @@ export class Transactions {
     await this.#run((attempt) => attempt.adopt(plan), options);
   }
 
-  async #run<T>(body: (attempt: Attempt) => Promise<T> | T, options: TransactionOptions): Promise<T> {
-    checkOptions('the options of a transaction', options, transactionOptions);
-    this.#session.assertOpen();
-    if (this.#running.getStore()?.active === true) throw nested();
-    const { engine, space } = this.#session;
-    const guard = 'guard' in options ? [guardCheck(guardOf(options.guard, engine, space))] : none;
-    const run = new Run(this.#session, this.#steps, this.#turns, body, guard, this.#around);
-    this.#session.enter();
+  #run<T>(body: (attempt: Attempt) => Promise<T> | T, options: TransactionOptions): Promise<T> {
     try {
-      return await run.result(options);
-    } finally {
-      this.#session.exit();
+      checkOptions('the options of a transaction', options, transactionOptions);
+      this.#session.assertOpen();
+      if (this.#running.getStore()?.active === true) throw nested();
+      const { engine, space } = this.#session;
+      const guard = 'guard' in options ? [guardCheck(guardOf(options.guard, engine, space))] : none;
+      return new Run(this.#session, this.#steps, this.#turns, body, guard, this.#around).result(options);
+    } catch (error) {
+      // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- whatever it is
+      return Promise.reject(error);
     }
   }
 
@@ -156,7 +155,7 @@ interface Surroundings {
 }
 
 /** One transaction, from its first try to its last. */
-class Run<T> {
+class Run<T> implements Asker {
   /** A body is running, so that what it starts is nested. */
   active = false;
   readonly #session: Session;
@@ -175,6 +174,8 @@ class Run<T> {
   /** The wait is over, for this reason: nothing is begun any more. */
   #ended: { readonly reason: unknown } | undefined;
   #committing = false;
+  /** What its commit asks for changes nothing. */
+  #isRead = false;
   #doubtful = false;
   #giveUp: () => void = idle;
   /** Only one try is wanted. */
@@ -199,10 +200,16 @@ class Run<T> {
   /** The body's result, once it is committed. */
   result(options: WaitOptions): Promise<T> {
     const isPatient = options.timeout === undefined && options.signal === undefined;
-    return isPatient ? this.#tryAgain() : this.#within(options);
+    return isPatient ? this.#tryAgain(true) : this.#within(options);
+  }
+
+  doubt(): void {
+    this.#doubtful = !this.#isRead;
+    if (this.#ended !== undefined) this.#giveUp();
   }
 
   async #within(options: WaitOptions): Promise<T> {
+    this.#session.enter();
     let wait: Wait | undefined;
     const given = new Promise<never>((_, reject) => {
       const give: (reason: unknown) => void = reject;
@@ -218,9 +225,10 @@ class Run<T> {
       this.#once = wait?.once === true;
     });
     try {
-      return await Promise.race([this.#tryAgain(), given]);
+      return await Promise.race([this.#tryAgain(false), given]);
     } finally {
       wait?.end();
+      this.#session.exit();
     }
   }
 
@@ -234,7 +242,9 @@ class Run<T> {
     this.#ticket = '';
   }
 
-  async #tryAgain(): Promise<T> {
+  /** `isAll`: nobody but this waits for it. */
+  async #tryAgain(isAll: boolean): Promise<T> {
+    if (isAll) this.#session.enter();
     try {
       let primed = unknown;
       for (;;) {
@@ -264,6 +274,7 @@ class Run<T> {
       }
     } finally {
       this.#leave();
+      if (isAll) this.#session.exit();
     }
   }
 
@@ -314,6 +325,7 @@ class Run<T> {
   async #commit(attempt: Attempt, writes: readonly Write[], checks: readonly Check[]): Promise<Outcome> {
     const { reads } = attempt;
     const isRead = writes.length === 0 && checks.length === 0;
+    this.#isRead = isRead;
     if (isRead && attempt.isOfOneMoment && this.#ticket === '') return { is: 'ok', moment: 0 };
     if (this.#ended !== undefined) throw this.#ended.reason;
     this.#committing = true;
@@ -328,10 +340,7 @@ class Run<T> {
           writes,
           turn: this.#turn,
         },
-        () => {
-          this.#doubtful = !isRead;
-          if (this.#ended !== undefined) this.#giveUp();
-        },
+        this,
       );
       done = outcome.is === 'ok';
       this.#isBack = done;

@@ -115,6 +115,7 @@ const arrayMembers: ReadonlySet<string> = new Set(['length', 'push']);
 const reading: ReadonlySet<string> = new Set([
   'nowUs',
   'exists',
+  'existsEither',
   'type',
   'pttl',
   'within',

@@ -1,5 +1,6 @@
 import { LockstepError } from '../../base/errors.ts';
 import { Few } from '../../base/few.ts';
+import { Calls, PendingCall } from './calls.ts';
 import type { Check } from './guarding.ts';
 import type { Looking, Place, Read, Steps, Write } from './steps.ts';
 import { noMore } from './surplus.ts';
@@ -31,9 +32,7 @@ export class Attempt {
   readonly #things = new Few<Thing>();
   #checks: Map<string, Check> | undefined;
   #asked: Few<Asked> | undefined;
-  /** Its calls that failed. */
-  #failed: Failed[] | undefined;
-  #pending = 0;
+  readonly #calls = new Calls();
   #over = false;
 
   /** `turns`: which foresee what is read; `primed`: what need not be asked for either. */
@@ -95,71 +94,37 @@ export class Attempt {
     more?: unknown,
   ): Promise<R> {
     if (this.#over) return Promise.reject(overError(what));
-    let result: R | Promise<R>;
     try {
       noMore(what, more);
       const read = needs();
       const known = read === undefined ? unneeded : this.#known(read);
       if (known === undefined) return this.#onceRead(read!, work);
-      result = work(known.texts);
+      const result = work(known.texts);
+      if (!(result instanceof Promise)) return Promise.resolve(result); // as most do, it read or wrote what is known
+      const call = new PendingCall(this.#calls, work);
+      call.goOn(result);
+      return call.promise;
     } catch (error) {
-      const call = new Call<R>((_, reject) => reject(error));
-      this.#fail(call, error);
-      return call;
+      return this.#calls.failed(error);
     }
-    if (!(result instanceof Promise)) return Promise.resolve(result); // as most do, it read or wrote what is known
-    return this.#pendingCall((done, failed) => void (result as Promise<R>).then(done, failed));
   }
 
   #onceRead<R>(read: Read, work: (texts: readonly string[]) => R | Promise<R>): Promise<R> {
-    return this.#pendingCall((done, failed) => {
-      const came = ({ texts }: Known): void => {
-        let result: R | Promise<R>;
-        try {
-          result = work(texts);
-        } catch (error) {
-          return failed(error);
-        }
-        if (result instanceof Promise) result.then(done, failed);
-        else done(result);
-      };
-      this.#ask(read, { came, failed });
-    });
-  }
-
-  /** A call that ends later. `begin` does not call what it is given at once. */
-  #pendingCall<R>(begin: (done: (value: R) => void, failed: (error: unknown) => void) => void): Promise<R> {
-    this.#pending += 1;
-    const call: Call<R> = new Call((resolve, reject) => {
-      const done = (value: R): void => {
-        this.#pending -= 1;
-        resolve(value);
-      };
-      const failed = (error: unknown): void => {
-        this.#pending -= 1;
-        this.#fail(call, error);
-        reject(error);
-      };
-      begin(done, failed);
-    });
-    return call;
-  }
-
-  #fail(call: Call<unknown>, error: unknown): void {
-    call.answerFor();
-    (this.#failed ??= []).push({ call, error });
+    const call = new PendingCall(this.#calls, work);
+    this.#ask(read, call);
+    return call.promise;
   }
 
   /** The body ended. Throws where it did not wait for its own calls, and where nobody heard that one of them failed. */
   end(): void {
-    const { things, pending } = { things: this.#things.values(), pending: this.#pending };
     this.abandon();
-    const unheard = this.#failed?.find(({ call }) => !call.heard);
+    const { unheard, pending } = this.#calls;
     if (unheard !== undefined) throw unheard.error;
     if (pending === 0) return;
+    const things = this.#things.values().map(({ place }) => place.what);
     throw new LockstepError(
       'INVALID_ARGUMENT',
-      `the body of a transaction ended before ${pending} of its calls did (it uses ${things.map(({ place }) => place.what).join(', ')}): await each of them, nothing was written`,
+      `the body of a transaction ended before ${pending} of its calls did (it uses ${things.join(', ')}): await each of them, nothing was written`,
     );
   }
 
@@ -241,35 +206,6 @@ class Asked implements Looking {
   reject(error: unknown): void {
     this.isOver = true;
     for (const one of this.waiting) one.failed(error);
-  }
-}
-
-interface Failed {
-  readonly call: Call<unknown>;
-  readonly error: unknown;
-}
-
-/** The promise of a call, which knows whether anybody waits for it. */
-class Call<R> extends Promise<R> {
-  heard = false;
-
-  /** What is made of it is a plain promise. */
-  static override get [Symbol.species](): PromiseConstructor {
-    return Promise;
-  }
-
-  // oxlint-disable-next-line unicorn/no-thenable -- it is a promise, and must know who waits for it
-  override then<A = R, B = never>(
-    done?: ((value: R) => A | PromiseLike<A>) | null,
-    failed?: ((reason: unknown) => B | PromiseLike<B>) | null,
-  ): Promise<A | B> {
-    this.heard = true;
-    return super.then(done, failed);
-  }
-
-  /** It failed: where nobody hears of that, the transaction tells of it. */
-  answerFor(): void {
-    super.then(undefined, () => {});
   }
 }
 

@@ -12,6 +12,7 @@ import type { Attempt, Thing } from './attempt.ts';
 import { type LifeOptions, msOf } from './life.ts';
 import { elementsOf } from './list.ts';
 import { entriesOf } from './map.ts';
+import type { Messages } from './messages.ts';
 import type { Places } from './places.ts';
 import { pushesTo, queuePlace, type TransactionPushOptions, type TransactionQueueOptions } from './queue.ts';
 import { membersOf } from './set.ts';
@@ -229,22 +230,17 @@ class Filling implements Batch {
   queue<T>(name: string, options: TransactionQueueOptions<T> = {}): QueueWrites<T> {
     checkName('queue name', name);
     const place = queuePlace(`queue ${JSON.stringify(name)}`, this.#keys.queue(name));
-    const { what, head, text, put } = pushesTo(this.#plan, place, options);
-    return {
-      push: (item, how = {}, more?: unknown) => {
-        const told = head(how);
-        this.#note(what, more, text(item), (payload) => put(told, payload));
-      },
-    };
+    return { push: this.#giving(pushesTo(this.#plan, place, options)) };
   }
 
   topic<T>(name: string, options: TopicOptions<T> = {}): TopicWrites<T> {
-    const { what, key, text, put } = publishesTo(this.#plan, name, this.#keys.topic(name), options);
-    return {
-      publish: (item, how = {}, more?: unknown) => {
-        const group = key(how);
-        this.#note(what, more, text(item), (payload) => put(group, payload));
-      },
+    return { publish: this.#giving(publishesTo(this.#plan, name, this.#keys.topic(name), options)) };
+  }
+
+  #giving<T, Options extends object>({ what, told, text, put }: Messages<T, Options>) {
+    return (item: T, options: Options = {} as Options, more?: unknown): void => {
+      const how = told(options);
+      this.#note(what, more, text(item), (payload) => put(how, payload));
     };
   }
 

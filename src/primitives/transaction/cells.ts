@@ -63,10 +63,10 @@ export function cellStep(
   const keys = [...first.keys];
   const args = [...first.args];
   cells.number(keys, args);
-  let from = 0;
+  let own = 0;
   for (const request of group) {
-    pushRequest(request, named, from, cells, args);
-    from += request.reads.length + request.writes.length;
+    pushRequest(request, named, own, cells, args);
+    own += request.reads.length + request.writes.length;
   }
   if (looks.length > 0) args.push('?');
   return {

@@ -8,6 +8,7 @@ import type { Engine } from '../../engines/engine.ts';
 import { type Delivery, HeldJob, type Job } from '../job.ts';
 import { headFor, type PushOptions } from '../queue.ts';
 import type { Attempt, Thing } from './attempt.ts';
+import { give, type Messages } from './messages.ts';
 import type { Place, Write } from './steps.ts';
 
 /** A queue inside of a transaction: what is pushed is there when the transaction is committed, and never otherwise. */
@@ -39,17 +40,12 @@ export function queueIn<T>(
   return new QueueView(attempt, name, pushesTo(attempt, place, options));
 }
 
-/** How messages get into the queue at `place`. */
-export interface Pushes<T> {
-  readonly what: string;
-  /** What a commit is told of a push. Throws `INVALID_ARGUMENT`. */
-  head(options: TransactionPushOptions): string;
-  text(item: T): string | Promise<string>;
-  put(head: string, text: string): void;
-}
-
 /** What a run wants to push to the queue at `place`. Throws `INVALID_ARGUMENT`. */
-export function pushesTo<T>(attempt: Attempt, place: Place, options: TransactionQueueOptions<T>): Pushes<T> {
+export function pushesTo<T>(
+  attempt: Attempt,
+  place: Place,
+  options: TransactionQueueOptions<T>,
+): Messages<T, TransactionPushOptions> {
   checkOptions('the options of queue', options, queueOptions);
   const { deduplicate = limits.queueDuplicatesMs } = options;
   const windowMs = toMs('deduplicate', deduplicate, 0, limits.queueDelayMsMax);
@@ -57,7 +53,7 @@ export function pushesTo<T>(attempt: Attempt, place: Place, options: Transaction
   const codec = valueCodec(options);
   return {
     what: place.what,
-    head: (how) => headFor(how, pushOptions),
+    told: (how) => headFor(how, pushOptions),
     text: (item) => codec.encode(place.what, item),
     put: (head, text) => traffic.push(windowMs, head, text),
   };
@@ -96,22 +92,16 @@ const pushOptions: ReadonlySet<string> = new Set(['delay', 'priority', 'id', 'gr
 class QueueView<T> implements TransactionQueue<T> {
   readonly name: string;
   readonly #attempt: Attempt;
-  readonly #pushes: Pushes<T>;
+  readonly #pushes: Messages<T, TransactionPushOptions>;
 
-  constructor(attempt: Attempt, name: string, pushes: Pushes<T>) {
+  constructor(attempt: Attempt, name: string, pushes: Messages<T, TransactionPushOptions>) {
     this.name = name;
     this.#attempt = attempt;
     this.#pushes = pushes;
   }
 
   push(item: T, options: TransactionPushOptions = {}, more?: unknown): Promise<void> {
-    const { what, head, text, put } = this.#pushes;
-    const work = (): void | Promise<void> => {
-      const how = head(options);
-      const payload = text(item);
-      return typeof payload === 'string' ? put(how, payload) : payload.then((later) => put(how, later));
-    };
-    return this.#attempt.call(what, work, more);
+    return give(this.#attempt, this.#pushes, item, options, more);
   }
 }
 

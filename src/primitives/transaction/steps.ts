@@ -61,11 +61,16 @@ export type Outcome =
       readonly now: readonly (readonly string[])[];
     };
 
+/** Who asked. */
+export interface Asker {
+  /** The reply was lost, and the question goes on: it may be done or not. */
+  doubt(): void;
+}
+
 interface Asked extends Request {
   readonly resolve: (outcome: Outcome) => void;
   readonly reject: (error: unknown) => void;
-  /** The reply was lost: it may be done or not. */
-  readonly doubt: () => void;
+  readonly asker: Asker | undefined;
   readonly length: number;
 }
 
@@ -101,14 +106,11 @@ export class Steps {
     this.#session = session;
   }
 
-  /**
-   * Rejects with `UNAVAILABLE` where nothing was written, `AMBIGUOUS` where that can't be learned, `WRONG_KIND`. Calls
-   * `doubt` when the reply was lost and the question goes on.
-   */
-  ask(request: Request, doubt: () => void = nothing): Promise<Outcome> {
+  /** Rejects with `UNAVAILABLE` where nothing was written, `AMBIGUOUS` where that can't be learned, `WRONG_KIND`. */
+  ask({ ticket, reads, writes, turn }: Request, asker?: Asker): Promise<Outcome> {
     return new Promise((resolve, reject) => {
-      const { ticket, reads, writes, turn } = request; // one by one: a spread costs several times as much
-      this.#line.push({ ticket, reads, writes, turn, resolve, reject, doubt, length: lengthOf(request) });
+      const length = lengthOf(reads, writes);
+      this.#line.push({ ticket, reads, writes, turn, resolve, reject, asker, length });
       this.#schedule();
     });
   }
@@ -297,7 +299,7 @@ export class Steps {
     args: readonly string[],
     lost: unknown,
   ): Promise<readonly (string | number)[]> {
-    for (const asked of group) asked.doubt();
+    for (const { asker } of group) asker?.doubt();
     const { engine, clock, closing } = this.#session;
     const endMs = clock.monotonicMs() + limits.commitLearnMs;
     for (let tries = 0; !closing && clock.monotonicMs() < endMs; tries++) {
@@ -458,7 +460,7 @@ function enter(place: Place, places: Map<string, string>, keys: string[], args: 
   for (const kind of place.kinds) args.push(kind);
 }
 
-function lengthOf({ reads, writes }: Request): number {
+function lengthOf(reads: readonly Expected[], writes: readonly Write[]): number {
   let length = 0;
   for (const { read, known } of reads) {
     for (const text of read.parameters) length += text.length;

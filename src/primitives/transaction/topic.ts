@@ -4,6 +4,7 @@ import { checkName, type TopicNames } from '../../base/names.ts';
 import { checkOptions } from '../../base/options.ts';
 import { keepingOf, keyOf, type PublishOptions, topicOptions, type TopicOptions } from '../topic.ts';
 import type { Attempt, Thing } from './attempt.ts';
+import { give, type Messages } from './messages.ts';
 import type { Place, Write } from './steps.ts';
 
 /** A topic inside of a transaction: what is published is there when the transaction is committed, and never otherwise. */
@@ -23,32 +24,23 @@ export function topicIn<T>(
   return new TopicView(attempt, name, publishesTo(attempt, name, keys, options));
 }
 
-/** How messages get into a topic. */
-export interface Publishes<T> {
-  readonly what: string;
-  /** The key of a message. Throws `INVALID_ARGUMENT`. */
-  key(options: PublishOptions): string;
-  text(item: T): string | Promise<string>;
-  put(key: string, text: string): void;
-}
-
 /** What a run wants to publish to the topic `name`. Throws `INVALID_ARGUMENT`. */
 export function publishesTo<T>(
   attempt: Attempt,
   name: string,
   keys: TopicNames,
   options: TopicOptions<T>,
-): Publishes<T> {
+): Messages<T, PublishOptions> {
   checkName('topic name', name, limits.topicNameBytesMax);
   checkOptions('the options of topic', options, topicOptions);
   const what = `topic ${JSON.stringify(name)}`;
-  const messages = attempt.thing(keys[0]!, () => new Messages({ what, keys, kinds }));
+  const published = attempt.thing(keys[0]!, () => new Published({ what, keys, kinds }));
   const [codec, keeping] = [valueCodec(options), keepingOf(options)];
   return {
     what,
-    key: keyOf,
+    told: keyOf,
     text: (item) => codec.encode(what, item),
-    put: (key, text) => messages.add([...keeping, key, text]),
+    put: (key, text) => published.add([...keeping, key, text]),
   };
 }
 
@@ -58,27 +50,21 @@ const kinds = ['hash', '+list', '+zset'];
 class TopicView<T> implements TransactionTopic<T> {
   readonly name: string;
   readonly #attempt: Attempt;
-  readonly #publishes: Publishes<T>;
+  readonly #publishes: Messages<T, PublishOptions>;
 
-  constructor(attempt: Attempt, name: string, publishes: Publishes<T>) {
+  constructor(attempt: Attempt, name: string, publishes: Messages<T, PublishOptions>) {
     this.name = name;
     this.#attempt = attempt;
     this.#publishes = publishes;
   }
 
   publish(item: T, options: PublishOptions = {}, more?: unknown): Promise<void> {
-    const { what, key, text, put } = this.#publishes;
-    const work = (): void | Promise<void> => {
-      const group = key(options);
-      const payload = text(item);
-      return typeof payload === 'string' ? put(group, payload) : payload.then((later) => put(group, later));
-    };
-    return this.#attempt.call(what, work, more);
+    return give(this.#attempt, this.#publishes, item, options, more);
   }
 }
 
 /** What is published, in the order of the calls. */
-class Messages implements Thing {
+class Published implements Thing {
   readonly place: Place;
   readonly #writes: Write[] = [];
 

@@ -1,0 +1,105 @@
+import type { Known } from './turns.ts';
+
+/** The calls of one run of a body: how many have not ended, and which failed. */
+export class Calls {
+  pending = 0;
+  #failed: Failed[] | undefined;
+
+  /** A call that failed at once. */
+  failed<R>(error: unknown): Promise<R> {
+    const call = new Call<R>((_, reject) => reject(error));
+    this.fail(call, error);
+    return call;
+  }
+
+  fail(call: Call<unknown>, error: unknown): void {
+    call.answerFor();
+    (this.#failed ??= []).push({ call, error });
+  }
+
+  /** The first one that failed without that anybody heard of it. */
+  get unheard(): Failed | undefined {
+    return this.#failed?.find(({ call }) => !call.heard);
+  }
+}
+
+interface Failed {
+  readonly call: Call<unknown>;
+  readonly error: unknown;
+}
+
+/** A call that has not ended: it waits for what a read gives, does its work with that, and perhaps waits for the work. */
+export class PendingCall<R> {
+  /** What the caller gets. */
+  readonly promise: Promise<R>;
+  readonly #call: Call<R>;
+  readonly #calls: Calls;
+  readonly #work: (texts: readonly string[]) => R | Promise<R>;
+  #resolve!: (value: R) => void;
+  #reject!: (error: unknown) => void;
+
+  constructor(calls: Calls, work: (texts: readonly string[]) => R | Promise<R>) {
+    this.#calls = calls;
+    this.#work = work;
+    this.#call = new Call((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    this.promise = this.#call;
+    calls.pending += 1;
+  }
+
+  came({ texts }: Known): void {
+    let result: R | Promise<R>;
+    try {
+      result = this.#work(texts);
+    } catch (error) {
+      return this.failed(error);
+    }
+    if (result instanceof Promise) this.goOn(result);
+    else this.#done(result);
+  }
+
+  /** Ends as its work does. */
+  goOn(work: Promise<R>): void {
+    work.then(
+      (value) => this.#done(value),
+      (error: unknown) => this.failed(error),
+    );
+  }
+
+  failed(error: unknown): void {
+    this.#calls.pending -= 1;
+    this.#calls.fail(this.#call, error);
+    this.#reject(error);
+  }
+
+  #done(value: R): void {
+    this.#calls.pending -= 1;
+    this.#resolve(value);
+  }
+}
+
+/** The promise of a call, which knows whether anybody waits for it. */
+class Call<R> extends Promise<R> {
+  heard = false;
+
+  /** What is made of it is a plain promise. */
+  static override get [Symbol.species](): PromiseConstructor {
+    return Promise;
+  }
+
+  // oxlint-disable-next-line unicorn/no-thenable -- it is a promise, and must know who waits for it
+  override then<A = R, B = never>(
+    done?: ((value: R) => A | PromiseLike<A>) | null,
+    failed?: ((reason: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    this.heard = true;
+    return super.then(done, failed);
+  }
+
+  /** It failed: where nobody hears of that, the transaction tells of it. */
+  answerFor(): void {
+    super.then(undefined, () => {});
+  }
+}
