@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -46,9 +46,10 @@ export async function startRedisServer(
 ): Promise<RedisServer> {
   const directory = mkdtempSync(join(tmpdir(), 'lockstep-redis-'));
   const socket = join(directory, 'redis.sock');
+  const log = join(directory, 'log');
   const port = await freePort();
   const tcp = certificate === undefined ? ['--port', String(port)] : tlsPort(port, certificate);
-  const place = ['--bind', '127.0.0.1', ...tcp, '--unixsocket', socket, '--dir', directory];
+  const place = ['--bind', '127.0.0.1', ...tcp, '--unixsocket', socket, '--dir', directory, '--logfile', log];
   const plain = ['--save', '', '--appendonly', 'no', '--databases', '100'];
   const clients: Redis[] = [];
   const options = { path: socket, maxRetriesPerRequest: null, ...(password === undefined ? {} : { password }) };
@@ -64,11 +65,17 @@ export async function startRedisServer(
   }
 
   async function start(): Promise<void> {
-    server = spawn('redis-server', [...place, ...plain, ...settings], { stdio: 'ignore' });
-    const probe = new Redis({ ...options, retryStrategy: (tries) => (tries > 1_500 ? null : 20) });
+    const started = (server = spawn('redis-server', [...place, ...plain, ...settings], { stdio: 'ignore' }));
+    const ended = once(started, 'exit').then(() => {
+      throw new Error('it ended');
+    });
+    ended.catch(() => {}); // it ends some day
+    const probe = new Redis({ ...options, retryStrategy: (tries) => (tries > 3_000 ? null : 20) });
     probe.on('error', () => {});
     try {
-      await probe.ping();
+      await Promise.race([probe.ping(), ended]);
+    } catch (error) {
+      throw new Error(`the redis-server at port ${port} did not come up:\n${endOf(log)}`, { cause: error });
     } finally {
       probe.disconnect();
     }
@@ -127,10 +134,20 @@ export async function ask(server: RedisServer, command: string, ...args: string[
   }
 }
 
+/** What a server said last. */
+function endOf(log: string): string {
+  return existsSync(log) ? readFileSync(log, 'utf8').slice(-2_000) : '(it said nothing)';
+}
+
+/** Of this process: servers that start together choose theirs before any of them has it. */
+const given = new Set<number>();
+
 /** A port that nobody has now; of those that no system gives away by itself, so that it stays free until it is used. */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = 10_000 + Math.floor(Math.random() * 20_000);
+    if (given.has(port)) continue;
+    given.add(port);
     const probe = createServer().listen(port, '127.0.0.1');
     try {
       await once(probe, 'listening');
