@@ -72,11 +72,12 @@ class Entries {
     checkName('key', field, limits.entryKeyBytesMax);
     if (this.#count >= limits.transactionEntriesMax) this.#forget();
     this.#count += 1;
+    const own = Buffer.from(field).toString(); // the text that it was cut out of is not to stay with it
     // Neither keys nor fields hold control characters. Texts that are joined so are in one piece: two pieces are slow to compare.
-    const name = [place.keys[0]!, field].join('\n');
+    const name = [place.keys[0]!, own].join('\n');
     const id = ['map.get', name].join(' ');
-    const read: Read = { id, name, place, verb: 'map.get', parameters: [field] };
-    known.set(field, read);
+    const read: Read = { id, name, place, verb: 'map.get', parameters: [own] };
+    known.set(own, read);
     return read;
   }
 

@@ -106,7 +106,7 @@ export class Turn {
   isOver = false;
   readonly #lines: Map<string, Line>;
   /** In which it stands. */
-  readonly #own: Line[] = [];
+  #own: Line[] = [];
   #reads: readonly { readonly read: Read }[];
   #isSent = false;
   /** So many stand in its way. */
@@ -215,6 +215,7 @@ export class Turn {
       line.last = line.writer = undefined;
       line.left = undefined;
     }
+    this.#own = [];
     const waiting = this.#waiting ?? [];
     this.#waiting = undefined;
     for (const turn of waiting) turn.#proceed();
