@@ -66,11 +66,7 @@ export class Attempt {
 
   /** What a read gives; at once, where that is known. */
   read(read: Read): readonly string[] | Promise<readonly string[]> {
-    const known = this.#known(read);
-    if (known !== undefined) return known.texts;
-    return new Promise((resolve, reject) => {
-      this.#ask(read, { came: ({ texts }) => resolve(texts), failed: reject });
-    });
+    return this.#known(read)?.texts ?? this.#ask(read);
   }
 
   /** What a read gave that is done. */
@@ -111,7 +107,7 @@ export class Attempt {
 
   #onceRead<R>(read: Read, work: (texts: readonly string[]) => R | Promise<R>): Promise<R> {
     const call = new PendingCall(this.#calls, work);
-    this.#ask(read, call);
+    call.begin(this.#ask(read));
     return call.promise;
   }
 
@@ -169,43 +165,46 @@ export class Attempt {
   }
 
   /** Once for all who want the same meanwhile. */
-  #ask(read: Read, one: Waiting): void {
+  #ask(read: Read): Promise<readonly string[]> {
     let asked = this.#asked?.get(read.id);
     if (asked === undefined || asked.isOver) {
       asked = new Asked(read, this.#seen);
       (this.#asked ??= new Few()).set(read.id, asked);
       this.#steps.look(asked);
     }
-    asked.waiting.push(one);
+    return asked.texts;
   }
 }
 
-interface Waiting {
-  came(known: Known): void;
-  failed(error: unknown): void;
-}
-
-/** A read that is on its way, and who waits for it. */
+/** A read that is on its way. */
 class Asked implements Looking {
   readonly read: Read;
-  readonly waiting: Waiting[] = [];
+  readonly texts: Promise<readonly string[]>;
   isOver = false;
   readonly #seen: Few<Seen>;
+  #came!: (texts: readonly string[]) => void;
+  #failed!: (error: unknown) => void;
 
   constructor(read: Read, seen: Few<Seen>) {
     this.read = read;
     this.#seen = seen;
+    this.texts = new Promise((came, failed) => {
+      this.#came = came;
+      this.#failed = failed;
+    });
   }
 
+  /** Nothing, where it failed before: a step whose reply was lost, and that is asked for again, answers all. */
   resolve(known: Known): void {
+    if (this.isOver) return;
     this.isOver = true;
     this.#seen.set(this.read.id, { read: this.read, known });
-    for (const one of this.waiting) one.came(known);
+    this.#came(known.texts);
   }
 
   reject(error: unknown): void {
     this.isOver = true;
-    for (const one of this.waiting) one.failed(error);
+    this.#failed(error);
   }
 }
 

@@ -1,5 +1,3 @@
-import type { Known } from './turns.ts';
-
 /** The calls of one run of a body: how many have not ended, and which failed. */
 export class Calls {
   pending = 0;
@@ -49,12 +47,20 @@ export class PendingCall<R> {
     calls.pending += 1;
   }
 
-  came({ texts }: Known): void {
+  /** Works with what a read gives, in the async context of the caller: the step that reads is of many. */
+  begin(read: Promise<readonly string[]>): void {
+    read.then(
+      (texts) => this.#came(texts),
+      (error: unknown) => this.#fail(error),
+    );
+  }
+
+  #came(texts: readonly string[]): void {
     let result: R | Promise<R>;
     try {
       result = this.#work(texts);
     } catch (error) {
-      return this.failed(error);
+      return this.#fail(error);
     }
     if (result instanceof Promise) this.goOn(result);
     else this.#done(result);
@@ -64,11 +70,11 @@ export class PendingCall<R> {
   goOn(work: Promise<R>): void {
     work.then(
       (value) => this.#done(value),
-      (error: unknown) => this.failed(error),
+      (error: unknown) => this.#fail(error),
     );
   }
 
-  failed(error: unknown): void {
+  #fail(error: unknown): void {
     this.#calls.pending -= 1;
     this.#calls.fail(this.#call, error);
     this.#reject(error);
