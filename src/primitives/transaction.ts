@@ -4,7 +4,7 @@ import { invalidArgument, LockstepError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { checkName } from '../base/names.ts';
 import { checkOptions } from '../base/options.ts';
-import { startWait, type Wait, type WaitOptions } from '../base/waiting.ts';
+import { startWait, type WaitOptions } from '../base/waiting.ts';
 import type { Session } from '../session/session.ts';
 import type { CounterOptions } from './counter.ts';
 import { guardOf } from './guard.ts';
@@ -209,21 +209,19 @@ class Run<T> implements Asker {
   }
 
   async #within(options: WaitOptions): Promise<T> {
-    this.#session.enter();
-    let wait: Wait | undefined;
-    const given = new Promise<never>((_, reject) => {
-      const give: (reason: unknown) => void = reject;
-      wait = startWait('the transaction', options, this.#session.clock, (reason) => {
-        this.#ended = { reason };
-        this.#attempt?.abandon();
-        this.#giveUp = () => give(this.#doubtful ? givenUp(reason) : reason);
-        if (this.#doubtful) this.#giveUp();
-        if (this.#committing) return; // it is known soon what came of that
-        this.#leave();
-        give(reason);
-      });
-      this.#once = wait?.once === true;
+    let give!: (reason: unknown) => void;
+    const given = new Promise<never>((_, reject) => (give = reject));
+    const wait = startWait('the transaction', options, this.#session.clock, (reason) => {
+      this.#ended = { reason };
+      this.#attempt?.abandon();
+      this.#giveUp = () => give(this.#doubtful ? givenUp(reason) : reason);
+      if (this.#doubtful) this.#giveUp();
+      if (this.#committing) return; // it is known soon what came of that
+      this.#leave();
+      give(reason);
     });
+    this.#once = wait?.once === true;
+    this.#session.enter();
     try {
       return await Promise.race([this.#tryAgain(false), given]);
     } finally {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Batch, Transaction } from '../../src/index.ts';
+import type { Batch, Transaction, TransactionOptions } from '../../src/index.ts';
 import { eachEngine } from './each-engine.ts';
 import { failure, openSession } from './sessions.ts';
 
@@ -37,6 +37,29 @@ const noted = verbs.filter(([thing, verb]) => !readers.has(verb) && !(thing === 
 
 eachEngine((_, openStore) => {
   describe('a transaction', () => {
+    test('whose signal has aborted, or whose options are none, is not begun, nor is such a batch', async () => {
+      const shared = await openSession(await openStore(), 'a');
+      const gone = new Error('gone');
+      const waits: [options: TransactionOptions, reason: object][] = [
+        [{ signal: AbortSignal.abort(gone) }, gone],
+        [{ signal: 5 as never }, { code: 'INVALID_ARGUMENT' }],
+        [{ timeout: 'soon' as never }, { code: 'INVALID_ARGUMENT' }],
+        [{ timeout: -1 }, { code: 'INVALID_ARGUMENT' }],
+      ];
+      let bodies = 0;
+      for (const [options, reason] of waits) {
+        const run = shared.transaction(async (tx) => {
+          bodies += 1;
+          await tx.counter('c').add();
+        }, options);
+        expect(await failure(run)).toMatchObject(reason);
+        expect(await failure(shared.batch((batch) => batch.counter('c').add(1), options))).toMatchObject(reason);
+      }
+      // Behind what they might have asked for, on the same entry.
+      expect(await shared.transaction((tx) => tx.counter('c').add(7))).toBe(7);
+      expect([bodies, await shared.counter('c').get()]).toEqual([0, 7]);
+    });
+
     test('refuses a guard that is given to one of its writes, and all else that it does not take', async () => {
       const shared = await openSession(await openStore(), 'a');
       for (const [thing, verb, ...given] of verbs) {
