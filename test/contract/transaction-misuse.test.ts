@@ -60,6 +60,23 @@ eachEngine((_, openStore) => {
       expect([bodies, await shared.counter('c').get()]).toEqual([0, 7]);
     });
 
+    test('loses none of several updates of one entry or value that its body makes at once', async () => {
+      const shared = await openSession(await openStore(), 'a');
+      for (const before of [0, 10]) {
+        const made = await shared.transaction((tx) =>
+          Promise.all(
+            [1, 2, 3].flatMap((by) => [
+              tx.map<number>('m').update('k', (now = 0) => now + by),
+              tx.value<number>('v').update((now = 0) => now + by),
+            ]),
+          ),
+        );
+        expect(made).toEqual([1, 1, 3, 3, 6, 6].map((by) => before + by));
+        await shared.map('m').set('k', 10);
+        await shared.value('v').set(10);
+      }
+    });
+
     test('refuses a guard that is given to one of its writes, and all else that it does not take', async () => {
       const shared = await openSession(await openStore(), 'a');
       for (const [thing, verb, ...given] of verbs) {

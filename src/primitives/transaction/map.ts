@@ -2,6 +2,7 @@ import { type ValueCodec, valueCodec } from '../../base/codec.ts';
 import { Few } from '../../base/few.ts';
 import { type LastingOptions, lifeOf } from '../value.ts';
 import type { Attempt, Thing } from './attempt.ts';
+import { isLater } from './later.ts';
 import { type LifeOptions, msOf, over, type Written } from './life.ts';
 import type { MapPlace } from './places.ts';
 import type { Read, Write } from './steps.ts';
@@ -79,8 +80,12 @@ class MapView<V> implements TransactionMap<V> {
   ): Promise<V> {
     const work = async (stored: readonly string[]): Promise<V> => {
       const ms = msOf(options, this.#ttlMs) ?? -1;
-      const value = await change(await this.#decoded(key, this.#entries.now(key, stored)));
-      this.#entries.put(key, await this.#codec.encode(() => this.#entries.where(key), value), ms);
+      // No other call of the body comes between, where nothing is asynchronous.
+      const now = this.#decoded(key, this.#entries.now(key, stored));
+      const made = change(now instanceof Promise ? await now : now);
+      const value = isLater(made) ? await made : made;
+      const text = this.#codec.encode(() => this.#entries.where(key), value);
+      this.#entries.put(key, typeof text === 'string' ? text : await text, ms);
       return value;
     };
     return this.#onEntry(key, work, more);

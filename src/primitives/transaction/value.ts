@@ -1,6 +1,7 @@
 import { type ValueCodec, valueCodec } from '../../base/codec.ts';
 import { type LastingOptions, lifeOf } from '../value.ts';
 import type { Attempt, Thing } from './attempt.ts';
+import { isLater } from './later.ts';
 import { type LifeOptions, msOf, over, type Written } from './life.ts';
 import type { Place, Read, Write } from './steps.ts';
 import type { Left } from './turns.ts';
@@ -71,8 +72,12 @@ class ValueView<V> implements TransactionValue<V> {
   update(change: (now: V | undefined) => V | Promise<V>, options?: LifeOptions, more?: unknown): Promise<V> {
     const work = async (stored: readonly string[]): Promise<V> => {
       const ms = msOf(options, this.#ttlMs) ?? -1;
-      const value = await change(await this.#decoded(this.#cell.now(stored)));
-      this.#cell.put(await this.#codec.encode(this.#where, value), ms);
+      // No other call of the body comes between, where nothing is asynchronous.
+      const now = this.#decoded(this.#cell.now(stored));
+      const made = change(now instanceof Promise ? await now : now);
+      const value = isLater(made) ? await made : made;
+      const text = this.#codec.encode(this.#where, value);
+      this.#cell.put(typeof text === 'string' ? text : await text, ms);
       return value;
     };
     return this.#onCell(work, more);
