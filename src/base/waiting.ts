@@ -35,16 +35,19 @@ export function startWait(
   clock: Clock,
   onEnd: OnEnd,
 ): Wait | undefined {
-  const timeout = options?.timeout;
-  const signal = options?.signal;
-  if (timeout === undefined && signal === undefined) return undefined;
+  if (options?.timeout === undefined && options?.signal === undefined) return undefined;
+  return new Watch(name, checkWait(options), options.signal, clock, onEnd);
+}
+
+/** Throws as `startWait` does, for what waits later, or perhaps not at all. The timeout: ms. */
+export function checkWait({ timeout, signal }: WaitOptions): number | undefined {
   const timeoutMs = timeout === undefined ? undefined : toMs('timeout', timeout, 0, limits.waitMsMax);
   if (signal !== undefined) {
     if (!isSignal(signal))
       throw invalidArgument('signal', signal, 'an AbortSignal, such as that of an AbortController');
     if (signal.aborted) throw signal.reason as Error;
   }
-  return new Watch(name, timeoutMs, signal, clock, onEnd);
+  return timeoutMs;
 }
 
 class Watch implements Wait {

@@ -4,7 +4,7 @@ import { invalidArgument, LockstepError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { checkName } from '../base/names.ts';
 import { checkOptions } from '../base/options.ts';
-import type { WaitOptions } from '../base/waiting.ts';
+import { checkWait, type WaitOptions } from '../base/waiting.ts';
 import * as operations from '../operations/queue.ts';
 import type { Session } from '../session/session.ts';
 import { ambiguityOf } from './ambiguous.ts';
@@ -185,6 +185,7 @@ class StoredQueue<T> implements Queue<T> {
 
   async push(item: T, options: PushOptions = noOptions): Promise<Pushed> {
     const head = headFor(options);
+    checkWait(options);
     const payload = this.#codec.encode(this.#where(options.id), item);
     // No await where there is nothing to wait for: messages go out in the order of their calls.
     const message = { head, payload: typeof payload === 'string' ? payload : await payload };
@@ -198,6 +199,7 @@ class StoredQueue<T> implements Queue<T> {
   async pushAll(items: readonly T[], options: Omit<PushOptions, 'id'> = noOptions): Promise<Pushed[]> {
     if (!Array.isArray(items)) throw invalidArgument('items', items, 'an array of messages');
     const head = headFor(options);
+    checkWait(options);
     if ((options as PushOptions).id !== undefined) throw idOfSeveral((options as PushOptions).id);
     const messages: Outgoing[] = [];
     // All are checked before the first one goes out.

@@ -498,6 +498,18 @@ eachEngine((_engine, openStore) => {
     expect(dead!.reason).toContain('no number');
   });
 
+  test('a push whose signal has aborted already, or whose timeout is none, pushes nothing, also where there is room', async () => {
+    const queue = (await open()).queue<number>('q');
+    const reason = new Error('too late');
+    const aborted = { signal: AbortSignal.abort(reason) };
+    const invalid = { code: 'INVALID_ARGUMENT' };
+    expect(await failure(queue.push(1, aborted))).toBe(reason);
+    expect(await failure(queue.pushAll([1, 2], aborted))).toBe(reason);
+    expect(await failure(queue.push(1, { timeout: 'soon' as never }))).toMatchObject(invalid);
+    expect(await failure(queue.pushAll([1], { signal: {} as never }))).toMatchObject(invalid);
+    expect(await queue.size()).toMatchObject({ ready: 0 });
+  });
+
   test('what can not be used is refused before anything is sent', async () => {
     const shared = await open();
     const queue = shared.queue<unknown>('q');
