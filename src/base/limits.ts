@@ -292,7 +292,7 @@ export const limits = {
   /** Operations in one transaction of the embedded store: others wait so long at most. */
   turnOperationsMax: 512,
   /** The embedded store runs operations for this long before timers and sockets get their turn: ms. */
-  turnMsMax: 1,
+  turnMsMax: 2,
   /** Tries to get the embedded store's write lock: at once, then with pauses of 50 µs, then of 1 ms. */
   storeSpins: 20,
   storeShortWaits: 20,

@@ -191,7 +191,7 @@ class Connection implements Database {
     if (this.#closing !== undefined) return Promise.reject(closedError(this.directory));
     if (this.#removed) return Promise.reject(removedError(this.directory));
     return new Promise((resolve, reject) => {
-      this.#queue.push({ work, resolve, reject, reply: undefined, wakes: [] });
+      this.#queue.push({ work, resolve, reject, reply: undefined, wakes: none });
       if (!this.#scheduled) this.#schedule();
     });
   }
@@ -270,11 +270,12 @@ class Connection implements Database {
    */
   #schedule(): void {
     this.#scheduled = true;
+    const nowMs = performance.now();
     if (this.#turnMs === undefined) {
-      this.#turnMs = performance.now();
+      this.#turnMs = nowMs;
       setImmediate(this.#turned);
     }
-    if (performance.now() - this.#turnMs < limits.turnMsMax) process.nextTick(this.#flush);
+    if (nowMs - this.#turnMs < limits.turnMsMax) process.nextTick(this.#flush);
     else setImmediate(this.#flush);
   }
 
@@ -286,10 +287,10 @@ class Connection implements Database {
   readonly #flush = (): void => {
     this.#scheduled = false;
     const count = this.#apart > 0 ? 1 : Math.min(this.#queue.length, limits.turnOperationsMax);
-    const asked = this.#queue.slice(0, count);
+    const asked = count === this.#queue.length ? this.#queue : this.#queue.slice(0, count); // most are all there is
     let began: boolean;
     try {
-      began = this.#waiting.try(asked.every((one) => one.work.readOnly) ? this.#doBeginRead : this.#doBeginWrite);
+      began = this.#waiting.try(areReadOnly(asked) ? this.#doBeginRead : this.#doBeginWrite);
     } catch (error) {
       return this.#fail(asked, error);
     }
@@ -350,6 +351,12 @@ class Connection implements Database {
   }
 }
 
+function areReadOnly(asked: readonly Asked[]): boolean {
+  for (const { work } of asked) if (!work.readOnly) return false;
+  return true;
+}
+
+const none: readonly never[] = [];
 const fileName = 'lockstep.db';
 const nobody = (): boolean => false;
 
