@@ -20,7 +20,7 @@ export function apiReference(index: string): string {
     if (found.length === 0) throw new Error(`${path} does not declare ${name}`);
     sections.push({ name, text: sectionOf(name, found) });
   }
-  for (const { name, text } of local(exported, sections, parse)) sections.push({ name, text });
+  sections.push(...local(exported, sections, parse));
   const links = sections.map(({ name }) => `[${name}](#${name.toLowerCase()})`).join(', ');
   return `${head}${links}.\n\n${sections.map(({ text }) => text).join('\n')}`;
 }

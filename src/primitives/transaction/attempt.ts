@@ -97,7 +97,7 @@ export class Attempt {
       if (known === undefined) return this.#onceRead(read!, work);
       const result = work(known.texts);
       if (!(result instanceof Promise)) return Promise.resolve(result); // as most do, it read or wrote what is known
-      const call = new PendingCall(this.#calls, work);
+      const call = new PendingCall<R>(this.#calls);
       call.goOn(result);
       return call.promise;
     } catch (error) {
@@ -106,8 +106,8 @@ export class Attempt {
   }
 
   #onceRead<R>(read: Read, work: (texts: readonly string[]) => R | Promise<R>): Promise<R> {
-    const call = new PendingCall(this.#calls, work);
-    call.begin(this.#ask(read));
+    const call = new PendingCall<R>(this.#calls);
+    call.begin(this.#ask(read), work);
     return call.promise;
   }
 

@@ -1,6 +1,5 @@
 import { valueCodec, type ValueOptions } from '../../base/codec.ts';
 import { invalidArgument, LockstepError } from '../../base/errors.ts';
-import { limits } from '../../base/limits.ts';
 import { checkName, type SpaceKeys } from '../../base/names.ts';
 import { boundsOf, type CounterOptions } from '../counter.ts';
 import { arithmeticOf, type Integer } from '../integers.ts';
@@ -133,13 +132,13 @@ class Filling implements Batch {
     const [codec, ttlMs] = [valueCodec(options), lifeOf(options)];
     return {
       set: (key, value, life, more?: unknown) => {
-        checkName('key', key, limits.entryKeyBytesMax);
+        entries.place.entry(key); // refuses what can be none
         const ms = msOf(life, ttlMs) ?? 0;
         const where = (): string => entries.where(key);
         this.#note(what, more, codec.encode(where, value), (text) => entries.put(key, text, ms));
       },
       delete: (key, more?: unknown) => {
-        checkName('key', key, limits.entryKeyBytesMax);
+        entries.place.entry(key); // refuses what can be none
         this.#note(what, more, '', () => entries.put(key, undefined));
       },
     };

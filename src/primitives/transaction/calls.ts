@@ -29,36 +29,32 @@ interface Failed {
 /** A call that has not ended: it waits for what a read gives, does its work with that, and perhaps waits for the work. */
 export class PendingCall<R> {
   /** What the caller gets. */
-  readonly promise: Promise<R>;
-  readonly #call: Call<R>;
+  readonly promise: Call<R>;
   readonly #calls: Calls;
-  readonly #work: (texts: readonly string[]) => R | Promise<R>;
   #resolve!: (value: R) => void;
   #reject!: (error: unknown) => void;
 
-  constructor(calls: Calls, work: (texts: readonly string[]) => R | Promise<R>) {
+  constructor(calls: Calls) {
     this.#calls = calls;
-    this.#work = work;
-    this.#call = new Call((resolve, reject) => {
+    this.promise = new Call((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    this.promise = this.#call;
     calls.pending += 1;
   }
 
   /** Works with what a read gives, in the async context of the caller: the step that reads is of many. */
-  begin(read: Promise<readonly string[]>): void {
+  begin(read: Promise<readonly string[]>, work: (texts: readonly string[]) => R | Promise<R>): void {
     read.then(
-      (texts) => this.#came(texts),
+      (texts) => this.#came(texts, work),
       (error: unknown) => this.#fail(error),
     );
   }
 
-  #came(texts: readonly string[]): void {
+  #came(texts: readonly string[], work: (texts: readonly string[]) => R | Promise<R>): void {
     let result: R | Promise<R>;
     try {
-      result = this.#work(texts);
+      result = work(texts);
     } catch (error) {
       return this.#fail(error);
     }
@@ -76,7 +72,7 @@ export class PendingCall<R> {
 
   #fail(error: unknown): void {
     this.#calls.pending -= 1;
-    this.#calls.fail(this.#call, error);
+    this.#calls.fail(this.promise, error);
     this.#reject(error);
   }
 

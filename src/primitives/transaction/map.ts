@@ -2,11 +2,11 @@ import { type ValueCodec, valueCodec } from '../../base/codec.ts';
 import { Few } from '../../base/few.ts';
 import { type LastingOptions, lifeOf } from '../value.ts';
 import type { Attempt, Thing } from './attempt.ts';
-import { isLater } from './later.ts';
 import { type LifeOptions, msOf, over, type Written } from './life.ts';
 import type { MapPlace } from './places.ts';
 import type { Read, Write } from './steps.ts';
 import type { Left } from './turns.ts';
+import { updated } from './updated.ts';
 
 /** A map inside of a transaction: as `SharedMap`, with everything that the transaction wrote so far. */
 export interface TransactionMap<V> {
@@ -54,7 +54,10 @@ class MapView<V> implements TransactionMap<V> {
   }
 
   get(key: string): Promise<V | undefined> {
-    return this.#onEntry(key, (stored) => this.#decoded(key, this.#entries.now(key, stored)));
+    return this.#onEntry(key, (stored) => {
+      const text = this.#entries.now(key, stored);
+      return text === undefined ? undefined : this.#codec.decode(() => this.#entries.where(key), text);
+    });
   }
 
   has(key: string): Promise<boolean> {
@@ -78,15 +81,11 @@ class MapView<V> implements TransactionMap<V> {
     options?: LifeOptions,
     more?: unknown,
   ): Promise<V> {
-    const work = async (stored: readonly string[]): Promise<V> => {
+    const work = (stored: readonly string[]): Promise<V> => {
       const ms = msOf(options, this.#ttlMs) ?? -1;
-      // No other call of the body comes between, where nothing is asynchronous.
-      const now = this.#decoded(key, this.#entries.now(key, stored));
-      const made = change(now instanceof Promise ? await now : now);
-      const value = isLater(made) ? await made : made;
-      const text = this.#codec.encode(() => this.#entries.where(key), value);
-      this.#entries.put(key, typeof text === 'string' ? text : await text, ms);
-      return value;
+      const where = (): string => this.#entries.where(key);
+      const put = (text: string): void => this.#entries.put(key, text, ms);
+      return updated(this.#codec, where, this.#entries.now(key, stored), change, put);
     };
     return this.#onEntry(key, work, more);
   }
@@ -102,10 +101,6 @@ class MapView<V> implements TransactionMap<V> {
 
   size(): Promise<number> {
     return this.#attempt.call(this.#entries.place.what, () => this.#entries.size());
-  }
-
-  #decoded(key: string, text: string | undefined): V | undefined | Promise<V | undefined> {
-    return text === undefined ? undefined : this.#codec.decode(() => this.#entries.where(key), text);
   }
 
   /** `work` gets what the store has, where nothing was written above it. */

@@ -20,7 +20,7 @@ export interface Places {
 
 /** Their keys in the order in which operations/transaction.ts takes them. A session needs the same ones again and again. */
 export function placesOf(keys: SpaceKeys): Places {
-  const entries = new Entries();
+  const entries = new EntryReads();
   return {
     value: remembered((name) => {
       const { value, watchers } = keys.value(name);
@@ -53,7 +53,7 @@ export function placesOf(keys: SpaceKeys): Places {
 }
 
 /** The reads of the entries of all maps of a session: texts of them need not be made, nor checked, again and again. */
-class Entries {
+class EntryReads {
   readonly #ofAll: Map<string, Read>[] = [];
   #count = 0;
 

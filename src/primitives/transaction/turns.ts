@@ -133,8 +133,7 @@ export class Turn {
 
   /** Nobody else enters a line before it has entered all. */
   enter(name: string): void {
-    if (this.#own.length <= walkMax && this.#line(name)?.last === this) return;
-    const line = this.#lines.get(name) ?? this.#newLine(name);
+    const line = this.#line(name) ?? this.#lines.get(name) ?? this.#newLine(name);
     if (line.last === this) return;
     this.#own.push(line);
     if (line.last === undefined) line.turns = 0;

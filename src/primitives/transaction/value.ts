@@ -1,10 +1,10 @@
 import { type ValueCodec, valueCodec } from '../../base/codec.ts';
 import { type LastingOptions, lifeOf } from '../value.ts';
 import type { Attempt, Thing } from './attempt.ts';
-import { isLater } from './later.ts';
 import { type LifeOptions, msOf, over, type Written } from './life.ts';
 import type { Place, Read, Write } from './steps.ts';
 import type { Left } from './turns.ts';
+import { updated } from './updated.ts';
 
 /** A value inside of a transaction: as `SharedValue`, with everything that the transaction wrote so far. */
 export interface TransactionValue<V> {
@@ -52,7 +52,10 @@ class ValueView<V> implements TransactionValue<V> {
   }
 
   get(): Promise<V | undefined> {
-    return this.#onCell((stored) => this.#decoded(this.#cell.now(stored)));
+    return this.#onCell((stored) => {
+      const text = this.#cell.now(stored);
+      return text === undefined ? undefined : this.#codec.decode(this.#where, text);
+    });
   }
 
   exists(): Promise<boolean> {
@@ -70,15 +73,10 @@ class ValueView<V> implements TransactionValue<V> {
   }
 
   update(change: (now: V | undefined) => V | Promise<V>, options?: LifeOptions, more?: unknown): Promise<V> {
-    const work = async (stored: readonly string[]): Promise<V> => {
+    const work = (stored: readonly string[]): Promise<V> => {
       const ms = msOf(options, this.#ttlMs) ?? -1;
-      // No other call of the body comes between, where nothing is asynchronous.
-      const now = this.#decoded(this.#cell.now(stored));
-      const made = change(now instanceof Promise ? await now : now);
-      const value = isLater(made) ? await made : made;
-      const text = this.#codec.encode(this.#where, value);
-      this.#cell.put(typeof text === 'string' ? text : await text, ms);
-      return value;
+      const put = (text: string): void => this.#cell.put(text, ms);
+      return updated(this.#codec, this.#where, this.#cell.now(stored), change, put);
     };
     return this.#onCell(work, more);
   }
@@ -90,10 +88,6 @@ class ValueView<V> implements TransactionValue<V> {
       return there;
     };
     return this.#onCell(work, more);
-  }
-
-  #decoded(text: string | undefined): V | undefined | Promise<V | undefined> {
-    return text === undefined ? undefined : this.#codec.decode(this.#where, text);
   }
 
   /** `work` gets what the store has, where nothing was written above it. */
