@@ -130,13 +130,19 @@ function entryOf(file: string, { name, keys, args }: OperationSource): string {
   const call = `return ${prefixOf(file)}${name}`;
   if (keys === undefined) return `--==[ ${file}.${name} ]==\n\n${call}(tx, KEYS, ARGV)\n`;
   const keyTable = keys.map((key, i) => `${key} = KEYS[${i + 1}]`);
-  const argTable = args.map(([arg, type], i) =>
-    type === 'text' ? `${arg} = ARGV[${i + 1}]` : `${arg} = tonumber(ARGV[${i + 1}])`,
-  );
+  const sent = args.filter(([, type]) => type !== 'setting').map(([arg]) => arg);
+  const argTable = args.map(([arg, type]) => `${arg} = ${givenBy(arg, type, sent.indexOf(arg) + 1)}`);
   return `--==[ ${file}.${name} ]==
 
 local keys = {${keyTable.join(', ')}}
 local ask = {${argTable.join(', ')}}
 ${call}(tx, keys, ask)
 `;
+}
+
+function givenBy(arg: string, type: string, place: number): string {
+  if (type === 'setting') return `SETTING.${arg}`;
+  if (type === 'text') return `ARGV[${place}]`;
+  if (type === 'text?') return `(ARGV[${place}] or '')`;
+  return type === 'integer?' ? `tonumber(ARGV[${place}] or 0)` : `tonumber(ARGV[${place}])`;
 }

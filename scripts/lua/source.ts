@@ -62,14 +62,15 @@ function describe(file: string, { name, literal }: Found): OperationSource {
   if (!ts.isArrayLiteralExpression(keys!) || !ts.isObjectLiteralExpression(args!)) {
     throw new Error(`operation ${file}.${name}: keys and args must be literals`);
   }
-  return {
-    name,
-    keys: keys.elements.map((key) => (key as ts.StringLiteral).text),
-    args: args.properties.map((arg) => [
-      (arg.name as ts.Identifier).text,
-      ((arg as ts.PropertyAssignment).initializer as ts.StringLiteral).text,
-    ]),
-  };
+  const given = args.properties.map((arg): [string, string] => [
+    (arg.name as ts.Identifier).text,
+    ((arg as ts.PropertyAssignment).initializer as ts.StringLiteral).text,
+  ]);
+  const ranks = given.map(([, type]) => (type === 'setting' ? 2 : type.endsWith('?') ? 1 : 0));
+  if (ranks.some((rank, i) => rank < (ranks[i - 1] ?? 0))) {
+    throw new Error(`operation ${file}.${name}: args that may be left out come after the others, settings at the end`);
+  }
+  return { name, keys: keys.elements.map((key) => (key as ts.StringLiteral).text), args: given };
 }
 
 function property(literal: ts.ObjectLiteralExpression, name: string): ts.Expression | undefined {

@@ -19,7 +19,7 @@ export interface WholeKeys {
 export const expire: Operation<WholeKeys, { ms: number; owner: string }, number> = {
   name: 'collection.expire',
   keys: ['whole', 'guard', 'watchers'],
-  args: { ms: 'integer', owner: 'text' },
+  args: { ms: 'integer?', owner: 'text?' },
   step(tx, keys, ask) {
     if (!guarded(tx, keys.guard, ask.owner)) return -1;
     if (!tx.exists(keys.whole)) return 0;

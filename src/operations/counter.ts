@@ -41,7 +41,7 @@ export type CounterReply = CounterAnswer | readonly [verdict: 'lost', value: '']
 export const add: Operation<GuardedCounterKeys, CounterRange & { by: string; owner: string }, CounterReply> = {
   name: 'counter.add',
   keys: ['counter', 'guard', 'watchers'],
-  args: { by: 'text', from: 'text', to: 'text', owner: 'text' },
+  args: { by: 'text', from: 'text', to: 'text', owner: 'text?' },
   step(tx, keys, ask) {
     if (!guarded(tx, keys.guard, ask.owner)) return ['lost', ''];
     return addWithin(tx, keys, ask.by, ask.from, ask.to);
@@ -90,7 +90,7 @@ export interface CounterSet extends CounterRange {
 export const set: Operation<GuardedCounterKeys, CounterSet, CounterReply> = {
   name: 'counter.set',
   keys: ['counter', 'guard', 'watchers'],
-  args: { from: 'text', to: 'text', value: 'text', expected: 'text', owner: 'text' },
+  args: { from: 'text', to: 'text', value: 'text', expected: 'text', owner: 'text?' },
   step(tx, keys, ask) {
     if (!guarded(tx, keys.guard, ask.owner)) return ['lost', ''];
     const stored = tx.get(keys.counter) ?? '0';

@@ -132,7 +132,7 @@ export const push: BatchOperation<number> = {
 export const pop: Operation<GuardedListKeys, { side: string; count: number; owner: string }, readonly string[]> = {
   name: 'list.pop',
   keys: ['list', 'watchers', 'waiting', 'taken', 'grants', 'returned', 'guard'],
-  args: { side: 'text', count: 'integer', owner: 'text' },
+  args: { side: 'text', count: 'integer', owner: 'text?' },
   step(tx, keys, ask) {
     if (!guarded(tx, keys.guard, ask.owner)) return ['lost'];
     const found = ['ok'];
@@ -145,7 +145,7 @@ export const pop: Operation<GuardedListKeys, { side: string; count: number; owne
 export const set: Operation<GuardedListKeys, { index: number; element: string; owner: string }, number> = {
   name: 'list.set',
   keys: ['list', 'watchers', 'waiting', 'taken', 'grants', 'returned', 'guard'],
-  args: { index: 'integer', element: 'text', owner: 'text' },
+  args: { index: 'integer', element: 'text', owner: 'text?' },
   step(tx, keys, ask) {
     return guarded(tx, keys.guard, ask.owner) ? setElement(tx, keys, ask.index, ask.element) : -1;
   },
@@ -155,7 +155,7 @@ export const set: Operation<GuardedListKeys, { index: number; element: string; o
 export const trim: Operation<GuardedListKeys, { start: number; stop: number; owner: string }, number> = {
   name: 'list.trim',
   keys: ['list', 'watchers', 'waiting', 'taken', 'grants', 'returned', 'guard'],
-  args: { start: 'integer', stop: 'integer', owner: 'text' },
+  args: { start: 'integer', stop: 'integer', owner: 'text?' },
   step(tx, keys, ask) {
     return guarded(tx, keys.guard, ask.owner) ? trimList(tx, keys, ask.start, ask.stop) : -1;
   },

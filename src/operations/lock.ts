@@ -43,7 +43,7 @@ export interface Ask {
 export const acquire: Operation<LockKeys, Ask, string | Granted | Held> = {
   name: 'lock.acquire',
   keys: ['owner', 'queue', 'fences'],
-  args: { token: 'text', ttlMs: 'integer', wait: 'integer', fences: 'integer', queueMs: 'integer', gives: 'text' },
+  args: { token: 'text', ttlMs: 'integer', gives: 'text?', wait: 'setting', fences: 'setting', queueMs: 'setting' },
   step(tx, lock, ask) {
     if (!tx.existsEither(lock.owner, lock.queue))
       return grant(tx, lock.owner, lock.fences, ask.fences, ask.token, ask.ttlMs);
@@ -72,7 +72,7 @@ export interface Release {
 export const release: Operation<LockKeys, Release, number> = {
   name: 'lock.release',
   keys: ['owner', 'queue', 'fences'],
-  args: { owner: 'text', fences: 'integer', openEveryMs: 'integer' },
+  args: { owner: 'text', fences: 'setting', openEveryMs: 'setting' },
   step(tx, lock, ask) {
     if (tx.get(lock.owner) !== ask.owner) return 0;
     if (tx.zcard(lock.queue) === 0) return tx.del(lock.owner);
@@ -91,7 +91,7 @@ export interface Leave {
 export const leave: Operation<LockKeys, Leave, number> = {
   name: 'lock.leave',
   keys: ['owner', 'queue', 'fences'],
-  args: { token: 'text', fences: 'integer' },
+  args: { token: 'text', fences: 'setting' },
   step(tx, lock, ask) {
     const owner = tx.get(lock.owner);
     if (owner !== undefined && isOwner(tx, owner, ask.token)) {
@@ -230,7 +230,7 @@ function isOwner(tx: Tx, owner: string, token: string): boolean {
 export const forceRelease: Operation<LockKeys, { fences: number }, string> = {
   name: 'lock.forceRelease',
   keys: ['owner', 'queue', 'fences'],
-  args: { fences: 'integer' },
+  args: { fences: 'setting' },
   step(tx, lock, ask) {
     const owner = tx.get(lock.owner);
     if (owner === undefined) return '';

@@ -224,7 +224,7 @@ export interface Write {
 export const set: Operation<WriteKeys, Write, number> = {
   name: 'map.set',
   keys: ['map', 'expiry', 'watchers', 'guard'],
-  args: { field: 'text', value: 'text', ms: 'integer', owner: 'text' },
+  args: { field: 'text', value: 'text', ms: 'integer?', owner: 'text?' },
   step(tx, keys, ask) {
     if (!guarded(tx, keys.guard, ask.owner)) return -1;
     putEntry(tx, keys, ask.field, ask.value, ask.ms);
@@ -249,7 +249,7 @@ export const setMany: BatchOperation<number> = {
 export const swap: Operation<WriteKeys, Write, readonly string[]> = {
   name: 'map.swap',
   keys: ['map', 'expiry', 'watchers', 'guard'],
-  args: { field: 'text', value: 'text', ms: 'integer', owner: 'text' },
+  args: { field: 'text', value: 'text', ms: 'integer?', owner: 'text?' },
   step(tx, keys, ask) {
     if (!guarded(tx, keys.guard, ask.owner)) return ['lost'];
     const before = readEntry(tx, keys, ask.field);
@@ -287,9 +287,9 @@ export const compareAndSet: Operation<ComparedKeys, ComparedWrite, readonly stri
     present: 'integer',
     expected: 'text',
     value: 'text',
-    ms: 'integer',
-    owner: 'text',
-    turn: 'text',
+    ms: 'integer?',
+    owner: 'text?',
+    turn: 'text?',
   },
   step(tx, keys, ask) {
     if (!guarded(tx, keys.guard, ask.owner)) return ['lost'];
@@ -306,7 +306,7 @@ export const compareAndSet: Operation<ComparedKeys, ComparedWrite, readonly stri
 export const remove: Operation<WriteKeys, { field: string; owner: string }, number> = {
   name: 'map.remove',
   keys: ['map', 'expiry', 'watchers', 'guard'],
-  args: { field: 'text', owner: 'text' },
+  args: { field: 'text', owner: 'text?' },
   step(tx, keys, ask) {
     if (!guarded(tx, keys.guard, ask.owner)) return -1;
     return removeEntry(tx, keys, ask.field);
@@ -317,7 +317,7 @@ export const remove: Operation<WriteKeys, { field: string; owner: string }, numb
 export const removeIf: Operation<WriteKeys, { field: string; expected: string; owner: string }, readonly string[]> = {
   name: 'map.removeIf',
   keys: ['map', 'expiry', 'watchers', 'guard'],
-  args: { field: 'text', expected: 'text', owner: 'text' },
+  args: { field: 'text', expected: 'text', owner: 'text?' },
   step(tx, keys, ask) {
     if (!guarded(tx, keys.guard, ask.owner)) return ['lost'];
     const now = readEntry(tx, keys, ask.field);
@@ -332,7 +332,7 @@ export const removeIf: Operation<WriteKeys, { field: string; expected: string; o
 export const expire: Operation<WriteKeys, { field: string; ms: number; owner: string }, number> = {
   name: 'map.expire',
   keys: ['map', 'expiry', 'watchers', 'guard'],
-  args: { field: 'text', ms: 'integer', owner: 'text' },
+  args: { field: 'text', ms: 'integer?', owner: 'text?' },
   step(tx, keys, ask) {
     if (!guarded(tx, keys.guard, ask.owner)) return -1;
     const value = readEntry(tx, keys, ask.field);
@@ -346,7 +346,7 @@ export const expire: Operation<WriteKeys, { field: string; ms: number; owner: st
 export const clear: Operation<WriteKeys, { owner: string }, number> = {
   name: 'map.clear',
   keys: ['map', 'expiry', 'watchers', 'guard'],
-  args: { owner: 'text' },
+  args: { owner: 'text?' },
   step(tx, keys, ask) {
     if (!guarded(tx, keys.guard, ask.owner)) return -1;
     const count = tx.hlen(keys.map);

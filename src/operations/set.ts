@@ -73,7 +73,7 @@ export const removeAll: BatchOperation<number> = {
 export const pop: Operation<GuardedSetKeys, { owner: string }, readonly string[]> = {
   name: 'set.pop',
   keys: ['set', 'guard', 'watchers'],
-  args: { owner: 'text' },
+  args: { owner: 'text?' },
   step(tx, keys, ask) {
     if (!guarded(tx, keys.guard, ask.owner)) return ['lost'];
     const member = tx.spop(keys.set);
@@ -87,7 +87,7 @@ export const pop: Operation<GuardedSetKeys, { owner: string }, readonly string[]
 export const clear: Operation<GuardedSetKeys, { owner: string }, number> = {
   name: 'set.clear',
   keys: ['set', 'guard', 'watchers'],
-  args: { owner: 'text' },
+  args: { owner: 'text?' },
   step(tx, keys, ask) {
     return guarded(tx, keys.guard, ask.owner) ? clearSet(tx, keys) : -1;
   },

@@ -107,7 +107,7 @@ export interface Addition {
 export const add: Operation<GuardedSortedKeys, Addition, readonly string[]> = {
   name: 'sorted.add',
   keys: ['sorted', 'guard', 'watchers'],
-  args: { by: 'number', member: 'text', owner: 'text' },
+  args: { by: 'number', member: 'text', owner: 'text?' },
   step(tx, keys, ask) {
     if (!guarded(tx, keys.guard, ask.owner)) return ['lost'];
     const score = addScore(tx, keys, ask.by, ask.member);
@@ -127,7 +127,7 @@ export interface Pop {
 export const pop: Operation<GuardedSortedKeys, Pop, readonly string[]> = {
   name: 'sorted.pop',
   keys: ['sorted', 'guard', 'watchers'],
-  args: { reverse: 'integer', count: 'integer', owner: 'text' },
+  args: { reverse: 'integer', count: 'integer', owner: 'text?' },
   step(tx, keys, ask) {
     if (!guarded(tx, keys.guard, ask.owner)) return ['lost'];
     const popped = ['ok'];
@@ -146,7 +146,7 @@ export const pop: Operation<GuardedSortedKeys, Pop, readonly string[]> = {
 export const clear: Operation<GuardedSortedKeys, { owner: string }, number> = {
   name: 'sorted.clear',
   keys: ['sorted', 'guard', 'watchers'],
-  args: { owner: 'text' },
+  args: { owner: 'text?' },
   step(tx, keys, ask) {
     return guarded(tx, keys.guard, ask.owner) ? clearSorted(tx, keys) : -1;
   },

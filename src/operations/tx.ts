@@ -169,7 +169,15 @@ export interface Operation<Keys, Args, R extends Reply> {
   /** `file.export`, such as `lock.acquire`. */
   readonly name: string;
   readonly keys: readonly (keyof Keys & string)[];
-  readonly args: { readonly [Name in keyof Args & string]: Args[Name] extends number ? 'integer' | 'number' : 'text' };
+  /**
+   * A server reads and keeps each argument at a price, so the usual call should have few: `?` is for those at the end that
+   * mostly are 0 or '', which then are not sent; a `setting` has few values in all, and is written into the script.
+   */
+  readonly args: {
+    readonly [Name in keyof Args & string]: Args[Name] extends number
+      ? 'integer' | 'integer?' | 'number' | 'setting'
+      : 'text' | 'text?';
+  };
   /** True where the step writes nothing: it may then run without the store's write lock. */
   readonly readOnly?: true;
   readonly step: (tx: Tx, keys: Keys, args: Args) => R;

@@ -101,7 +101,7 @@ export const remaining: Operation<{ value: string }, Record<never, never>, numbe
 export const set: Operation<WriteKeys, Write, number> = {
   name: 'value.set',
   keys: ['value', 'watchers', 'guard'],
-  args: { text: 'text', ms: 'integer', owner: 'text' },
+  args: { text: 'text', ms: 'integer?', owner: 'text?' },
   step(tx, keys, ask) {
     if (!guarded(tx, keys.guard, ask.owner)) return -1;
     tx.get(keys.value); // another kind of thing is not written over
@@ -114,7 +114,7 @@ export const set: Operation<WriteKeys, Write, number> = {
 export const swap: Operation<WriteKeys, Write, readonly string[]> = {
   name: 'value.swap',
   keys: ['value', 'watchers', 'guard'],
-  args: { text: 'text', ms: 'integer', owner: 'text' },
+  args: { text: 'text', ms: 'integer?', owner: 'text?' },
   step(tx, keys, ask) {
     if (!guarded(tx, keys.guard, ask.owner)) return ['lost'];
     const before = tx.get(keys.value);
@@ -145,7 +145,7 @@ export interface ComparedWrite {
 export const compareAndSet: Operation<ComparedKeys, ComparedWrite, readonly string[]> = {
   name: 'value.compareAndSet',
   keys: ['value', 'watchers', 'guard', 'turn'],
-  args: { present: 'integer', expected: 'text', text: 'text', ms: 'integer', owner: 'text', turn: 'text' },
+  args: { present: 'integer', expected: 'text', text: 'text', ms: 'integer?', owner: 'text?', turn: 'text?' },
   step(tx, keys, ask) {
     if (!guarded(tx, keys.guard, ask.owner)) return ['lost'];
     if (isTurnOfOther(tx, keys.turn, ask.turn)) return ['busy'];
@@ -161,7 +161,7 @@ export const compareAndSet: Operation<ComparedKeys, ComparedWrite, readonly stri
 export const remove: Operation<WriteKeys, { owner: string }, number> = {
   name: 'value.remove',
   keys: ['value', 'watchers', 'guard'],
-  args: { owner: 'text' },
+  args: { owner: 'text?' },
   step(tx, keys, ask) {
     if (!guarded(tx, keys.guard, ask.owner)) return -1;
     tx.get(keys.value);
@@ -173,7 +173,7 @@ export const remove: Operation<WriteKeys, { owner: string }, number> = {
 export const expire: Operation<WriteKeys, { ms: number; owner: string }, number> = {
   name: 'value.expire',
   keys: ['value', 'watchers', 'guard'],
-  args: { ms: 'integer', owner: 'text' },
+  args: { ms: 'integer?', owner: 'text?' },
   step(tx, keys, ask) {
     if (!guarded(tx, keys.guard, ask.owner)) return -1;
     if (tx.get(keys.value) === undefined) return 0;

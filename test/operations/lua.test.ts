@@ -5,6 +5,8 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { compileOperations } from '../../scripts/lua/compile.ts';
 import { readOperations } from '../../scripts/lua/source.ts';
 import { add, get } from '../../src/operations/counter.ts';
+import { acquire } from '../../src/operations/lock.ts';
+import { set } from '../../src/operations/map.ts';
 import { by, counterAt, exact } from '../counting.ts';
 import { redisRunner } from '../../src/engines/redis/runner.ts';
 import { operationScripts, Scripts } from '../../src/engines/redis/scripts.ts';
@@ -42,6 +44,31 @@ test('a script holds what its file takes from others, once, and nothing else of 
   expect(script).not.toContain('function watch_look(');
 });
 
+test('what is 0 or empty at the end of the arguments is not sent; settings are in the script', async () => {
+  const sent: { text: string; words: string[] }[] = [];
+  const { run } = redisRunner(async ({ text }, words) => sent.push({ text, words }));
+  const lock = { owner: 'o', queue: 'q', fences: 'f' };
+  const ask = { token: 's:1:500', ttlMs: 500, gives: '', fences: 64, queueMs: 1_000 };
+  await run(acquire, lock, { ...ask, wait: 1 });
+  await run(acquire, lock, { ...ask, wait: 0, gives: '0' });
+  const map = { map: 'm', expiry: 'e', watchers: 'w', guard: 'g' };
+  const entry = { field: '', value: '0', ms: 0, owner: '' };
+  await run(set, map, entry);
+  await run(set, map, { ...entry, ms: 5 });
+  await run(set, map, { ...entry, owner: 'me' });
+  expect(sent.map(({ words }) => words.slice(1 + Number(words[0])))).toEqual([
+    ['s:1:500', '500'],
+    ['s:1:500', '500', '0'],
+    ['', '0'],
+    ['', '0', '5'],
+    ['', '0', '0', 'me'],
+  ]);
+  expect(sent[0]!.text).toMatch(/KEYS\[3\],\s*64,/);
+  expect(sent[0]!.text).toContain('wait = 1, fences = 64, queueMs = 1000}');
+  expect(sent[1]!.text).toContain('wait = 0, fences = 64, queueMs = 1000}');
+  expect(sent[0]!.text + sent[1]!.text).not.toContain('SETTING');
+});
+
 test('verbs of one line stand in the place of their calls', () => {
   expect(lua).toContain("if (redis.call('GET', lock.owner) or nil) ~= ask.owner then");
   expect(lua).toContain("redis.call('ZRANGE', lock.queue, '0', '0')[1]"); // and numbers are texts already
@@ -52,6 +79,11 @@ test.for([
     'a name that is not file.export',
     "export const add: Operation<A, B, C> = { name: 'counter.plus' };",
     /must be 'counter.add'/,
+  ],
+  [
+    'an argument that is always sent behind one that is not',
+    "export const add: Operation<A, B, C> = { name: 'counter.add', keys: [], args: { a: 'text?', b: 'text' } };",
+    /come after the others/,
   ],
   ['a word of Lua', "export const end: Operation<A, B, C> = { name: 'counter.end' };", /word of Lua/],
   [

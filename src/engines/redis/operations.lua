@@ -700,7 +700,7 @@ end
 --==[ collection.expire ]==
 
 local keys = {whole = KEYS[1], guard = KEYS[2], watchers = KEYS[3]}
-local ask = {ms = tonumber(ARGV[1]), owner = ARGV[2]}
+local ask = {ms = tonumber(ARGV[1] or 0), owner = (ARGV[2] or '')}
 return collection_expire(tx, keys, ask)
 
 --==[ collection.life ]==
@@ -793,7 +793,7 @@ end
 --==[ counter.add ]==
 
 local keys = {counter = KEYS[1], guard = KEYS[2], watchers = KEYS[3]}
-local ask = {by = ARGV[1], from = ARGV[2], to = ARGV[3], owner = ARGV[4]}
+local ask = {by = ARGV[1], from = ARGV[2], to = ARGV[3], owner = (ARGV[4] or '')}
 return counter_add(tx, keys, ask)
 
 --==[ counter.addEach ]==
@@ -809,7 +809,7 @@ return counter_get(tx, keys, ask)
 --==[ counter.set ]==
 
 local keys = {counter = KEYS[1], guard = KEYS[2], watchers = KEYS[3]}
-local ask = {from = ARGV[1], to = ARGV[2], value = ARGV[3], expected = ARGV[4], owner = ARGV[5]}
+local ask = {from = ARGV[1], to = ARGV[2], value = ARGV[3], expected = ARGV[4], owner = (ARGV[5] or '')}
 return counter_set(tx, keys, ask)
 
 --==[ guard ]==
@@ -1147,19 +1147,19 @@ return list_push(tx, KEYS, ARGV)
 --==[ list.pop ]==
 
 local keys = {list = KEYS[1], watchers = KEYS[2], waiting = KEYS[3], taken = KEYS[4], grants = KEYS[5], returned = KEYS[6], guard = KEYS[7]}
-local ask = {side = ARGV[1], count = tonumber(ARGV[2]), owner = ARGV[3]}
+local ask = {side = ARGV[1], count = tonumber(ARGV[2]), owner = (ARGV[3] or '')}
 return list_pop(tx, keys, ask)
 
 --==[ list.set ]==
 
 local keys = {list = KEYS[1], watchers = KEYS[2], waiting = KEYS[3], taken = KEYS[4], grants = KEYS[5], returned = KEYS[6], guard = KEYS[7]}
-local ask = {index = tonumber(ARGV[1]), element = ARGV[2], owner = ARGV[3]}
+local ask = {index = tonumber(ARGV[1]), element = ARGV[2], owner = (ARGV[3] or '')}
 return list_set(tx, keys, ask)
 
 --==[ list.trim ]==
 
 local keys = {list = KEYS[1], watchers = KEYS[2], waiting = KEYS[3], taken = KEYS[4], grants = KEYS[5], returned = KEYS[6], guard = KEYS[7]}
-local ask = {start = tonumber(ARGV[1]), stop = tonumber(ARGV[2]), owner = ARGV[3]}
+local ask = {start = tonumber(ARGV[1]), stop = tonumber(ARGV[2]), owner = (ARGV[3] or '')}
 return list_trim(tx, keys, ask)
 
 --==[ list.length ]==
@@ -1517,19 +1517,19 @@ end
 --==[ lock.acquire ]==
 
 local keys = {owner = KEYS[1], queue = KEYS[2], fences = KEYS[3]}
-local ask = {token = ARGV[1], ttlMs = tonumber(ARGV[2]), wait = tonumber(ARGV[3]), fences = tonumber(ARGV[4]), queueMs = tonumber(ARGV[5]), gives = ARGV[6]}
+local ask = {token = ARGV[1], ttlMs = tonumber(ARGV[2]), gives = (ARGV[3] or ''), wait = SETTING.wait, fences = SETTING.fences, queueMs = SETTING.queueMs}
 return lock_acquire(tx, keys, ask)
 
 --==[ lock.release ]==
 
 local keys = {owner = KEYS[1], queue = KEYS[2], fences = KEYS[3]}
-local ask = {owner = ARGV[1], fences = tonumber(ARGV[2]), openEveryMs = tonumber(ARGV[3])}
+local ask = {owner = ARGV[1], fences = SETTING.fences, openEveryMs = SETTING.openEveryMs}
 return lock_release(tx, keys, ask)
 
 --==[ lock.leave ]==
 
 local keys = {owner = KEYS[1], queue = KEYS[2], fences = KEYS[3]}
-local ask = {token = ARGV[1], fences = tonumber(ARGV[2])}
+local ask = {token = ARGV[1], fences = SETTING.fences}
 return lock_leave(tx, keys, ask)
 
 --==[ lock.renew ]==
@@ -1539,7 +1539,7 @@ return lock_renew(tx, KEYS, ARGV)
 --==[ lock.forceRelease ]==
 
 local keys = {owner = KEYS[1], queue = KEYS[2], fences = KEYS[3]}
-local ask = {fences = tonumber(ARGV[1])}
+local ask = {fences = SETTING.fences}
 return lock_forceRelease(tx, keys, ask)
 
 --==[ lock.requestRelease ]==
@@ -1934,7 +1934,7 @@ return map_remaining(tx, keys, ask)
 --==[ map.set ]==
 
 local keys = {map = KEYS[1], expiry = KEYS[2], watchers = KEYS[3], guard = KEYS[4]}
-local ask = {field = ARGV[1], value = ARGV[2], ms = tonumber(ARGV[3]), owner = ARGV[4]}
+local ask = {field = ARGV[1], value = ARGV[2], ms = tonumber(ARGV[3] or 0), owner = (ARGV[4] or '')}
 return map_set(tx, keys, ask)
 
 --==[ map.setMany ]==
@@ -1944,37 +1944,37 @@ return map_setMany(tx, KEYS, ARGV)
 --==[ map.swap ]==
 
 local keys = {map = KEYS[1], expiry = KEYS[2], watchers = KEYS[3], guard = KEYS[4]}
-local ask = {field = ARGV[1], value = ARGV[2], ms = tonumber(ARGV[3]), owner = ARGV[4]}
+local ask = {field = ARGV[1], value = ARGV[2], ms = tonumber(ARGV[3] or 0), owner = (ARGV[4] or '')}
 return map_swap(tx, keys, ask)
 
 --==[ map.compareAndSet ]==
 
 local keys = {map = KEYS[1], expiry = KEYS[2], watchers = KEYS[3], guard = KEYS[4], turn = KEYS[5]}
-local ask = {field = ARGV[1], present = tonumber(ARGV[2]), expected = ARGV[3], value = ARGV[4], ms = tonumber(ARGV[5]), owner = ARGV[6], turn = ARGV[7]}
+local ask = {field = ARGV[1], present = tonumber(ARGV[2]), expected = ARGV[3], value = ARGV[4], ms = tonumber(ARGV[5] or 0), owner = (ARGV[6] or ''), turn = (ARGV[7] or '')}
 return map_compareAndSet(tx, keys, ask)
 
 --==[ map.remove ]==
 
 local keys = {map = KEYS[1], expiry = KEYS[2], watchers = KEYS[3], guard = KEYS[4]}
-local ask = {field = ARGV[1], owner = ARGV[2]}
+local ask = {field = ARGV[1], owner = (ARGV[2] or '')}
 return map_remove(tx, keys, ask)
 
 --==[ map.removeIf ]==
 
 local keys = {map = KEYS[1], expiry = KEYS[2], watchers = KEYS[3], guard = KEYS[4]}
-local ask = {field = ARGV[1], expected = ARGV[2], owner = ARGV[3]}
+local ask = {field = ARGV[1], expected = ARGV[2], owner = (ARGV[3] or '')}
 return map_removeIf(tx, keys, ask)
 
 --==[ map.expire ]==
 
 local keys = {map = KEYS[1], expiry = KEYS[2], watchers = KEYS[3], guard = KEYS[4]}
-local ask = {field = ARGV[1], ms = tonumber(ARGV[2]), owner = ARGV[3]}
+local ask = {field = ARGV[1], ms = tonumber(ARGV[2] or 0), owner = (ARGV[3] or '')}
 return map_expire(tx, keys, ask)
 
 --==[ map.clear ]==
 
 local keys = {map = KEYS[1], expiry = KEYS[2], watchers = KEYS[3], guard = KEYS[4]}
-local ask = {owner = ARGV[1]}
+local ask = {owner = (ARGV[1] or '')}
 return map_clear(tx, keys, ask)
 
 --==[ map.removeMany ]==
@@ -3427,13 +3427,13 @@ return set_removeAll(tx, KEYS, ARGV)
 --==[ set.pop ]==
 
 local keys = {set = KEYS[1], guard = KEYS[2], watchers = KEYS[3]}
-local ask = {owner = ARGV[1]}
+local ask = {owner = (ARGV[1] or '')}
 return set_pop(tx, keys, ask)
 
 --==[ set.clear ]==
 
 local keys = {set = KEYS[1], guard = KEYS[2], watchers = KEYS[3]}
-local ask = {owner = ARGV[1]}
+local ask = {owner = (ARGV[1] or '')}
 return set_clear(tx, keys, ask)
 
 --==[ set.has ]==
@@ -3776,19 +3776,19 @@ return sorted_removeAll(tx, KEYS, ARGV)
 --==[ sorted.add ]==
 
 local keys = {sorted = KEYS[1], guard = KEYS[2], watchers = KEYS[3]}
-local ask = {by = tonumber(ARGV[1]), member = ARGV[2], owner = ARGV[3]}
+local ask = {by = tonumber(ARGV[1]), member = ARGV[2], owner = (ARGV[3] or '')}
 return sorted_add(tx, keys, ask)
 
 --==[ sorted.pop ]==
 
 local keys = {sorted = KEYS[1], guard = KEYS[2], watchers = KEYS[3]}
-local ask = {reverse = tonumber(ARGV[1]), count = tonumber(ARGV[2]), owner = ARGV[3]}
+local ask = {reverse = tonumber(ARGV[1]), count = tonumber(ARGV[2]), owner = (ARGV[3] or '')}
 return sorted_pop(tx, keys, ask)
 
 --==[ sorted.clear ]==
 
 local keys = {sorted = KEYS[1], guard = KEYS[2], watchers = KEYS[3]}
-local ask = {owner = ARGV[1]}
+local ask = {owner = (ARGV[1] or '')}
 return sorted_clear(tx, keys, ask)
 
 --==[ sorted.score ]==
@@ -5474,31 +5474,31 @@ return value_remaining(tx, keys, ask)
 --==[ value.set ]==
 
 local keys = {value = KEYS[1], watchers = KEYS[2], guard = KEYS[3]}
-local ask = {text = ARGV[1], ms = tonumber(ARGV[2]), owner = ARGV[3]}
+local ask = {text = ARGV[1], ms = tonumber(ARGV[2] or 0), owner = (ARGV[3] or '')}
 return value_set(tx, keys, ask)
 
 --==[ value.swap ]==
 
 local keys = {value = KEYS[1], watchers = KEYS[2], guard = KEYS[3]}
-local ask = {text = ARGV[1], ms = tonumber(ARGV[2]), owner = ARGV[3]}
+local ask = {text = ARGV[1], ms = tonumber(ARGV[2] or 0), owner = (ARGV[3] or '')}
 return value_swap(tx, keys, ask)
 
 --==[ value.compareAndSet ]==
 
 local keys = {value = KEYS[1], watchers = KEYS[2], guard = KEYS[3], turn = KEYS[4]}
-local ask = {present = tonumber(ARGV[1]), expected = ARGV[2], text = ARGV[3], ms = tonumber(ARGV[4]), owner = ARGV[5], turn = ARGV[6]}
+local ask = {present = tonumber(ARGV[1]), expected = ARGV[2], text = ARGV[3], ms = tonumber(ARGV[4] or 0), owner = (ARGV[5] or ''), turn = (ARGV[6] or '')}
 return value_compareAndSet(tx, keys, ask)
 
 --==[ value.remove ]==
 
 local keys = {value = KEYS[1], watchers = KEYS[2], guard = KEYS[3]}
-local ask = {owner = ARGV[1]}
+local ask = {owner = (ARGV[1] or '')}
 return value_remove(tx, keys, ask)
 
 --==[ value.expire ]==
 
 local keys = {value = KEYS[1], watchers = KEYS[2], guard = KEYS[3]}
-local ask = {ms = tonumber(ARGV[1]), owner = ARGV[2]}
+local ask = {ms = tonumber(ARGV[1] or 0), owner = (ARGV[2] or '')}
 return value_expire(tx, keys, ask)
 
 --==[ watch ]==

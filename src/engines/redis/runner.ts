@@ -17,31 +17,80 @@ export function redisRunner(
   scripts: Scripts = operationScripts(),
   explained: (error: unknown) => unknown = (error) => error,
 ): Pick<Engine, 'run' | 'runBatch'> {
-  function call(name: string, words: string[]): Promise<unknown> {
-    return send(scripts.of(name), words).catch((error: unknown) => {
+  function call(name: string, script: Script, words: string[]): Promise<unknown> {
+    return send(script, words).catch((error: unknown) => {
       throw says(error, 'WRONGTYPE') ? wrongKind(name, words.slice(1, 1 + Number(words[0])), error) : explained(error);
     });
   }
 
-  const names = new Map<string, readonly string[]>();
+  const ways = new Map<string, Way>();
 
-  function namesOf({ name, args }: { readonly name: string; readonly args: object }): readonly string[] {
-    let known = names.get(name);
-    if (known === undefined) names.set(name, (known = Object.keys(args)));
-    return known;
+  function wayOf(operation: Described): Way {
+    let way = ways.get(operation.name);
+    if (way === undefined) ways.set(operation.name, (way = describe(operation)));
+    return way;
+  }
+
+  /** Set as `args` says. */
+  function scriptOf({ name, settings, scripts: known }: Way, args: Given): Script {
+    let id = '';
+    for (const setting of settings) id += ` ${args[setting]!}`;
+    let script = known.get(id);
+    if (script === undefined) {
+      script = scripts.of(name, Object.fromEntries(settings.map((setting) => [setting, Number(args[setting])])));
+      known.set(id, script);
+    }
+    return script;
   }
 
   return {
     run(operation, keys, args) {
+      const way = wayOf(operation);
       const words = [String(operation.keys.length)];
       for (const key of operation.keys) words.push(keys[key] as string);
-      for (const arg of namesOf(operation)) words.push(String(args[arg as keyof typeof args]));
-      return call(operation.name, words) as Promise<never>;
+      for (const arg of way.sent) words.push(String(args[arg as keyof typeof args]));
+      for (let i = way.sent.length - 1; i >= 0 && words.at(-1) === way.unsent[i]; i--) words.pop();
+      return call(operation.name, scriptOf(way, args as Given), words) as Promise<never>;
     },
-    runBatch: (operation, keys, args) =>
-      call(operation.name, [String(keys.length), ...keys, ...args]) as Promise<never>,
+    runBatch: ({ name }, keys, args) =>
+      call(name, scripts.of(name), [String(keys.length), ...keys, ...args]) as Promise<never>,
   };
 }
+
+type Given = Readonly<Record<string, string | number>>;
+
+interface Described {
+  readonly name: string;
+  readonly args: Readonly<Record<string, string>>;
+}
+
+/** How an operation's arguments get to the server. */
+interface Way {
+  readonly name: string;
+  readonly sent: readonly string[];
+  /** Of each of them the word that is left out where no other follows it. */
+  readonly unsent: readonly (string | undefined)[];
+  /** In the script itself: one for each set of values. */
+  readonly settings: readonly string[];
+  readonly scripts: Map<string, Script>;
+}
+
+function describe({ name, args }: Described): Way {
+  const names = Object.keys(args);
+  const sent = names.filter((arg) => args[arg] !== 'setting');
+  return {
+    name,
+    sent,
+    unsent: sent.map((arg) => leftOut.get(args[arg]!)),
+    settings: names.filter((arg) => args[arg] === 'setting'),
+    scripts: new Map(),
+  };
+}
+
+const leftOut: ReadonlyMap<string, string> = new Map([
+  ['integer?', '0'],
+  ['text?', ''],
+]);
 
 function says(error: unknown, what: string): boolean {
   return error instanceof Error && error.message.includes(what);

@@ -50,14 +50,18 @@ export class Scripts {
     }
   }
 
-  /** The script of an operation, by its name. */
-  of(operation: string): Script {
-    const known = this.#scripts.get(operation);
+  /** The script of an operation, by its name, with the values of its settings; 0 for those that are left out. */
+  of(operation: string, settings: Readonly<Record<string, number>> = {}): Script {
+    const id = `${operation} ${Object.values(settings).join(' ')}`;
+    const known = this.#scripts.get(id);
     if (known !== undefined) return known;
-    const text = this.#dressed(this.#assemble(this.#calls.get(operation)!));
+    const assembled = this.#assemble(this.#calls.get(operation)!);
+    const text = this.#dressed(
+      assembled.replaceAll(/\bSETTING\.(\w+)/g, (_, name: string) => String(settings[name] ?? 0)),
+    );
     const needsTag = text.startsWith(wakeInSlot);
     const script = { text, sha: createHash('sha1').update(text).digest('hex'), needsTag };
-    this.#scripts.set(operation, script);
+    this.#scripts.set(id, script);
     return script;
   }
 
