@@ -16,6 +16,8 @@ import { cell, digits } from './rig/table.ts';
 
 const processes = 4;
 const tasks = 8;
+/** Holders have run for so long before they are killed. */
+const holdersWarmMs = 2_000;
 const alsoAlone: readonly LockerName[] = [keeping, oneProcessPeer, ...lockers, unixPeer];
 
 await bench('locks-embedded', 100_000, async (stage) => {
@@ -164,6 +166,7 @@ async function kills(waiter: Worker, places: Places): Promise<Section> {
     try {
       const waits = locks.map((lock) => waiter.ask('enter', 'lockstep', places, lock));
       await Promise.all(locks.map((lock) => waiter.ask('waitedFor', 'lockstep', places, lock)));
+      await sleep(holdersWarmMs); // ten processes that begin keep two cores busy, and those are what a death waits for
       for (const [i, holder] of held.entries()) {
         await sleep(5 + Math.random() * 10);
         const killedMs = holder.kill();
