@@ -305,6 +305,8 @@ export const limits = {
   /** Tries to shorten the embedded store's log between the writers of other processes, and the pause before another: ms. */
   storeShortenTries: 50,
   storeShortenPauseMs: 0.2,
+  /** For so long a thread stays out of the embedded store at most while its log is shortened: ms. */
+  storeOutMsMax: 10,
   /** After so many commits between which nobody else wrote, a connection of the embedded store keeps its snapshot in a turn. */
   storeAloneCommits: 32,
   /** After so many commits a connection looks whether the embedded store's log has grown long. */

@@ -183,6 +183,23 @@ test('a place in the table that is used again has the key of its new lease', () 
   }
 });
 
+test('an errand is asked for once until it is over; the holder may be kept out of the store meanwhile', () => {
+  const table = new LeaseTable(() => {});
+  const view = new LeaseView(table.control, []);
+  expect([view.errandIsAsked, table.keepsOut]).toEqual([false, false]);
+  table.errand();
+  expect([view.errandIsAsked, table.keepsOut]).toEqual([true, false]);
+  view.keepOut();
+  table.errand();
+  expect([view.errandIsAsked, table.keepsOut]).toEqual([false, true]);
+  view.errandIsOver();
+  expect([view.errandIsAsked, table.keepsOut]).toEqual([false, false]);
+  table.errand();
+  view.keepOut();
+  table.recover(); // the thread died
+  expect([view.errandIsAsked, table.keepsOut]).toEqual([false, false]);
+});
+
 test('renewal ends when the event loop has not turned for longer than maxStall', async () => {
   const maxStallMs = 1_500;
   const at = await openKeeper({ maxStallMs });

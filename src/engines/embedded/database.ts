@@ -17,6 +17,8 @@ export interface DatabaseOptions {
   clock: Clock;
   /** Called when the write-ahead log should be shortened by a thread that may wait for the disk. Absent: this one may. */
   logIsLong?: (() => void) | undefined;
+  /** Whether that thread asks for a moment without this one. */
+  isKeptOut?: (() => boolean) | undefined;
   ranks?: RankSizes | undefined;
 }
 
@@ -42,8 +44,11 @@ export interface Database {
   transact<R>(step: (tx: SqliteTx) => R): R;
   /** Finds out whether the file was removed or replaced: whoever opens the directory then does not share this one. */
   check(): void;
-  /** Moves the write-ahead log into the database, and waits for the disk meanwhile. Never throws. */
-  shortenLog(): void;
+  /**
+   * Moves the write-ahead log into the database, and waits for the disk meanwhile. Never throws. `keepOut` asks the thread
+   * for which this is done to leave the store alone until it is.
+   */
+  shortenLog(keepOut?: () => void): void;
   /** Ends all work that was asked for, then lets go of the file. Idempotent. */
   close(): Promise<void>;
 }
@@ -163,6 +168,9 @@ class Connection implements Database {
   readonly #waiting = patience();
   readonly #snapshot: Snapshot;
   readonly #log: Log;
+  readonly #isKeptOut: () => boolean;
+  /** Since when it stays out: ms. */
+  #outSinceMs: number | undefined;
   readonly #inode: number | undefined;
   #removed = false;
   #queue: Asked[] = [];
@@ -174,7 +182,8 @@ class Connection implements Database {
   #closing: Promise<void> | undefined;
   #drained: (() => void) | undefined;
 
-  constructor(sqlite: Sqlite, { directory, clock, ranks, logIsLong = (): void => this.shortenLog() }: DatabaseOptions) {
+  constructor(sqlite: Sqlite, options: DatabaseOptions) {
+    const { directory, clock, ranks, logIsLong = (): void => this.shortenLog(), isKeptOut = () => false } = options;
     this.#sqlite = sqlite;
     this.directory = directory;
     this.#clock = clock;
@@ -184,6 +193,7 @@ class Connection implements Database {
     this.#beginRead = sqlite.prepare('BEGIN');
     this.#commit = sqlite.prepare('COMMIT');
     this.#inode = inodeOf(directory);
+    this.#isKeptOut = isKeptOut;
     this.#log = openLog(sqlite, join(directory, fileName), logIsLong);
   }
 
@@ -216,9 +226,9 @@ class Connection implements Database {
     }
   }
 
-  shortenLog(): void {
+  shortenLog(keepOut?: () => void): void {
     this.#snapshot.drop();
-    this.#log.shorten();
+    this.#log.shorten(keepOut);
   }
 
   check(): void {
@@ -284,7 +294,27 @@ class Connection implements Database {
     this.#snapshot.turned();
   };
 
+  /**
+   * The thread that shortens the log would try in vain while this one hammers, and each try waits for the disk, which slows
+   * down both.
+   */
+  #staysOut(): boolean {
+    if (!this.#isKeptOut()) {
+      this.#outSinceMs = undefined;
+      return false;
+    }
+    const nowMs = performance.now();
+    this.#outSinceMs ??= nowMs;
+    if (nowMs - this.#outSinceMs > limits.storeOutMsMax) return false; // the disk is slow: then by luck, as with other processes
+    this.#snapshot.drop();
+    return true;
+  }
+
   readonly #flush = (): void => {
+    if (this.#staysOut()) {
+      setImmediate(this.#flush);
+      return;
+    }
     this.#scheduled = false;
     const count = this.#apart > 0 ? 1 : Math.min(this.#queue.length, limits.turnOperationsMax);
     const asked = count === this.#queue.length ? this.#queue : this.#queue.slice(0, count); // most are all there is

@@ -72,7 +72,7 @@ async function openParts(options: DatabaseOptions): Promise<Parts> {
   const logIsLong = (): void => {
     if (!keepers.errand()) database.shortenLog();
   };
-  const database = await openDatabase({ ...options, logIsLong });
+  const database = await openDatabase({ ...options, logIsLong, isKeptOut: () => keepers.keepsOut() });
   const keepers = embeddedKeepers(database, { directory, durability }, clock);
   return { database, sweep: sweepOf(database), doorbells: openDoorbells(directory), keepers };
 }

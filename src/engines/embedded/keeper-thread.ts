@@ -8,6 +8,6 @@ import type { KeeperStore } from './keeper.ts';
 const database = openDatabaseNow({ ...threadStore<KeeperStore>(), clock: systemClock });
 await renewOnThisThread(
   renewBy((renew, keys, args) => database.transact((tx) => renew.step(tx, keys, args))),
-  { errand: () => database.shortenLog() },
+  { errand: (keepOut) => database.shortenLog(keepOut) },
 );
 await database.close();

@@ -7,8 +7,11 @@ import { logBytes } from './schema.ts';
 export interface Log {
   /** To be called after each commit: looks now and then how long the log is. */
   committed(): void;
-  /** Moves it into the database, and waits for the disk meanwhile. Never throws. */
-  shorten(): void;
+  /**
+   * Moves it into the database, and waits for the disk meanwhile. Never throws. `keepOut` is called when only what was
+   * written meanwhile is left to be moved, which can't be while others write, or read what is older.
+   */
+  shorten(keepOut?: () => void): void;
 }
 
 /**
@@ -31,9 +34,10 @@ export function openLog(sqlite: Sqlite, path: string, isLong: () => void): Log {
       commits = 0;
       if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) > 2 * logBytes) isLong();
     },
-    shorten() {
+    shorten(keepOut) {
       try {
         for (let tries = 0; tries < limits.storeShortenTries && isDone(beside); tries++) {
+          if (tries === 0) keepOut?.();
           if (isDone(alone)) return;
           Atomics.wait(sleeper, 0, 0, limits.storeShortenPauseMs);
         }

@@ -32,6 +32,8 @@ export interface Keepers {
   keeper(options: KeeperOptions): Keeper;
   /** Has the thread do what its module calls its errand, soon. False if there is no thread for it. */
   errand(): boolean;
+  /** Whether the thread asks, in its errand, that this one stays out of the store for a moment. */
+  keepsOut(): boolean;
   /** Ends all renewal and the thread. Idempotent. */
   close(): Promise<void>;
 }
@@ -103,6 +105,10 @@ class ThreadKeepers<Store> implements Keepers {
     if (this.#worker === undefined) return false;
     this.#table.errand();
     return true;
+  }
+
+  keepsOut(): boolean {
+    return this.#table.keepsOut;
   }
 
   close(): Promise<void> {

@@ -126,6 +126,7 @@ export class LeaseTable {
       }
     }
     Atomics.store(this.control, word.asleep, 0);
+    Atomics.store(this.control, word.errand, errand.none);
   }
 
   /** Says that the holder's event loop turns. */
@@ -140,11 +141,16 @@ export class LeaseTable {
     Atomics.notify(this.control, word.bell);
   }
 
-  /** Asks the renewer for its errand, once for all calls until it begins. */
+  /** Asks the renewer for its errand, once for all calls until it is done. */
   errand(): void {
-    if (Atomics.exchange(this.control, word.errand, 1) === 1) return;
+    if (Atomics.compareExchange(this.control, word.errand, errand.none, errand.asked) !== errand.none) return;
     Atomics.add(this.control, word.bell, 1);
     Atomics.notify(this.control, word.bell);
+  }
+
+  /** Whether the renewer, in its errand, asks the holder to stay out of the store. */
+  get keepsOut(): boolean {
+    return Atomics.load(this.control, word.errand) === errand.alone;
   }
 
   /** Wakes the renewer if it would sleep past `due`. One that is awake looks at the bell before it sleeps. */
@@ -214,9 +220,18 @@ export class LeaseView {
     this.#chunks.push(new Chunk(chunk));
   }
 
-  /** Whether the holder asked for the errand since the last call. */
-  takeErrand(): boolean {
-    return Atomics.exchange(this.#control, word.errand, 0) === 1;
+  /** Whether the holder asked for the errand. */
+  get errandIsAsked(): boolean {
+    return Atomics.load(this.#control, word.errand) === errand.asked;
+  }
+
+  /** In the errand: the holder is asked to stay out of the store until it is over. */
+  keepOut(): void {
+    Atomics.store(this.#control, word.errand, errand.alone);
+  }
+
+  errandIsOver(): void {
+    Atomics.store(this.#control, word.errand, errand.none);
   }
 
   get closed(): boolean {
@@ -373,10 +388,11 @@ const word = {
   /** When the holder's event loop turned last. */
   beat: 4,
   closed: 5,
-  /** 1: the holder asks for the errand. */
   errand: 6,
 } as const;
 const words = 7;
+
+const errand = { none: 0, asked: 1, alone: 2 } as const;
 
 /** The longest sleep, and the due time of what is never due: ms (12 days). */
 const idleMs = 2 ** 30;

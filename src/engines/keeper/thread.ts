@@ -21,8 +21,8 @@ export function threadStore<Store>(): Store {
 
 /** Beside renewal. */
 export interface ThreadLife {
-  /** Done when the holder asks for it, between renewals. */
-  readonly errand?: () => void;
+  /** Done when the holder asks for it, between renewals. From `keepOut` on the holder stays out of the store. */
+  readonly errand?: (keepOut: () => void) => void;
   /** The event loop turns while the thread sleeps: for connections that have to come back meanwhile. */
   readonly turning?: true;
 }
@@ -43,7 +43,10 @@ export async function renewOnThisThread(renew: Renew, { errand, turning }: Threa
       view.add(grown.message as SharedArrayBuffer);
     }
     const nextMs = await renewals.turn();
-    if (view.takeErrand()) errand?.();
+    if (view.errandIsAsked) {
+      errand?.(() => view.keepOut());
+      view.errandIsOver();
+    }
     const now = systemClock.monotonicMs();
     if (turning === true) await view.doze(bell, now, nextMs);
     else view.sleep(bell, now, nextMs);

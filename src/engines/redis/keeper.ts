@@ -22,6 +22,7 @@ export function redisKeepers(
   return {
     keeper: (options) => holding(keepers.keeper(options), hold),
     errand: () => keepers.errand(),
+    keepsOut: () => keepers.keepsOut(),
     close: () => keepers.close(),
   };
 }

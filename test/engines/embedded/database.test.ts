@@ -3,6 +3,10 @@ import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { afterEach, expect, test } from 'vitest';
+import { systemClock } from '../../../src/base/clock.ts';
+import { limits } from '../../../src/base/limits.ts';
+import { openDatabase } from '../../../src/engines/embedded/database.ts';
+import { makeDirectory } from '../../../src/engines/embedded/file-system.ts';
 import { embeddedEngine } from '../../../src/engines/embedded/embedded.ts';
 import { openSqlite } from '../../../src/engines/embedded/driver.ts';
 import type { Engine } from '../../../src/engines/engine.ts';
@@ -12,6 +16,7 @@ import type { BatchOperation } from '../../../src/operations/tx.ts';
 import { type Talker, cleanUp, talker, temporaryDirectory, until } from '../fixtures/processes.ts';
 
 const keys = counterAt('n');
+const silent = { readOnly: false, listens: () => false, wake: () => {} };
 const engines: Engine[] = [];
 
 afterEach(async () => {
@@ -250,6 +255,41 @@ test('timers and sockets get their turn while a task asks without pause', async 
   while (turns < 30 && performance.now() < endMs) await engine.run(add, keys, by(1));
   clearInterval(timer);
   expect(turns).toBeGreaterThanOrEqual(30);
+});
+
+test('a thread that is asked to stay out of the store keeps no snapshot and turns its event loop until it may go on', async () => {
+  const directory = makeDirectory(temporaryDirectory());
+  let asksToStayOut = 0;
+  const isKeptOut = (): boolean => asksToStayOut > 0 && --asksToStayOut > 0;
+  const database = await openDatabase({ directory, durability: 'normal', clock: systemClock, isKeptOut });
+  const other = openSqlite(join(directory, 'lockstep.db'));
+  const write = (): Promise<number> =>
+    database.run({ ...silent, step: (tx) => tx.hset('h', 'f', String(performance.now())) });
+  let wasAlone = false; // on a busy machine it may be that it must not stay out any longer
+  for (const endMs = performance.now() + 30_000; !wasAlone && performance.now() < endMs;) {
+    for (let i = 0; i < 50; i++) await write(); // it keeps a snapshot now
+    asksToStayOut = 10;
+    const written = write();
+    await new Promise((turned) => setImmediate(turned));
+    const [busy] = other.prepare('PRAGMA wal_checkpoint(RESTART)').get()!;
+    wasAlone = busy === 0 && asksToStayOut > 0;
+    await written;
+  }
+  other.close();
+  await database.close();
+  expect(wasAlone).toBe(true);
+});
+
+test('a thread does not stay out of the store for ever, whatever it is asked', async () => {
+  const directory = makeDirectory(temporaryDirectory());
+  let isAsked = false;
+  const isKeptOut = (): boolean => isAsked;
+  const database = await openDatabase({ directory, durability: 'normal', clock: systemClock, isKeptOut });
+  const beganMs = performance.now();
+  isAsked = true;
+  expect(await database.run({ ...silent, step: (tx) => tx.hset('h', 'f', 'v') })).toBe(1);
+  expect(performance.now() - beganMs).toBeGreaterThanOrEqual(limits.storeOutMsMax);
+  await database.close();
 });
 
 test('what has expired leaves the disk while the store is used', async () => {
