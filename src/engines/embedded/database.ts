@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { type Stats, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { limits } from '../../base/limits.ts';
@@ -6,7 +6,7 @@ import { type Log, openLog } from './log.ts';
 import { type Sqlite, type Statement, openSqlite } from './driver.ts';
 import { busyError, closedError, failure, isBusy, removedError } from './failure.ts';
 import type { RankSizes } from './ranks.ts';
-import { prepareSchema } from './schema.ts';
+import { mapFile, prepareSchema } from './schema.ts';
 import { type Snapshot, snapshotOf } from './snapshot.ts';
 import { type SqliteTx, type Wake, sqliteTx } from './tx.ts';
 
@@ -42,7 +42,10 @@ export interface Database {
   run<R>(work: Work<R>): Promise<R>;
   /** Runs the work at once, for a thread that may block: waits for other processes without turning its event loop. */
   transact<R>(step: (tx: SqliteTx) => R): R;
-  /** Finds out whether the file was removed or replaced: whoever opens the directory then does not share this one. */
+  /**
+   * Finds out whether the file was removed or replaced: whoever opens the directory then does not share this one; and whether
+   * it has grown. Not inside of a step.
+   */
   check(): void;
   /**
    * Moves the write-ahead log into the database, and waits for the disk meanwhile. Never throws. `keepOut` asks the thread
@@ -172,6 +175,8 @@ class Connection implements Database {
   /** Since when it stays out: ms. */
   #outSinceMs: number | undefined;
   readonly #inode: number | undefined;
+  /** Of the database, without its log, when it was looked at last. */
+  #bytes = 0;
   #removed = false;
   #queue: Asked[] = [];
   /** So many of the queue were in a transaction that failed: they run one by one, so that one spoils none of the others. */
@@ -192,9 +197,10 @@ class Connection implements Database {
     this.#beginWrite = sqlite.prepare('BEGIN IMMEDIATE');
     this.#beginRead = sqlite.prepare('BEGIN');
     this.#commit = sqlite.prepare('COMMIT');
-    this.#inode = inodeOf(directory);
+    this.#inode = fileIn(directory)?.ino;
     this.#isKeptOut = isKeptOut;
     this.#log = openLog(sqlite, join(directory, fileName), logIsLong);
+    this.check();
   }
 
   run<R>(work: Work<R>): Promise<R> {
@@ -232,7 +238,13 @@ class Connection implements Database {
   }
 
   check(): void {
-    if (!this.#removed) this.#removed = inodeOf(this.directory) !== this.#inode;
+    if (this.#removed) return;
+    const file = fileIn(this.directory);
+    this.#removed = file?.ino !== this.#inode;
+    if (file === undefined || file.size === this.#bytes) return;
+    this.#bytes = file.size;
+    this.#snapshot.drop();
+    mapFile(this.#sqlite, file.size);
   }
 
   close(): Promise<void> {
@@ -390,6 +402,6 @@ const none: readonly never[] = [];
 const fileName = 'lockstep.db';
 const nobody = (): boolean => false;
 
-function inodeOf(directory: string): number | undefined {
-  return statSync(join(directory, fileName), { throwIfNoEntry: false })?.ino;
+function fileIn(directory: string): Stats | undefined {
+  return statSync(join(directory, fileName), { throwIfNoEntry: false });
 }

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { afterEach, expect, test } from 'vitest';
@@ -290,6 +290,31 @@ test('a thread does not stay out of the store for ever, whatever it is asked', a
   isAsked = true;
   expect(await database.run({ ...silent, step: (tx) => tx.hset('h', 'f', 'v') })).toBe(1);
   expect(performance.now() - beganMs).toBeGreaterThanOrEqual(limits.storeOutMsMax);
+  await database.close();
+});
+
+test('a file is mapped into memory once it is larger than what SQLite keeps of it', async () => {
+  const directory = makeDirectory(temporaryDirectory());
+  const database = await openDatabase({ directory, durability: 'normal', clock: systemClock });
+  const isMapped = async (): Promise<boolean> => {
+    database.check();
+    await database.run({ ...silent, readOnly: true, step: (tx) => tx.hget('h', '0') });
+    return /lockstep\.db$/m.test(readFileSync('/proc/self/maps', 'utf8'));
+  };
+  const fill = (from: number, to: number): Promise<unknown> =>
+    database.run({
+      ...silent,
+      step(tx) {
+        for (let i = from; i < to; i++) tx.hset('h', String(i), 'x'.repeat(1_000));
+        return 1;
+      },
+    });
+  await fill(0, 1_000);
+  database.shortenLog(); // into the file
+  expect(await isMapped()).toBe(false);
+  await fill(1_000, 8_000);
+  database.shortenLog();
+  expect(await isMapped()).toBe(true);
   await database.close();
 });
 
