@@ -23,6 +23,9 @@ export type Figure =
   | 'cpuUsEach'
   | 'stallMs';
 
+/** So many rounds are not counted: the code of all is compiled in them. */
+const warmRounds = 2;
+
 /** Lets each library do the same, one after the other, several times. */
 export async function rounds(
   count: number,
@@ -33,12 +36,13 @@ export async function rounds(
   of: readonly LockerName[],
 ): Promise<Partial<Record<LockerName, Measured>>> {
   const found: Partial<Record<LockerName, Measured>> = {};
-  for (let i = 0; i < count; i++) {
+  for (let i = -warmRounds; i < count; i++) {
     for (const locker of of) {
       const startMs = nowMs() + 20;
       const fromMs = startMs + 100;
       const plan: Plan = { ...round, lock: `${name}-${i}`, startMs, fromMs, untilMs: fromMs + round.windowMs };
       const all = await Promise.all(crew.map((worker) => worker.ask('hammer', locker, places, plan)));
+      if (i < 0) continue;
       const measured = (found[locker] ??= {} as Measured);
       for (const [figure, value] of Object.entries(figures(all, round)) as [Figure, number][]) {
         (measured[figure] ??= []).push(value);

@@ -308,10 +308,10 @@ class Connection implements Database {
 
   /**
    * The thread that shortens the log would try in vain while this one hammers, and each try waits for the disk, which slows
-   * down both.
+   * down both. Where others hammer too, this one would stay out in vain.
    */
   #staysOut(): boolean {
-    if (!this.#isKeptOut()) {
+    if (!this.#isKeptOut() || !this.#snapshot.isAlone) {
       this.#outSinceMs = undefined;
       return false;
     }

@@ -11,6 +11,8 @@ import type { Sqlite } from './driver.ts';
  */
 export interface Snapshot {
   readonly isKept: boolean;
+  /** Nobody else has written for a while. */
+  readonly isAlone: boolean;
   /** A transaction that writes has begun. `isOwn`: nobody else wrote since the last one. */
   begun(isOwn: boolean): void;
   /** Ends it: what others wrote is seen. */
@@ -36,6 +38,9 @@ export function snapshotOf(sqlite: Sqlite): Snapshot {
   return {
     get isKept() {
       return leave !== undefined;
+    },
+    get isAlone() {
+      return alone >= limits.storeAloneCommits;
     },
     begun(isOwn) {
       alone = isOwn ? alone + 1 : 0;

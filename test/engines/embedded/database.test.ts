@@ -5,7 +5,7 @@ import { Worker } from 'node:worker_threads';
 import { afterEach, expect, test } from 'vitest';
 import { systemClock } from '../../../src/base/clock.ts';
 import { limits } from '../../../src/base/limits.ts';
-import { openDatabase } from '../../../src/engines/embedded/database.ts';
+import { type Database, openDatabase } from '../../../src/engines/embedded/database.ts';
 import { makeDirectory } from '../../../src/engines/embedded/file-system.ts';
 import { embeddedEngine } from '../../../src/engines/embedded/embedded.ts';
 import { openSqlite } from '../../../src/engines/embedded/driver.ts';
@@ -281,16 +281,36 @@ test('a thread that is asked to stay out of the store keeps no snapshot and turn
   expect(wasAlone).toBe(true);
 });
 
-test('a thread does not stay out of the store for ever, whatever it is asked', async () => {
+test('a thread does not stay out of the store for ever, and not at all where others write', async () => {
   const directory = makeDirectory(temporaryDirectory());
-  let isAsked = false;
-  const isKeptOut = (): boolean => isAsked;
-  const database = await openDatabase({ directory, durability: 'normal', clock: systemClock, isKeptOut });
+  let asked = 0;
+  let isKeptOut = (): boolean => false;
+  const options = { directory, durability: 'normal', clock: systemClock } as const;
+  const database = await openDatabase({ ...options, isKeptOut: () => isKeptOut() });
+  const other = await openDatabase(options);
+  const write = (through: Database): Promise<number> =>
+    through.run({ ...silent, step: (tx) => tx.hset('h', 'f', String(performance.now())) });
+  for (let i = 0; i < 50; i++) await write(database);
+  isKeptOut = () => {
+    asked += 1;
+    return true;
+  };
   const beganMs = performance.now();
-  isAsked = true;
-  expect(await database.run({ ...silent, step: (tx) => tx.hset('h', 'f', 'v') })).toBe(1);
+  await write(database);
   expect(performance.now() - beganMs).toBeGreaterThanOrEqual(limits.storeOutMsMax);
+  isKeptOut = () => false;
+  await write(database);
+  await write(other);
+  await write(database); // it sees that there is another
+  asked = 0;
+  isKeptOut = () => {
+    asked += 1;
+    return true;
+  };
+  await write(database);
+  expect(asked).toBe(1);
   await database.close();
+  await other.close();
 });
 
 test('a file is mapped into memory once it is larger than what SQLite keeps of it', async () => {
