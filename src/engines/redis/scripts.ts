@@ -51,13 +51,13 @@ export class Scripts {
   }
 
   /** The script of an operation, by its name, with the values of its settings; 0 for those that are left out. */
-  of(operation: string, settings: Readonly<Record<string, number>> = {}): Script {
-    const id = `${operation} ${Object.values(settings).join(' ')}`;
+  of(operation: string, settings?: Readonly<Record<string, number>>): Script {
+    const id = settings === undefined ? operation : `${operation} ${Object.values(settings).join(' ')}`;
     const known = this.#scripts.get(id);
     if (known !== undefined) return known;
     const assembled = this.#assemble(this.#calls.get(operation)!);
     const text = this.#dressed(
-      assembled.replaceAll(/\bSETTING\.(\w+)/g, (_, name: string) => String(settings[name] ?? 0)),
+      assembled.replaceAll(/\bSETTING\.(\w+)/g, (_, name: string) => String(settings?.[name] ?? 0)),
     );
     const needsTag = text.startsWith(wakeInSlot);
     const script = { text, sha: createHash('sha1').update(text).digest('hex'), needsTag };
