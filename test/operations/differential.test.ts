@@ -38,7 +38,8 @@ describe.runIf(hasRedisServer)('operations on every engine', () => {
     const run = randomly(350);
     console.log(`SEED=${run.seed}`);
     const model = opened(memorySubject(clock));
-    const others = [opened(await embeddedSubject(clock)), opened(redisSubject(server, clock))];
+    const embedded = [opened(await embeddedSubject(clock)), opened(await embeddedSubject(clock, 32))];
+    const others = [...embedded, opened(redisSubject(server, clock))];
     await fc.assert(
       fc.asyncProperty(program, (commands) => differ(commands, clock, model, others)),
       run,

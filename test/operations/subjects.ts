@@ -38,11 +38,15 @@ export function memorySubject(clock: Clock): Subject {
 /** So that few members are many parts. */
 const smallParts = { walkMax: 2, partMax: 2, groupMax: 2 };
 
-/** Undefined where the embedded engine is not there. */
-export async function embeddedSubject(clock: Clock): Promise<Subject> {
+/** `hashBits`: so few that nearly all members have the same home. */
+export async function embeddedSubject(clock: Clock, hashBits = 2): Promise<Subject> {
   const { embeddedEngine } = await import('../../src/engines/embedded/embedded.ts');
+  const { openSqlite } = await import('../../src/engines/embedded/driver.ts');
   const directory = mkdtempSync(join(tmpdir(), 'lockstep-operations-'));
-  const subject = engineSubject(await embeddedEngine({ directory, clock, ranks: smallParts }));
+  const subject = engineSubject(await embeddedEngine({ directory, clock, ranks: smallParts, hashBits }));
+  const sqlite = openSqlite(join(directory, 'lockstep.db'));
+  sqlite.exec('UPDATE salt SET salt = 1'); // not at random: what is found is found again
+  sqlite.close();
   return {
     ...subject,
     async close() {

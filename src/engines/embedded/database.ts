@@ -20,6 +20,7 @@ export interface DatabaseOptions {
   /** Whether that thread asks for a moment without this one. */
   isKeptOut?: (() => boolean) | undefined;
   ranks?: RankSizes | undefined;
+  hashBits?: number | undefined;
 }
 
 /** Something to do in a transaction. */
@@ -77,11 +78,11 @@ export function openDatabaseNow(options: DatabaseOptions): Database {
 
 /** Undefined if another process was in the way for longer than an event loop may stand still. */
 function tryOpen(options: DatabaseOptions, waiting: Patience): Database | undefined {
-  const { directory, durability } = options;
+  const { directory, durability, hashBits } = options;
   let connection: Sqlite | undefined;
   try {
     const sqlite = (connection = openSqlite(join(directory, fileName)));
-    if (waiting.try(() => prepareSchema(sqlite, directory, durability))) {
+    if (waiting.try(() => prepareSchema(sqlite, directory, durability, hashBits))) {
       return new Connection(sqlite, options);
     }
   } catch (error) {
@@ -188,11 +189,12 @@ class Connection implements Database {
   #drained: (() => void) | undefined;
 
   constructor(sqlite: Sqlite, options: DatabaseOptions) {
-    const { directory, clock, ranks, logIsLong = (): void => this.shortenLog(), isKeptOut = () => false } = options;
+    const { directory, clock, ranks, hashBits } = options;
+    const { logIsLong = (): void => this.shortenLog(), isKeptOut = () => false } = options;
     this.#sqlite = sqlite;
     this.directory = directory;
     this.#clock = clock;
-    this.#tx = sqliteTx(sqlite, ranks);
+    this.#tx = sqliteTx(sqlite, ranks, hashBits);
     this.#snapshot = snapshotOf(sqlite);
     this.#beginWrite = sqlite.prepare('BEGIN IMMEDIATE');
     this.#beginRead = sqlite.prepare('BEGIN');

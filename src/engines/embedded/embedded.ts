@@ -21,8 +21,10 @@ export interface EmbeddedOptions {
    */
   durability?: 'normal' | 'full';
   clock?: Clock;
-  /** For tests. */
+  /** For tests, as the next. */
   ranks?: RankSizes;
+  /** For a directory that has no sessions, whose threads use all bits. */
+  hashBits?: number;
 }
 
 /**
@@ -30,13 +32,14 @@ export interface EmbeddedOptions {
  * Rejects with `INVALID_ARGUMENT` for a path that can't be used, `UNAVAILABLE` for a database that can't be.
  */
 export async function embeddedEngine(options: EmbeddedOptions): Promise<Engine> {
-  const { durability = 'normal', clock = systemClock, ranks } = options;
+  const { durability = 'normal', clock = systemClock, ranks, hashBits } = options;
   const tooLong = socketPathError(resolve(options.directory));
   if (tooLong !== undefined) throw tooLong;
   const directory = makeDirectory(options.directory);
   // A clock or sizes of its own (in tests) mean a connection of its own.
-  const name = clock === systemClock && ranks === undefined ? `${durability} ${directory}` : Symbol(directory);
-  const place = enter(name, { directory, durability, clock, ranks });
+  const isUsual = clock === systemClock && ranks === undefined && hashBits === undefined;
+  const name = isUsual ? `${durability} ${directory}` : Symbol(directory);
+  const place = enter(name, { directory, durability, clock, ranks, hashBits });
   try {
     return engineOn(await place.parts, directory, clock, () => leave(name, place));
   } catch (error) {

@@ -1,5 +1,8 @@
 import type { Sqlite, Statement } from './driver.ts';
 
+/** Numbers in the database: they stay what they are. */
+export const kinds = ['string', 'hash', 'list', 'set', 'zset'] as const;
+
 /** What is known of one key: its row in the table `keys`, with the changes of this transaction. */
 export interface Key {
   readonly key: string;
@@ -11,14 +14,19 @@ export interface Key {
   value: string | null;
   /** Of a collection: the number of its members. */
   size: number;
-  /**
-   * Of a list: the position of the first. Of a sorted set whose members are counted: the number that `ranks` has for it,
-   * negative until all are; else 0.
-   */
-  first: number;
+  /** Of a list: the position of the first. Of a sorted set whose members are counted: 1, -1 until all are. Else 0. */
+  start: number;
+  /** Of a collection: its own among those of its table. See numbers.ts. */
+  number: number;
+  /** So many of its members aren't where their home is. See slots.ts. */
+  astray: number;
   /** Whether the table has a row of this key. */
   stored: boolean;
   changed: boolean;
+  /** It isn't the collection that the row is of. */
+  replaced: boolean;
+  /** Whether what was last put, of several, was new: so are the next, probably. */
+  grows: boolean;
   /** How the row goes when the key does: see `keysOf`. */
   fate: Fate;
 }
@@ -52,6 +60,17 @@ export interface Keys {
   forget(): void;
 }
 
+type Columns = readonly [
+  kind: number,
+  expires: number | null,
+  value: string | null,
+  size: number,
+  start: number,
+  number: number,
+  astray: number,
+];
+const nothing: Columns = [absent, null, null, 0, 0, 0, 0];
+
 /** What is kept between transactions: rows, and UTF-16 code units of keys and values. */
 const rowsMax = 10_000;
 const lengthMax = 4_194_304;
@@ -59,21 +78,27 @@ const lengthMax = 4_194_304;
 /**
  * A key that goes and comes back, as a lock's owner does, leaves an empty row of the kind `absent`: to write in place
  * takes a fifth less of an acquire and a release than to delete and insert. The sweep takes such rows for expired ones.
+ * Such a row keeps its number, so that it keeps its length.
  */
-export function keysOf(sqlite: Sqlite): Keys {
+export function keysOf(sqlite: Sqlite, forgetNumbers: () => void): Keys {
   const version: Statement = sqlite.prepare('PRAGMA data_version');
-  const select: Statement = sqlite.prepare('SELECT kind, expires, value, size, first FROM keys WHERE key = ?');
+  const select: Statement = sqlite.prepare(
+    'SELECT kind, expires, value, size, start, number, astray FROM keys WHERE key = ?',
+  );
   const insert: Statement = sqlite.prepare(
-    'INSERT INTO keys (key, kind, expires, value, size, first) VALUES (?, ?, ?, ?, ?, ?)',
+    'INSERT INTO keys (key, kind, expires, value, size, start, number, astray) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+  );
+  const replace: Statement = sqlite.prepare(
+    'UPDATE keys SET kind = ?, expires = ?, value = NULL, size = ?, start = ?, number = ?, astray = ? WHERE key = ?',
   );
   const update: Statement = sqlite.prepare(
-    'UPDATE keys SET kind = ?, expires = ?, value = ?, size = ?, first = ? WHERE key = ?',
+    'UPDATE keys SET expires = ?, size = ?, start = ?, astray = ? WHERE key = ?',
   );
   const put: Statement = sqlite.prepare(
-    `UPDATE keys SET kind = ${string}, expires = ?, value = ?, size = 0, first = 0 WHERE key = ?`,
+    `UPDATE keys SET kind = ${string}, expires = ?, value = ?, size = 0, start = 0, number = 0, astray = 0 WHERE key = ?`,
   );
   const empty: Statement = sqlite.prepare(
-    `UPDATE keys SET kind = ${absent}, expires = 0, value = NULL, size = 0, first = 0 WHERE key = ?`,
+    `UPDATE keys SET kind = ${absent}, expires = 0, value = NULL, size = 0, start = 0, astray = 0 WHERE key = ?`,
   );
   const remove: Statement = sqlite.prepare('DELETE FROM keys WHERE key = ?');
   const known = new Map<string, Key>();
@@ -85,23 +110,27 @@ export function keysOf(sqlite: Sqlite): Keys {
     known.clear();
     changed = [];
     length = 0;
+    forgetNumbers();
   }
 
   function read(key: string): Key {
-    const none = { key, kind: absent, expires: null, value: null, size: 0, first: 0, changed: false } as const;
-    const row = select.get(key);
-    if (row === undefined) return { ...none, stored: false, fate: 'new' };
-    const [kind, expires, value, size, first] = row as [number, number | null, string | null, number, number];
-    if (kind === absent) return { ...none, stored: true, fate: 'emptied' };
+    const row = select.get(key) as Columns | undefined;
+    const stored = row !== undefined;
+    const [kind, expires, value, size, start, number, astray] = row === undefined || row[0] === absent ? nothing : row;
+    const fate = stored && kind === absent ? 'emptied' : 'new';
     length += value === null ? 0 : value.length;
-    return { key, kind, expires, value, size, first, stored: true, changed: false, fate: 'new' };
+    const now = { changed: false, replaced: false, grows: true, fate } as const;
+    return { key, kind, expires, value, size, start, number, astray, stored, ...now };
   }
 
   function write(key: Key): void {
     length += key.value === null ? 0 : key.value.length;
-    if (!key.stored) insert.do(key.key, key.kind, key.expires, key.value, key.size, key.first);
-    else if (key.kind === string) put.do(key.expires, key.value, key.key);
-    else update.do(key.kind, key.expires, key.value, key.size, key.first, key.key);
+    const { kind, expires, value, size, start, number, astray } = key;
+    if (!key.stored) insert.do(key.key, kind, expires, value, size, start, number, astray);
+    else if (kind === string) put.do(expires, value, key.key);
+    else if (key.replaced) replace.do(kind, expires, size, start, number, astray, key.key);
+    else update.do(expires, size, start, astray, key.key);
+    key.replaced = false;
     if (key.fate === 'deleted') key.fate = 'emptied'; // it came back
     key.stored = true;
   }

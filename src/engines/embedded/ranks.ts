@@ -23,7 +23,7 @@ export const rankSizes: RankSizes = { walkMax: 256, partMax: 64, groupMax: 256 }
  *
  *   ranks   (node, place) → count
  *
- * - `node` is the number of the set (`Key.first`), and a level. A row of level 1 is a part of the members, from `place` on to
+ * - `node` is the number of the set, and a level. A row of level 1 is a part of the members, from `place` on to
  *   that of the next row; a row of level 2 a group of parts. The first of each begin at ''.
  * - A part that has grown too large is cut in two; one that is empty goes, unless a group begins with it. So groups.
  * - While the members of a set are being counted, step by step, a row of level 0 says where the next step begins: what
@@ -48,7 +48,7 @@ export interface Ranks {
 
 /** Whether all members are counted. */
 export function isCounted(set: Key): boolean {
-  return set.first > 0;
+  return set.start > 0;
 }
 
 /** `sql` prepares a statement. */
@@ -97,15 +97,15 @@ export function ranksOf(sql: (text: string) => Statement, { partMax, groupMax }:
   /** Members in their order. */
   function page(set: Key, from: string, limit: number, offset: number): Place[] {
     const members = sql(
-      'SELECT score, member FROM sorted WHERE key = ? AND (score, member) >= (?, ?) ' +
+      'SELECT score, member FROM sorted WHERE number = ? AND (score, member) >= (?, ?) ' +
         'ORDER BY score, member LIMIT ? OFFSET ?',
     );
-    return members.all(set.key, ...placeOf(from), limit, offset) as unknown as Place[];
+    return members.all(set.number, ...placeOf(from), limit, offset) as unknown as Place[];
   }
 
   /** The part that counts a member of this place. */
   function partOf(set: Key, place: string): Part | undefined {
-    if (set.first < 0) {
+    if (set.start < 0) {
       const edge = sql('SELECT 1 FROM ranks WHERE node = ? AND place > ?').get(nodeOf(set, 0), place);
       if (edge === undefined) return undefined;
     }
@@ -135,8 +135,7 @@ export function ranksOf(sql: (text: string) => Statement, { partMax, groupMax }:
   }
 
   function begin(set: Key): void {
-    const highest = sql('SELECT ifnull(max(node), 0) FROM ranks').get()![0] as number;
-    set.first = -1 - Math.floor(highest / nodesPerSet);
+    set.start = -1;
     insert(nodeOf(set, 0), '', 0);
     insert(nodeOf(set, 1), '', 0);
     insert(nodeOf(set, 2), '', 0);
@@ -186,9 +185,9 @@ export function ranksOf(sql: (text: string) => Statement, { partMax, groupMax }:
       const group = reach(nodeOf(set, 2), '', to);
       const { part, below } = reach(nodeOf(set, 1), group.part, to);
       const members = sql(
-        'SELECT count(*) FROM sorted WHERE key = ? AND (score, member) >= (?, ?) AND (score, member) < (?, ?)',
+        'SELECT count(*) FROM sorted WHERE number = ? AND (score, member) >= (?, ?) AND (score, member) < (?, ?)',
       );
-      return group.below + below + (members.get(set.key, ...placeOf(part), ...place)![0] as number);
+      return group.below + below + (members.get(set.number, ...placeOf(part), ...place)![0] as number);
     },
     near(set, index) {
       const group = find(nodeOf(set, 2), '', index, -1);
@@ -213,20 +212,20 @@ export function ranksOf(sql: (text: string) => Statement, { partMax, groupMax }:
       if (left !== undefined) take(set, from, left);
     },
     count(set, members) {
-      if (set.first === 0) begin(set);
+      if (set.start === 0) begin(set);
       const edge = sql('SELECT place FROM ranks WHERE node = ?').get(nodeOf(set, 0))![0] as string;
       const places = page(set, edge, members + 1, 0);
       const next = places.length > members ? places.pop() : undefined;
       append(set, places);
       remove(nodeOf(set, 0), edge, edge);
-      if (next === undefined) set.first = -set.first;
+      if (next === undefined) set.start = 1;
       else insert(nodeOf(set, 0), textOf(next), 0);
       return next === undefined;
     },
     drop(set) {
-      if (set.first === 0) return;
+      if (set.start === 0) return;
       sql('DELETE FROM ranks WHERE node BETWEEN ? AND ?').do(nodeOf(set, 0), nodeOf(set, nodesPerSet - 1));
-      set.first = 0;
+      set.start = 0;
     },
   };
 }
@@ -241,7 +240,7 @@ interface Reached {
 const nodesPerSet = 4;
 
 function nodeOf(set: Key, level: number): number {
-  return Math.abs(set.first) * nodesPerSet + level;
+  return set.number * nodesPerSet + level;
 }
 
 /** Behind all places. */

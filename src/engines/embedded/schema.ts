@@ -2,22 +2,25 @@
  * The tables of the embedded engine. Redis's types on SQLite:
  *
  *   keys     one row a key: a string with its value, or the head of a collection with its size
- *   hashes, lists, sets, sorted   the members of collections
+ *   hashes, sets, sorted   the members of collections, found by a number that is made of the collection's and a hash of
+ *            the member: see slots.ts
+ *   lists    the elements of lists, by the number of the list and their position
  *   ranks    how many members there are in parts of large sorted sets: see ranks.ts
+ *   salt     one number, which makes the hashes of this file others than those of any other
  *
  * - A collection that is empty has no head; a head's `size` is the number of its members.
  * - Strings and heads share a table, so that one row tells a key's kind, life and value, and nothing else must be asked
  *   or kept in step on the way of a lock. There is no index by expiry for the same reason: the sweep walks the keys.
  * - `expires` is the last millisecond of a key's life, as in Redis.
+ * - What a head's `number`, `start` and `astray` are: see `Key`.
  */
 import { LockstepError } from '../../base/errors.ts';
 import type { Sqlite } from './driver.ts';
-
-/** Numbers in the database: they stay what they are. */
-export const kinds = ['string', 'hash', 'list', 'set', 'zset'] as const;
+import { bringOver } from './migration.ts';
+import { sqliteTx } from './tx.ts';
 
 const applicationId = 0x4c4f434b; // 'LOCK'
-const schemaVersion = 3;
+const schemaVersion = 4;
 
 /**
  * Pages are small, as a commit writes each page that it touched as a whole. Measured with an acquire and a release (µs a
@@ -38,71 +41,47 @@ const mappedBytes = 268_435_456;
  */
 export const logBytes = 524_288;
 
-const sorted = `
-  CREATE TABLE sorted (
-    key TEXT NOT NULL, member TEXT NOT NULL, score REAL NOT NULL, PRIMARY KEY (key, member)
+/** The number of a row of `sorted` tells its collection: it takes no room in the row. */
+const tables = `
+  CREATE TABLE keys (
+    key TEXT PRIMARY KEY, kind INTEGER NOT NULL, expires INTEGER, value TEXT, size INTEGER NOT NULL,
+    start INTEGER NOT NULL, number INTEGER NOT NULL, astray INTEGER NOT NULL
   ) WITHOUT ROWID, STRICT;
-  CREATE INDEX sorted_by_score ON sorted (key, score, member);
-`;
-const ranks = `
+  CREATE TABLE hashes (id INTEGER PRIMARY KEY, field TEXT NOT NULL, value TEXT NOT NULL) STRICT;
+  CREATE TABLE sets (id INTEGER PRIMARY KEY, member TEXT NOT NULL) STRICT;
+  CREATE TABLE sorted (
+    id INTEGER PRIMARY KEY, member TEXT NOT NULL, score REAL NOT NULL, number INTEGER AS (id >> 33) VIRTUAL
+  ) STRICT;
+  CREATE INDEX sorted_by_score ON sorted (number, score, member);
+  CREATE TABLE lists (
+    number INTEGER NOT NULL, position INTEGER NOT NULL, value TEXT NOT NULL, PRIMARY KEY (number, position)
+  ) WITHOUT ROWID, STRICT;
   CREATE TABLE ranks (
     node INTEGER NOT NULL, place TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (node, place)
   ) WITHOUT ROWID, STRICT;
-`;
-const marks = `
+  CREATE TABLE salt (salt INTEGER NOT NULL) STRICT;
+  INSERT INTO salt VALUES (random() & 4294967295);
   PRAGMA application_id = ${applicationId};
   PRAGMA user_version = ${schemaVersion};
 `;
 
-const tables = `
-  CREATE TABLE keys (
-    key TEXT PRIMARY KEY, kind INTEGER NOT NULL, expires INTEGER, value TEXT,
-    size INTEGER NOT NULL, first INTEGER NOT NULL
-  ) WITHOUT ROWID, STRICT;
-  CREATE TABLE hashes (
-    key TEXT NOT NULL, field TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (key, field)
-  ) WITHOUT ROWID, STRICT;
-  CREATE TABLE lists (
-    key TEXT NOT NULL, position INTEGER NOT NULL, value TEXT NOT NULL, PRIMARY KEY (key, position)
-  ) WITHOUT ROWID, STRICT;
-  CREATE TABLE sets (key TEXT NOT NULL, member TEXT NOT NULL, PRIMARY KEY (key, member)) WITHOUT ROWID, STRICT;
-  ${sorted}
-  ${ranks}
-  ${marks}
-`;
-
-/** What makes the present format of an older one; of 0: of nothing. */
-const migrations: readonly string[] = [
-  tables,
-  // The scores were integers.
-  `
-  ALTER TABLE zsets RENAME TO zsets_1;
-  DROP INDEX zsets_by_score;
-  ${sorted}
-  INSERT INTO sorted SELECT key, member, score FROM zsets_1;
-  DROP TABLE zsets_1;
-  ${ranks}
-  ${marks}
-`,
-  // Nothing was counted. Under the old name, processes that still have the file open would write what they don't count.
-  `
-  ALTER TABLE zsets RENAME TO sorted;
-  ${ranks}
-  ${marks}
-`,
-];
-
 /**
  * Makes a connection ready: tables, write-ahead log, durability. Throws SQLite's BUSY where another process is in the
  * way: all of it can be done again. `UNAVAILABLE` if the file is not lockstep's, or of a newer lockstep.
+ * `hashBits`: see slots.ts.
  */
-export function prepareSchema(sqlite: Sqlite, directory: string, durability: 'normal' | 'full'): void {
+export function prepareSchema(
+  sqlite: Sqlite,
+  directory: string,
+  durability: 'normal' | 'full',
+  hashBits?: number,
+): void {
   if (!isOursAtOnce(sqlite, directory)) {
     sqlite.exec(`PRAGMA page_size = ${pageBytes}; PRAGMA auto_vacuum = INCREMENTAL`);
     sqlite.exec('PRAGMA journal_mode = WAL');
     sqlite.exec('BEGIN IMMEDIATE');
     try {
-      if (!isOurs(sqlite, directory)) sqlite.exec(migrations[pragma(sqlite, 'user_version')]!);
+      if (!isOurs(sqlite, directory)) make(sqlite, pragma(sqlite, 'user_version'), hashBits);
       sqlite.exec('COMMIT');
     } catch (error) {
       sqlite.exec('ROLLBACK');
@@ -125,6 +104,14 @@ export function prepareSchema(sqlite: Sqlite, directory: string, durability: 'no
  */
 export function mapFile(sqlite: Sqlite, bytes: number): void {
   sqlite.exec(`PRAGMA mmap_size = ${bytes > mappedFromBytes ? mappedBytes : 0}`);
+}
+
+/** Makes the tables; `version` is the format of those that are there, 0 where there are none. */
+function make(sqlite: Sqlite, version: number, hashBits: number | undefined): void {
+  if (version === 0) return sqlite.exec(tables);
+  const over = bringOver(sqlite, version);
+  sqlite.exec(tables);
+  over(sqliteTx(sqlite, undefined, hashBits));
 }
 
 /** In one transaction: another process may make the tables between two looks, and the file would seem foreign. */

@@ -5,6 +5,7 @@ import type { Row, Statement } from './driver.ts';
 import type { Key } from './keys.ts';
 import { isCounted, type Place, type Ranks, type RankSizes } from './ranks.ts';
 import { rangeOf } from './range.ts';
+import type { Members } from './slots.ts';
 
 type SortedVerb =
   | 'zadd'
@@ -30,6 +31,7 @@ export interface SortedParts {
   /** As `read`: a new one where there is none. */
   open(key: string): Key;
   resize(key: Key, by: 1 | -1): void;
+  members: Members;
   ranks: Ranks;
   sizes: RankSizes;
   /** Somebody asks for ranks of a large set that is not counted. */
@@ -38,11 +40,11 @@ export interface SortedParts {
 
 /** `sql` prepares a statement. */
 export function sortedVerbs(sql: (text: string) => Statement, parts: SortedParts): Pick<Tx, SortedVerb> {
-  const { read, open, resize, ranks, sizes, uncounted } = parts;
+  const { read, open, resize, members, ranks, sizes, uncounted } = parts;
 
   function zscore(key: string, member: string): number | undefined {
-    if (read(key) === undefined) return undefined;
-    return sql('SELECT score FROM sorted WHERE key = ? AND member = ?').get(key, member)?.[0] as number | undefined;
+    const found = read(key);
+    return found === undefined ? undefined : (members.get(found, member) as number | undefined);
   }
 
   /** `was`: the score that the member has. */
@@ -50,19 +52,19 @@ export function sortedVerbs(sql: (text: string) => Statement, parts: SortedParts
     if (was === score) return 0;
     const found = open(key); // it clears away what has expired
     if (was === undefined) {
-      sql('INSERT INTO sorted (key, member, score) VALUES (?, ?, ?)').do(key, member, score);
-      if (found.first !== 0) ranks.added(found, [score, member]);
+      members.put(found, member, true, score);
+      if (found.start !== 0) ranks.added(found, [score, member]);
       resize(found, 1);
       return 1;
     }
-    sql('UPDATE sorted SET score = ? WHERE key = ? AND member = ?').do(score, key, member);
-    if (found.first !== 0) ranks.moved(found, [was, member], [score, member]);
+    members.put(found, member, false, score);
+    if (found.start !== 0) ranks.moved(found, [was, member], [score, member]);
     return 0;
   }
 
   /** Whether the places of so many members are walked through. If not, they are counted. */
-  function walks(set: Key, members: number): boolean {
-    if (members <= sizes.walkMax) return true;
+  function walks(set: Key, count: number): boolean {
+    if (count <= sizes.walkMax) return true;
     if (isCounted(set)) return false;
     uncounted(set.key);
     return true;
@@ -78,49 +80,51 @@ export function sortedVerbs(sql: (text: string) => Statement, parts: SortedParts
     if (!walks(found, Math.min(first, behind))) {
       const { from: place, left } = ranks.near(found, first);
       const near = sql(
-        'SELECT member, score FROM sorted WHERE key = ? AND (score, member) >= (?, ?) ' +
+        'SELECT member, score FROM sorted WHERE number = ? AND (score, member) >= (?, ?) ' +
           'ORDER BY score, member LIMIT ? OFFSET ?',
       );
-      return near.all(key, ...place, limit, left);
+      return near.all(found.number, ...place, limit, left);
     }
     // From the nearer end: an offset is walked row by row.
     if (first <= behind) {
-      const forwards = sql('SELECT member, score FROM sorted WHERE key = ? ORDER BY score, member LIMIT ? OFFSET ?');
-      return forwards.all(key, limit, first);
+      const forwards = sql('SELECT member, score FROM sorted WHERE number = ? ORDER BY score, member LIMIT ? OFFSET ?');
+      return forwards.all(found.number, limit, first);
     }
     const backwards = sql(
-      'SELECT member, score FROM sorted WHERE key = ? ORDER BY score DESC, member DESC LIMIT ? OFFSET ?',
+      'SELECT member, score FROM sorted WHERE number = ? ORDER BY score DESC, member DESC LIMIT ? OFFSET ?',
     );
-    return backwards.all(key, limit, behind).reverse();
+    return backwards.all(found.number, limit, behind).reverse();
   }
 
   function rowsByScore(key: string, from: number, to: number, limit: number): Row[] {
-    if (read(key) === undefined) return [];
+    const found = read(key);
+    if (found === undefined) return [];
     const upwards = sql(
-      'SELECT member, score FROM sorted WHERE key = ? AND score BETWEEN ? AND ? ORDER BY score, member LIMIT ?',
+      'SELECT member, score FROM sorted WHERE number = ? AND score BETWEEN ? AND ? ORDER BY score, member LIMIT ?',
     );
-    return upwards.all(key, from, to, limit);
+    return upwards.all(found.number, from, to, limit);
   }
 
   function rowsByScoreDown(key: string, to: number, from: number, limit: number): Row[] {
-    if (read(key) === undefined) return [];
+    const found = read(key);
+    if (found === undefined) return [];
     const downwards = sql(
-      'SELECT member, score FROM sorted WHERE key = ? AND score BETWEEN ? AND ? ORDER BY score DESC, member DESC LIMIT ?',
+      'SELECT member, score FROM sorted WHERE number = ? AND score BETWEEN ? AND ? ORDER BY score DESC, member DESC LIMIT ?',
     );
-    return downwards.all(key, from, to, limit);
+    return downwards.all(found.number, from, to, limit);
   }
 
   /** How many members come before a place. */
   function before(found: Key, place: Place): number {
     if (!walks(found, found.size)) return ranks.before(found, place);
-    const below = sql('SELECT count(*) FROM sorted WHERE key = ? AND (score, member) < (?, ?)');
-    return below.get(found.key, ...place)![0] as number;
+    const below = sql('SELECT count(*) FROM sorted WHERE number = ? AND (score, member) < (?, ?)');
+    return below.get(found.number, ...place)![0] as number;
   }
 
   /** How many members have `from` <= score <= `to`, up to `most`. */
-  function countUpTo(key: string, from: number, to: number, most: number): number {
-    const some = sql('SELECT count(*) FROM (SELECT 1 FROM sorted WHERE key = ? AND score BETWEEN ? AND ? LIMIT ?)');
-    return some.get(key, from, to, most)![0] as number;
+  function countUpTo(found: Key, from: number, to: number, most: number): number {
+    const some = sql('SELECT count(*) FROM (SELECT 1 FROM sorted WHERE number = ? AND score BETWEEN ? AND ? LIMIT ?)');
+    return some.get(found.number, from, to, most)![0] as number;
   }
 
   return {
@@ -131,8 +135,8 @@ export function sortedVerbs(sql: (text: string) => Statement, parts: SortedParts
     zrem(key, member) {
       const found = read(key);
       if (found === undefined) return 0;
-      const score = found.first === 0 ? undefined : zscore(key, member);
-      if (sql('DELETE FROM sorted WHERE key = ? AND member = ?').run(key, member).changes === 0) return 0;
+      const score = found.start === 0 ? undefined : zscore(key, member);
+      if (!members.remove(found, member)) return 0;
       if (score !== undefined) ranks.removed(found, [score, member]);
       resize(found, -1);
       return 1;
@@ -160,18 +164,19 @@ export function sortedVerbs(sql: (text: string) => Statement, parts: SortedParts
     zcount(key, from, to) {
       const found = read(key);
       if (found === undefined) return 0;
-      const some = countUpTo(key, from, to, sizes.walkMax + 1);
+      const some = countUpTo(found, from, to, sizes.walkMax + 1);
       if (some <= sizes.walkMax) return some;
-      if (walks(found, found.size)) return countUpTo(key, from, to, -1);
+      if (walks(found, found.size)) return countUpTo(found, from, to, -1);
       const end = to === Infinity ? found.size : ranks.before(found, [neighbour(to, 1), '']);
       return end - ranks.before(found, [from, '']);
     },
     zbefore(key, score) {
-      if (read(key) === undefined) return undefined;
+      const found = read(key);
+      if (found === undefined) return undefined;
       const below = sql(
-        'SELECT member FROM sorted WHERE key = ? AND score < ? ORDER BY score DESC, member DESC LIMIT 1',
+        'SELECT member FROM sorted WHERE number = ? AND score < ? ORDER BY score DESC, member DESC LIMIT 1',
       );
-      return below.get(key, score)?.[0] as string | undefined;
+      return below.get(found.number, score)?.[0] as string | undefined;
     },
   };
 }

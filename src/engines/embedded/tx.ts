@@ -5,10 +5,11 @@ import { type Several, withSeveral } from '../several.ts';
 import { textVerbs } from '../text.ts';
 import { wrongKind } from '../wrong-kind.ts';
 import type { Row, Sqlite, Statement, Value } from './driver.ts';
-import { type Key, absent, keysOf } from './keys.ts';
+import { type Key, absent, keysOf, kinds } from './keys.ts';
+import { numbersOf } from './numbers.ts';
 import { rangeOf } from './range.ts';
 import { isCounted, type RankSizes, rankSizes, ranksOf } from './ranks.ts';
-import { kinds } from './schema.ts';
+import { type Members, hashBits, hashOf, membersOf, rowsOfNumber } from './slots.ts';
 import { sortedVerbs } from './sorted.ts';
 
 export interface Wake {
@@ -61,9 +62,13 @@ const noWakes: readonly Wake[] = [];
 const [string, hash, list, set, zset] = [0, 1, 2, 3, 4];
 
 /** `Tx` on a connection. It is for the caller to begin and end transactions. */
-export function sqliteTx(sqlite: Sqlite, sizes: RankSizes = rankSizes): SqliteTx {
-  const keys = keysOf(sqlite);
+export function sqliteTx(sqlite: Sqlite, sizes: RankSizes = rankSizes, bits: number = hashBits): SqliteTx {
   const statements = new Map<string, Statement>();
+  const hashText = hashOf(sql, bits);
+  const numbers = numbersOf(sql, hashText, isTaken);
+  const keys = keysOf(sqlite, numbers.forget);
+  const fields = membersOf(sql, hashText, 'hashes', 'field', 'value');
+  const members = membersOf(sql, hashText, 'sets', 'member');
   const ranks = ranksOf(sql, sizes);
   /** Sorted sets that are to be counted. */
   const uncounted = new Set<string>();
@@ -106,14 +111,17 @@ export function sqliteTx(sqlite: Sqlite, sizes: RankSizes = rankSizes): SqliteTx
 
   /** Puts something new in the place of whatever is there. */
   function replace(key: Key, kind: number, expires: number | null, value: string | null): Key {
-    const members = membersOf[key.kind];
-    if (members !== undefined) sql(`DELETE FROM ${members.table} WHERE key = ?`).run(key.key);
+    const clear = clearing[key.kind];
+    if (clear !== undefined) sql(clear).do(key.number, key.number);
     if (key.kind === zset) ranks.drop(key);
+    if (isTaken[kind] !== undefined) key.number = numbers.claim(key.key, kind);
+    key.replaced = true;
     key.kind = kind;
     key.expires = expires;
     key.value = value;
     key.size = 0;
-    key.first = 0;
+    key.start = 0;
+    key.astray = 0;
     keys.change(key);
     return key;
   }
@@ -148,33 +156,31 @@ export function sqliteTx(sqlite: Sqlite, sizes: RankSizes = rankSizes): SqliteTx
   function pop(key: string, end: 'first' | 'last'): string | undefined {
     const found = read(key, list);
     if (found === undefined) return undefined;
-    const position = end === 'first' ? found.first++ : found.first + found.size - 1;
-    const element = sql('SELECT value FROM lists WHERE key = ? AND position = ?').get(key, position)![0] as string;
-    sql('DELETE FROM lists WHERE key = ? AND position = ?').run(key, position);
+    const position = end === 'first' ? found.start++ : found.start + found.size - 1;
+    const element = sql('SELECT value FROM lists WHERE number = ? AND position = ?').get(
+      found.number,
+      position,
+    )![0] as string;
+    sql('DELETE FROM lists WHERE number = ? AND position = ?').do(found.number, position);
     resize(found, -1);
     return element;
   }
 
   function push(key: string, end: 'first' | 'last', element: string): number {
     const found = open(key, list);
-    const position = end === 'first' ? --found.first : found.first + found.size;
-    sql('INSERT INTO lists (key, position, value) VALUES (?, ?, ?)').run(key, position, element);
+    const position = end === 'first' ? --found.start : found.start + found.size;
+    sql('INSERT INTO lists (number, position, value) VALUES (?, ?, ?)').do(found.number, position, element);
     return resize(found, 1);
   }
 
   /** Sets of expired keys may still have rows: those keys take no part. */
   function combine(of: readonly string[], operator: 'UNION' | 'INTERSECT' | 'EXCEPT'): string[] {
-    const names = of.map((key) => (read(key, set) === undefined ? null : key)); // null has no members
-    const parts = names.map(() => 'SELECT member FROM sets WHERE key = ?');
-    return texts(sql(parts.join(` ${operator} `)).all(...names));
-  }
-
-  function put(key: string, field: string, value: string): number {
-    const found = open(key, hash);
-    if (sql('UPDATE hashes SET value = ? WHERE key = ? AND field = ?').run(value, key, field).changes !== 0) return 0;
-    sql('INSERT INTO hashes (key, field, value) VALUES (?, ?, ?)').run(key, field, value);
-    resize(found, 1);
-    return 1;
+    const parts = of.map(() => membersOfNumber);
+    const given = of.flatMap((key) => {
+      const number = read(key, set)?.number ?? null; // null has no members
+      return [number, number];
+    });
+    return texts(sql(parts.join(` ${operator} `)).all(...given));
   }
 
   return withSeveral<Omit<SqliteTx, Several>>({
@@ -229,22 +235,17 @@ export function sqliteTx(sqlite: Sqlite, sizes: RankSizes = rankSizes): SqliteTx
       return value;
     },
 
-    ...hashVerbs(sql, read, put),
-    hdel(key, field) {
-      const found = read(key, hash);
-      if (found === undefined) return 0;
-      if (sql('DELETE FROM hashes WHERE key = ? AND field = ?').run(key, field).changes === 0) return 0;
-      resize(found, -1);
-      return 1;
-    },
+    ...hashVerbs(fields, read, open, resize),
     hlen: (key) => read(key, hash)?.size ?? 0,
     hgetall(key) {
-      if (read(key, hash) === undefined) return [];
-      return sql('SELECT field, value FROM hashes WHERE key = ?').all(key).flat() as string[];
+      const found = read(key, hash);
+      if (found === undefined) return [];
+      return sql(fieldsOfNumber).all(found.number, found.number).flat() as string[];
     },
     hvals(key) {
-      if (read(key, hash) === undefined) return [];
-      return texts(sql('SELECT value FROM hashes WHERE key = ?').all(key));
+      const found = read(key, hash);
+      if (found === undefined) return [];
+      return texts(sql(valuesOfNumber).all(found.number, found.number));
     },
 
     lpush: (key, element) => push(key, 'first', element),
@@ -257,52 +258,51 @@ export function sqliteTx(sqlite: Sqlite, sizes: RankSizes = rankSizes): SqliteTx
       const range = found === undefined ? undefined : rangeOf(found.size, from, to);
       if (found === undefined || range === undefined) return [];
       const [first, last] = range;
-      const between = sql('SELECT value FROM lists WHERE key = ? AND position BETWEEN ? AND ? ORDER BY position');
-      return texts(between.all(key, found.first + first, found.first + last));
+      const between = sql('SELECT value FROM lists WHERE number = ? AND position BETWEEN ? AND ? ORDER BY position');
+      return texts(between.all(found.number, found.start + first, found.start + last));
     },
     lset(key, index, element) {
       const found = read(key, list);
       const range = found === undefined ? undefined : rangeOf(found.size, index, index);
       if (found === undefined || range === undefined) throw invalidArgument('index', index, 'an index of the list');
-      const there = sql('UPDATE lists SET value = ? WHERE key = ? AND position = ?');
-      there.run(element, key, found.first + range[0]);
+      const there = sql('UPDATE lists SET value = ? WHERE number = ? AND position = ?');
+      there.do(element, found.number, found.start + range[0]);
     },
     ltrim(key, from, to) {
       const found = read(key, list);
       if (found === undefined) return;
       const range = rangeOf(found.size, from, to);
       if (range === undefined) return remove(found);
-      const [first, last] = range.map((index) => found.first + index) as [number, number];
-      sql('DELETE FROM lists WHERE key = ? AND position < ?').run(key, first);
-      sql('DELETE FROM lists WHERE key = ? AND position > ?').run(key, last);
-      found.first = first;
+      const [first, last] = range.map((index) => found.start + index) as [number, number];
+      sql('DELETE FROM lists WHERE number = ? AND position < ?').do(found.number, first);
+      sql('DELETE FROM lists WHERE number = ? AND position > ?').do(found.number, last);
+      found.start = first;
       found.size = last - first + 1;
       keys.change(found);
     },
 
     sadd(key, member) {
       const found = open(key, set);
-      if (sql('INSERT OR IGNORE INTO sets (key, member) VALUES (?, ?)').run(key, member).changes === 0) return 0;
+      if (!members.put(found, member, true)) return 0;
       resize(found, 1);
       return 1;
     },
     srem(key, member) {
       const found = read(key, set);
-      if (found === undefined) return 0;
-      if (sql('DELETE FROM sets WHERE key = ? AND member = ?').run(key, member).changes === 0) return 0;
+      if (found === undefined || !members.remove(found, member)) return 0;
       resize(found, -1);
       return 1;
     },
     sismember(key, member) {
-      if (read(key, set) === undefined) return false;
-      return sql('SELECT 1 FROM sets WHERE key = ? AND member = ?').get(key, member) !== undefined;
+      const found = read(key, set);
+      return found !== undefined && members.has(found, member);
     },
     scard: (key) => read(key, set)?.size ?? 0,
     spop(key) {
       const found = read(key, set);
       if (found === undefined) return undefined;
-      const member = sql('SELECT member FROM sets WHERE key = ? LIMIT 1').get(key)![0] as string;
-      sql('DELETE FROM sets WHERE key = ? AND member = ?').run(key, member);
+      const member = sql(`${membersOfNumber} LIMIT 1`).get(found.number, found.number)![0] as string;
+      members.remove(found, member);
       resize(found, -1);
       return member;
     },
@@ -314,6 +314,7 @@ export function sqliteTx(sqlite: Sqlite, sizes: RankSizes = rankSizes): SqliteTx
       read: (key) => read(key, zset),
       open: (key) => open(key, zset),
       resize,
+      members: membersOf(sql, hashText, 'sorted', 'member', 'score'),
       ranks,
       sizes,
       uncounted: (key) => uncounted.add(key),
@@ -327,20 +328,8 @@ export function sqliteTx(sqlite: Sqlite, sizes: RankSizes = rankSizes): SqliteTx
 
     ...textVerbs,
 
-    hpage(key, cursor, count) {
-      if (read(key, hash) === undefined) return { cursor: '', entries: [] };
-      const than = cursor === '' ? '>=' : '>'; // a field may be called ''
-      const page = sql(`SELECT field, value FROM hashes WHERE key = ? AND field ${than} ? ORDER BY field LIMIT ?`);
-      const rows = page.all(key, cursor.slice(1), count);
-      return { cursor: rows.length < count ? '' : `>${rows.at(-1)![0] as string}`, entries: rows.flat() as string[] };
-    },
-    spage(key, cursor, count) {
-      if (read(key, set) === undefined) return { cursor: '', entries: [] };
-      const than = cursor === '' ? '>=' : '>'; // a member may be ''
-      const page = sql(`SELECT member FROM sets WHERE key = ? AND member ${than} ? ORDER BY member LIMIT ?`);
-      const entries = texts(page.all(key, cursor.slice(1), count));
-      return { cursor: entries.length < count ? '' : `>${entries.at(-1)!}`, entries };
-    },
+    hpage: (key, cursor, count) => pageOf(fields, read(key, hash), cursor, count),
+    spage: (key, cursor, count) => pageOf(members, read(key, set), cursor, count),
     keysPage(prefix, cursor, count) {
       keys.flush();
       const page = sql('SELECT key, expires FROM keys WHERE key > ? AND key >= ? ORDER BY key LIMIT ?');
@@ -369,25 +358,25 @@ export function sqliteTx(sqlite: Sqlite, sizes: RankSizes = rankSizes): SqliteTx
         keys.bury(found);
         return 1;
       }
-      const members = membersOf[found.kind];
-      if (members === undefined || found.size <= count) {
+      const table = tables[found.kind];
+      if (table === undefined || found.size <= count) {
         const rows = found.size + 1;
         remove(found);
         return rows;
       }
-      const some = `SELECT ${members.column} FROM ${members.table} WHERE key = ? LIMIT ?`;
-      sql(`DELETE FROM ${members.table} WHERE key = ? AND ${members.column} IN (${some})`).run(key, key, count);
+      const some = `SELECT ${table.row} FROM ${table.name} WHERE ${table.where} LIMIT ?`;
+      sql(`DELETE FROM ${table.name} WHERE (${table.row}) IN (${some})`).do(found.number, found.number, count);
       found.size -= count;
       expire(found, 0); // never live again, whatever the clock does
       return count;
     },
-    countMembers(members) {
+    countMembers(count) {
       const [key] = uncounted;
       if (key === undefined) return;
       const found = live(key);
       const counts = found?.kind === zset && found.size > sizes.walkMax && !isCounted(found);
       if (counts) keys.change(found);
-      if (!counts || ranks.count(found, members)) uncounted.delete(key);
+      if (!counts || ranks.count(found, count)) uncounted.delete(key);
     },
     shrink(pages) {
       sqlite.exec(`PRAGMA incremental_vacuum(${pages})`);
@@ -395,41 +384,78 @@ export function sqliteTx(sqlite: Sqlite, sizes: RankSizes = rankSizes): SqliteTx
   });
 }
 
-/** Verbs of hashes. `put` is HSET. */
+const fieldsOfNumber = `SELECT field, value FROM hashes WHERE ${rowsOfNumber}`;
+const valuesOfNumber = `SELECT value FROM hashes WHERE ${rowsOfNumber}`;
+const membersOfNumber = `SELECT member FROM sets WHERE ${rowsOfNumber}`;
+
+/** Verbs of hashes. */
 function hashVerbs(
-  sql: (text: string) => Statement,
+  fields: Members,
   read: (key: string, kind: number) => Key | undefined,
-  put: Tx['hset'],
-): Pick<Tx, 'hget' | 'hmget' | 'hexists' | 'hset' | 'hmset'> {
+  open: (key: string, kind: number) => Key,
+  resize: (key: Key, by: 1 | -1) => void,
+): Pick<Tx, 'hget' | 'hmget' | 'hexists' | 'hset' | 'hdel' | 'hmset'> {
   return {
     hget(key, field) {
-      if (read(key, hash) === undefined) return undefined;
-      return sql('SELECT value FROM hashes WHERE key = ? AND field = ?').get(key, field)?.[0] as string | undefined;
+      const found = read(key, hash);
+      return found === undefined ? undefined : (fields.get(found, field) as string | undefined);
     },
-    hmget(key, fields) {
-      if (read(key, hash) === undefined) return fields.map(() => false);
-      const one = sql('SELECT value FROM hashes WHERE key = ? AND field = ?');
-      return fields.map((field) => (one.get(key, field)?.[0] as string | undefined) ?? false);
+    hmget(key, of) {
+      const found = read(key, hash);
+      if (found === undefined) return of.map(() => false);
+      return of.map((field) => (fields.get(found, field) as string | undefined) ?? false);
     },
     hexists(key, field) {
-      if (read(key, hash) === undefined) return false;
-      return sql('SELECT 1 FROM hashes WHERE key = ? AND field = ?').get(key, field) !== undefined;
+      const found = read(key, hash);
+      return found !== undefined && fields.has(found, field);
     },
-    hset: put,
+    hset(key, field, value) {
+      const found = open(key, hash);
+      if (!fields.put(found, field, false, value)) return 0;
+      resize(found, 1);
+      return 1;
+    },
+    hdel(key, field) {
+      const found = read(key, hash);
+      if (found === undefined || !fields.remove(found, field)) return 0;
+      resize(found, -1);
+      return 1;
+    },
     hmset(key, entries) {
-      for (let i = 0; i < entries.length; i += 2) put(key, entries[i]!, entries[i + 1]!);
+      const found = open(key, hash);
+      for (let i = 0; i < entries.length; i += 2) {
+        found.grows = fields.put(found, entries[i]!, found.grows, entries[i + 1]);
+        if (found.grows) resize(found, 1);
+      }
     },
   };
 }
 
-/** Where the members of a collection are, by kind. */
-const membersOf: readonly ({ table: string; column: string } | undefined)[] = [
+/** Fields and values, or members; where the next page begins. */
+function pageOf(
+  of: Members,
+  found: Key | undefined,
+  cursor: string,
+  count: number,
+): { cursor: string; entries: string[] } {
+  if (found === undefined) return { cursor: '', entries: [] };
+  const { rows, next } = of.page(found, Number(cursor), count);
+  const entries: string[] = [];
+  for (const row of rows) for (let i = 1; i < row.length; i++) entries.push(row[i] as string);
+  return { cursor: next === 0 ? '' : String(next), entries };
+}
+
+/** Where the rows of collections are, by kind: a number is to be given twice. */
+const tables: readonly ({ name: string; row: string; where: string } | undefined)[] = [
   undefined,
-  { table: 'hashes', column: 'field' },
-  { table: 'lists', column: 'position' },
-  { table: 'sets', column: 'member' },
-  { table: 'sorted', column: 'member' },
+  { name: 'hashes', row: 'id', where: rowsOfNumber },
+  { name: 'lists', row: 'number, position', where: 'number = ? AND number = ?' },
+  { name: 'sets', row: 'id', where: rowsOfNumber },
+  { name: 'sorted', row: 'id', where: rowsOfNumber },
 ];
+/** Whether a number has rows. */
+const isTaken = tables.map((table) => table && `SELECT 1 FROM ${table.name} WHERE ${table.where} LIMIT 1`);
+const clearing = tables.map((table) => table && `DELETE FROM ${table.name} WHERE ${table.where}`);
 
 /** So many free pages stay in the file for new data. */
 const freePages = 1_000;

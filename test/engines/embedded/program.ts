@@ -59,7 +59,7 @@ async function openOnly(): Promise<void> {
 /** Holds SQLite's write lock with something written. */
 function stay(): void {
   const sqlite = openSqlite(`${directory}/lockstep.db`);
-  sqlite.exec("BEGIN IMMEDIATE; DELETE FROM keys; INSERT INTO keys VALUES ('half', 0, NULL, 'done', 0, 0)");
+  sqlite.exec("BEGIN IMMEDIATE; DELETE FROM keys; INSERT INTO keys VALUES ('half', 0, NULL, 'done', 0, 0, 0, 0)");
   say('inside');
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
 }

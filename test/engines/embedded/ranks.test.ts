@@ -103,9 +103,9 @@ function apply(tx: SqliteTx, one: Doing): void {
   }
 }
 
-/** See `Key.first`. */
-function firstOf(sqlite: Sqlite): number {
-  return Number(sqlite.prepare("SELECT first FROM keys WHERE key = 'z'").get()?.[0] ?? 0);
+/** See `Key.start`. */
+function startOf(sqlite: Sqlite): number {
+  return Number(sqlite.prepare("SELECT start FROM keys WHERE key = 'z'").get()?.[0] ?? 0);
 }
 
 /** 1: all are counted; -1: some; 0: none. All ranks, counts and ranges are those of the members; and nothing is counted that is not there. */
@@ -127,12 +127,12 @@ function check({ sqlite, does }: Connection): number {
     }
   });
   const size = sqlite.prepare("SELECT size FROM keys WHERE key = 'z'").get()?.[0];
-  const first = firstOf(sqlite);
+  const start = startOf(sqlite);
   const sums = sqlite.prepare('SELECT node % 4, sum(count) FROM ranks WHERE node % 4 > 0 GROUP BY node').all();
-  if (first === 0) expect(sums).toEqual([]);
-  if (first > 0) expect(sums).toEqual([[1, size], [2, size]]); // prettier-ignore
-  expect(sqlite.prepare('SELECT count(*) FROM ranks WHERE node % 4 = 0').get()![0]).toBe(first < 0 ? 1 : 0);
-  return Math.sign(first);
+  if (start === 0) expect(sums).toEqual([]);
+  if (start > 0) expect(sums).toEqual([[1, size], [2, size]]); // prettier-ignore
+  expect(sqlite.prepare('SELECT count(*) FROM ranks WHERE node % 4 = 0').get()![0]).toBe(start < 0 ? 1 : 0);
+  return Math.sign(start);
 }
 
 test('ranks of sets that are counted, or being counted, are those of the members, whoever writes', () => {
@@ -150,7 +150,7 @@ test('ranks of sets that are counted, or being counted, are those of the members
         } catch (error) {
           expect((error as Error).message).toBe('fail');
         }
-        seen.add(Math.sign(firstOf(connections[0]!.sqlite)));
+        seen.add(Math.sign(startOf(connections[0]!.sqlite)));
       }
       check(connections[0]!);
     }),
@@ -168,7 +168,7 @@ test('members are counted behind who asks for a rank, and stay counted', { timeo
   const connection = connect(directory);
   expect(check(connection)).toBe(0);
   expect(await on('zrank', 'm99')).toBe(29);
-  await until('all members are counted', () => firstOf(connection.sqlite) > 0);
+  await until('all members are counted', () => startOf(connection.sqlite) > 0);
   expect(await on('zrank', 'm99')).toBe(29);
   await on('zincrby', '0.5', 'm99');
   expect(await on('zrank', 'm99')).toBe(29);

@@ -44,6 +44,16 @@ const verbs: readonly ((tx: Tx, key: string, n: number) => unknown)[] = [
   (tx, key, n) => tx.zincrby(key, n - 2, String(n)),
   (tx, key, n) => tx.zrank(key, String(n)) ?? '',
   (tx, key, n) => tx.zcount(key, n - 3, n),
+  // Texts that are no numbers: their places are hashes.
+  (tx, key, n) => tx.hset(key, `field ${n}`, String(n)),
+  (tx, key, n) => tx.hget(key, `field ${n}`) ?? '',
+  (tx, key, n) => tx.hdel(key, `field ${n}`),
+  (tx, key, n) => tx.sadd(key, `member ${n}`),
+  (tx, key, n) => tx.srem(key, `member ${n}`),
+  (tx, key, n) => tx.zadd(key, 5 - n, `member ${n}`),
+  (tx, key, n) => tx.zrem(key, `member ${n}`),
+  (tx, key, n) => tx.zincrby(key, n - 2, `member ${n}`),
+  (tx, key, n) => tx.zrank(key, `member ${n}`) ?? '',
 ];
 
 /** keys: one for each verb; args: the verb's number and its own for each. 'fail' at the end: it throws. */
@@ -73,7 +83,10 @@ test('two connections with what they remember are as one store, whatever steps f
   const clock = { ...systemClock, wallUs: () => nowUs };
   const directory = temporaryDirectory();
   const ranks = { walkMax: 1, partMax: 2, groupMax: 2 };
-  const connections = [await embeddedEngine({ directory, clock, ranks }), await embeddedEngine({ directory, clock })];
+  const connections = [
+    await embeddedEngine({ directory, clock, ranks, hashBits: 2 }),
+    await embeddedEngine({ directory, clock, hashBits: 2 }),
+  ];
   const model = memoryEngine({ clock });
   engines.push(...connections, model);
 
@@ -112,5 +125,6 @@ test('text of any kind comes back as it was', async () => {
     found.push(...page.entries);
     cursor = page.cursor;
   } while (cursor !== '');
-  expect(found).toEqual(texts.flatMap((text, i) => [`${i}${text}`, text]));
+  expect(found).toHaveLength(2 * texts.length);
+  for (const [i, text] of texts.entries()) expect(found[found.indexOf(`${i}${text}`) + 1]).toBe(text);
 });

@@ -1,0 +1,255 @@
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterEach, expect, onTestFinished, test } from 'vitest';
+import { type Sqlite, openSqlite } from '../../../src/engines/embedded/driver.ts';
+import { prepareSchema } from '../../../src/engines/embedded/schema.ts';
+import { type SqliteTx, sqliteTx } from '../../../src/engines/embedded/tx.ts';
+import { randomly } from '../../contract/seed.ts';
+import { cleanUp, temporaryDirectory } from '../fixtures/processes.ts';
+
+afterEach(cleanUp);
+
+interface Connection {
+  readonly sqlite: Sqlite;
+  does<R>(step: (tx: SqliteTx) => R): R;
+}
+
+/** Each `does` is a transaction. */
+function connect(directory: string, hashBits?: number): Connection {
+  const sqlite = openSqlite(join(directory, 'lockstep.db'));
+  onTestFinished(() => sqlite.close());
+  prepareSchema(sqlite, directory, 'normal');
+  const tx = sqliteTx(sqlite, undefined, hashBits);
+  return {
+    sqlite,
+    does(step) {
+      sqlite.exec('BEGIN IMMEDIATE');
+      tx.begin(false);
+      tx.beginStep(1_700_000_000_000_000, () => true);
+      try {
+        const reply = step(tx);
+        tx.flush();
+        sqlite.exec('COMMIT');
+        return reply;
+      } catch (error) {
+        tx.forget();
+        sqlite.exec('ROLLBACK');
+        throw error;
+      }
+    },
+  };
+}
+
+/** All kinds of homes: integers of their own, texts that end in digits, others. */
+const member = fc.oneof(
+  { weight: 1, arbitrary: fc.nat(12).map(String) },
+  { weight: 1, arbitrary: fc.nat(12).map((n) => `text ${n % 4} ${n}`) },
+  { weight: 1, arbitrary: fc.constantFrom('', '\0', '😀', '00', '-1', '1.5', '2147483647', '2147483648') },
+  { weight: 5, arbitrary: fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l') },
+);
+const key = fc.constantFrom('k', 'k', 'k', 'l', 'm');
+
+const names = ['k', 'l', 'm'];
+
+/** What is done to the collections of all three tables alike. */
+type Doing =
+  | { do: 'put' | 'remove'; key: string; member: string; value: number }
+  | { do: 'several'; key: string; members: string[]; value: number }
+  | { do: 'delete' | 'page'; key: string }
+  | { do: 'pop' }
+  | { do: 'fail'; key: string; members: string[] };
+
+const doing: fc.Arbitrary<Doing> = fc.oneof(
+  {
+    weight: 16,
+    arbitrary: fc.record({ do: fc.constantFrom('put' as const, 'remove' as const), key, member, value: fc.nat(9) }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant('several' as const), key, members: fc.array(member), value: fc.nat(9) }),
+  },
+  { weight: 12, arbitrary: fc.record({ do: fc.constant('page' as const), key }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('delete' as const), key }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('pop' as const) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('fail' as const), key, members: fc.array(member) }) },
+);
+
+function put(tx: SqliteTx, name: string, one: string, value: number): (number | undefined)[] {
+  return [tx.hset(`h${name}`, one, String(value)), tx.sadd(`s${name}`, one), tx.zadd(`z${name}`, value, one)];
+}
+
+function take(tx: SqliteTx, name: string, one: string): number[] {
+  return [tx.hdel(`h${name}`, one), tx.srem(`s${name}`, one), tx.zrem(`z${name}`, one)];
+}
+
+/** An iteration under way: what it has given, and what was there all the time. */
+interface Iteration {
+  cursor: string;
+  readonly given: string[];
+  readonly stays: Set<string>;
+}
+
+interface Run {
+  /** What must be there. */
+  model(name: string): Map<string, string>;
+  apply(tx: SqliteTx, what: Doing): void;
+}
+
+function begin(): Run {
+  const all = new Map(names.map((name) => [name, new Map<string, string>()]));
+  const iterations = new Map<string, Iteration>();
+  const model = (name: string): Map<string, string> => all.get(name)!;
+
+  function remove(name: string, one: string): number {
+    iterations.get(name)?.stays.delete(one);
+    return model(name).delete(one) ? 1 : 0;
+  }
+
+  function pop(tx: SqliteTx): void {
+    const one = tx.spop('sk');
+    expect(one === undefined).toBe(model('k').size === 0);
+    if (one !== undefined) expect([tx.hdel('hk', one), tx.zrem('zk', one), remove('k', one)]).toEqual([1, 1, 1]);
+  }
+
+  /** A member that stays is given once. */
+  function page(tx: SqliteTx, name: string): void {
+    const iteration = iterations.get(name) ?? { cursor: '', given: [], stays: new Set(model(name).keys()) };
+    iterations.set(name, iteration);
+    const { entries, cursor } = tx.spage(`s${name}`, iteration.cursor, 2);
+    expect(tx.hpage(`h${name}`, iteration.cursor, 2).entries.filter((_, i) => i % 2 === 0)).toEqual(entries);
+    iteration.given.push(...entries);
+    iteration.cursor = cursor;
+    if (cursor !== '') return;
+    for (const one of iteration.stays) {
+      expect(
+        iteration.given.filter((given) => given === one),
+        `how often ${one} was given`,
+      ).toHaveLength(1);
+    }
+    iterations.delete(name);
+  }
+
+  function apply(tx: SqliteTx, what: Doing): void {
+    switch (what.do) {
+      case 'put': {
+        const isNew = model(what.key).has(what.member) ? 0 : 1;
+        expect(put(tx, what.key, what.member, what.value)).toEqual([isNew, isNew, isNew]);
+        model(what.key).set(what.member, String(what.value));
+        return;
+      }
+      case 'several':
+        for (const one of what.members) {
+          tx.hmset(`h${what.key}`, [one, String(what.value)]);
+          tx.sadd(`s${what.key}`, one);
+          tx.zadd(`z${what.key}`, what.value, one);
+          model(what.key).set(one, String(what.value));
+        }
+        return;
+      case 'remove':
+        return expect(take(tx, what.key, what.member)).toEqual(Array(3).fill(remove(what.key, what.member)));
+      case 'delete':
+        for (const kind of ['h', 's', 'z']) tx.del(kind + what.key);
+        for (const one of model(what.key).keys()) remove(what.key, one);
+        return;
+      case 'pop':
+        return pop(tx);
+      case 'page':
+        return page(tx, what.key);
+      case 'fail':
+        for (const one of what.members) take(tx, what.key, one);
+        for (const one of what.members) put(tx, what.key, `${one}!`, 1);
+        throw new Error('fail');
+    }
+  }
+
+  return { model, apply };
+}
+
+const sorted = (texts: readonly string[]): string[] => [...texts].sort();
+
+/** The members of a collection go one by one: the last one that is left is where its home is. */
+function removeAll({ sqlite, does }: Connection, name: string, there: ReadonlyMap<string, string>): void {
+  const members = [...there.keys()];
+  does((tx) => members.slice(1).forEach((one) => take(tx, name, one)));
+  expect(
+    sqlite
+      .prepare('SELECT size, astray FROM keys WHERE key IN (?, ?, ?) AND kind > 0 AND astray <> 0')
+      .all(`h${name}`, `s${name}`, `z${name}`),
+  ).toEqual([]);
+  does((tx) => members.slice(0, 1).forEach((one) => expect(take(tx, name, one)).toEqual([1, 1, 1])));
+}
+
+/** All is there, and can be found. */
+function check(tx: SqliteTx, name: string, there: ReadonlyMap<string, string>): void {
+  const members = sorted([...there.keys()]);
+  expect([tx.hlen(`h${name}`), tx.scard(`s${name}`), tx.zcard(`z${name}`)]).toEqual(Array(3).fill(there.size));
+  expect(sorted(tx.sunion([`s${name}`, 'none']))).toEqual(members);
+  expect(sorted(tx.zrange(`z${name}`, 0, -1))).toEqual(members);
+  expect(sorted(tx.hgetall(`h${name}`).filter((_, i) => i % 2 === 0))).toEqual(members);
+  for (const one of [...members, 'absent', '3!', '77']) {
+    expect(tx.hget(`h${name}`, one)).toBe(there.get(one));
+    expect(tx.hexists(`h${name}`, one)).toBe(there.has(one));
+    expect(tx.sismember(`s${name}`, one)).toBe(there.has(one));
+    expect(tx.zscore(`z${name}`, one)).toBe(there.has(one) ? Number(there.get(one)) : undefined);
+  }
+}
+
+test.for([1, 2, 3, 32])(
+  'members are found, and given once to who iterates, with hashes of %i bit(s), whoever adds and removes',
+  (hashBits) => {
+    const run = randomly(40);
+    console.log(`SEED=${run.seed}`);
+    const directory = temporaryDirectory();
+    const connections = [connect(directory, hashBits), connect(directory, hashBits)];
+    connections[0]!.sqlite.exec(`UPDATE salt SET salt = ${run.seed}`);
+    let astray = 0;
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.nat(1), doing), { minLength: 1, maxLength: 150, size: 'max' }), (program) => {
+        const all = begin();
+        for (const [who, what] of program) {
+          try {
+            connections[who]!.does((tx) => all.apply(tx, what));
+          } catch (error) {
+            if (what.do !== 'fail' || (error as Error).message !== 'fail') throw error;
+          }
+        }
+        for (const { sqlite, does } of connections) {
+          does((tx) => names.forEach((name) => check(tx, name, all.model(name))));
+          astray += sqlite.prepare('SELECT total(astray) FROM keys').get()![0] as number;
+        }
+        for (const name of names) removeAll(connections[1]!, name, all.model(name));
+      }),
+      run,
+    );
+    expect(astray > 0).toBe(hashBits < 32);
+    for (const table of ['hashes', 'sets', 'sorted']) {
+      expect(connections[0]!.sqlite.prepare(`SELECT count(*) FROM ${table}`).get()).toEqual([0]);
+    }
+  },
+);
+
+test('no member is astray when those before it are gone', () => {
+  const { sqlite, does } = connect(temporaryDirectory(), 1);
+  const letters = 'abcdefghijklmnop'.split('');
+  does((tx) => letters.forEach((letter) => tx.sadd('s', letter)));
+  expect(sqlite.prepare('SELECT astray FROM keys').get()![0]).toBeGreaterThanOrEqual(14);
+  does((tx) => letters.slice(1).forEach((letter) => tx.srem('s', letter)));
+  expect(sqlite.prepare('SELECT size, astray FROM keys').all()).toEqual([[1, 0]]);
+});
+
+test('collections whose keys have the same hash have different numbers, and only members of their own', () => {
+  const { sqlite, does } = connect(temporaryDirectory(), 1);
+  const first = ['a', 'b', 'c'];
+  does((tx) => first.forEach((name) => [tx.hset(`h${name}`, name, name), tx.rpush(`l${name}`, name)]));
+  const numbers = sqlite.prepare('SELECT kind, number FROM keys ORDER BY kind, number').all();
+  expect(numbers).toEqual([[1, 0], [1, 1], [1, 2], [2, 0], [2, 1], [2, 2]]); // prettier-ignore
+  for (const name of first) expect(does((tx) => tx.hgetall(`h${name}`))).toEqual([name, name]);
+  for (const name of first) expect(does((tx) => tx.lrange(`l${name}`, 0, -1))).toEqual([name]);
+  does((tx) => [tx.del('ha'), tx.del('la')]);
+  does((tx) => [tx.hset('hd', 'd', 'd'), tx.rpush('ld', 'd')]);
+  // Back again, where another one is now.
+  does((tx) => [tx.hset('ha', 'a', 'a2'), tx.rpush('la', 'a2')]);
+  for (const name of ['b', 'c', 'd']) expect(does((tx) => tx.hgetall(`h${name}`))).toEqual([name, name]);
+  expect(does((tx) => tx.hgetall('ha'))).toEqual(['a', 'a2']);
+  expect(does((tx) => tx.lrange('la', 0, -1))).toEqual(['a2']);
+});
