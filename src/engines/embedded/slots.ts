@@ -75,8 +75,8 @@ export function membersOf(sql: Sql, hash: Hash, table: string, text: string, val
   const update = `UPDATE ${table} SET ${column} = ? WHERE id = ${id} AND ${text} = ?`;
   const insert =
     value === undefined
-      ? `INSERT OR IGNORE INTO ${table} (id, ${text}) VALUES (${id}, ?)`
-      : `INSERT OR IGNORE INTO ${table} (id, ${text}, ${value}) VALUES (${id}, ?, ?)`;
+      ? `INSERT INTO ${table} (id, ${text}) VALUES (${id}, ?) ON CONFLICT (id) DO NOTHING`
+      : `INSERT INTO ${table} (id, ${text}, ${value}) VALUES (${id}, ?, ?) ON CONFLICT (id) DO NOTHING`;
   const remove = `DELETE ${at} AND ${text} = ?`;
   const move = `UPDATE ${table} SET id = ${id} WHERE id = ${id}`;
   const columns = value === undefined ? text : `${text}, ${value}`;

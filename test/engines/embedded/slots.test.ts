@@ -253,3 +253,10 @@ test('collections whose keys have the same hash have different numbers, and only
   expect(does((tx) => tx.hgetall('ha'))).toEqual(['a', 'a2']);
   expect(does((tx) => tx.lrange('la', 0, -1))).toEqual(['a2']);
 });
+
+test('what a table refuses is an error, not a member that is counted and not there', () => {
+  const { does } = connect(temporaryDirectory());
+  expect(() => does((tx) => tx.zadd('z', Number.NaN, 'member'))).toThrow(/NOT NULL/);
+  expect(() => does((tx) => tx.hset('h', 'field', undefined as unknown as string))).toThrow(/NOT NULL/);
+  expect(does((tx) => [tx.zcard('z'), tx.hlen('h')])).toEqual([0, 0]);
+});
