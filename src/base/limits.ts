@@ -310,7 +310,7 @@ export const limits = {
   /** After so many commits between which nobody else wrote, a connection of the embedded store keeps its snapshot in a turn. */
   storeAloneCommits: 32,
   /** After so many commits a connection looks whether the embedded store's log has grown long. */
-  storeCommitsPerLook: 256,
+  storeCommitsPerLook: 64,
   /** The sweep of the embedded store looks at so many keys, and removes so many rows and gives back so many pages, a step. */
   sweepKeys: 100,
   sweepMembers: 500,

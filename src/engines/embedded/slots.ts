@@ -18,9 +18,9 @@ export const hashBits = 32;
  * - The home of an integer below 2^31, such as the id of a message, is that slot. The home of any other text is 2^31 + its
  *   hash; of one that ends in two digits these are the place in a block of 128, and the rest has the hash. So what is
  *   numbered, and added in turn, stands side by side: fewer pages are written.
- * - A text whose home is taken is put in the first free slot behind it: it is astray. There is no free slot between a
- *   text and its home: where a row goes, those astray behind it move up. So what isn't found before the first free slot
- *   isn't there. The half behind the homes has room for all that may be astray: nothing wraps round.
+ * - A text whose home is taken goes astray: far behind all homes it has another place, by its hash, or the first free one
+ *   behind that. There is no free slot between the two: where one that is astray goes, those behind it move up. So what
+ *   isn't found before the first free slot isn't there. Nothing wraps round, as there is room behind.
  * - The head of a collection counts those astray (`Key.astray`): among fewer than 50,000 there is mostly none, and all
  *   is where its home is.
  */
@@ -63,7 +63,9 @@ export const rowsOfNumber = 'id BETWEEN (? << 33) AND ((? << 33) | 8589934591)';
 /** Where to insert: the numbers of collection and slot. Computed by SQLite, as JavaScript's numbers end before. */
 const id = '((? << 33) | ?)';
 const slotOfId = '(id & 8589934591)';
+/** The homes of texts, and the places of those that are astray. */
 const firstHashed = 2 ** 31;
+const firstAstray = firstHashed + 2 ** 32;
 
 /** The members in a table, whose column `text` has their text. */
 export function membersOf(sql: Sql, hash: Hash, table: string, text: string, value?: string): Members {
@@ -88,10 +90,15 @@ export function membersOf(sql: Sql, hash: Hash, table: string, text: string, val
   function homeOf(member: string): number {
     const own = ownSlot(member);
     if (own !== -1) return own;
-    const ending = lastDigits(member);
-    if (ending === -1) return firstHashed + hash(member);
-    const block = hash(member, member.length - 2);
-    return firstHashed + block - (block % blockSlots) + ending;
+    const end = endOfDigits(member);
+    if (end === -1) return firstHashed + hash(member);
+    const block = hash(member, end - 2);
+    return firstHashed + block - (block % blockSlots) + (digitAt(member, end - 2) * 10 + digitAt(member, end - 1));
+  }
+
+  /** Of a member that is astray. Half of what is behind all homes stays free. */
+  function placeOf(member: string): number {
+    return firstAstray + (hash(member) >>> 2);
   }
 
   function insertAt(number: number, slot: number, member: string, given: Value | undefined): boolean {
@@ -107,9 +114,9 @@ export function membersOf(sql: Sql, hash: Hash, table: string, text: string, val
     return sql(update).run(given, number, slot, member).changes !== 0;
   }
 
-  /** Where a member is, or where it would be put. */
+  /** Where a member is that is not in its home, or where it would be put if it went astray. */
   function reach(number: number, member: string): { slot: number; found: boolean } {
-    for (let slot = homeOf(member); ; slot++) {
+    for (let slot = placeOf(member); ; slot++) {
       const there = sql(textAt).get(number, slot)?.[0];
       if (there === undefined || there === member) return { slot, found: there === member };
     }
@@ -123,24 +130,14 @@ export function membersOf(sql: Sql, hash: Hash, table: string, text: string, val
     return found ? sql(statement).get(number, slot, member) : undefined;
   }
 
-  /** Puts a member that isn't in its home, where another one is. */
-  function putAstray(head: Key, member: string, given: Value | undefined): boolean {
-    const { slot, found } = reach(head.number, member);
-    if (found) return !updateAt(head.number, slot, member, given);
-    head.astray++;
-    return insertAt(head.number, slot, member, given);
-  }
-
   /** Moves those up that are astray behind a slot that became free. */
-  function close(head: Key, freed: number): void {
+  function close(number: number, freed: number): void {
     let free = freed;
     for (let slot = free + 1; ; slot++) {
-      const member = sql(textAt).get(head.number, slot)?.[0] as string | undefined;
+      const member = sql(textAt).get(number, slot)?.[0] as string | undefined;
       if (member === undefined) return;
-      const home = homeOf(member);
-      if (home > free) continue;
-      sql(move).do(head.number, free, head.number, slot);
-      if (home === free) head.astray--;
+      if (placeOf(member) > free) continue;
+      sql(move).do(number, free, number, slot);
       free = slot;
     }
   }
@@ -149,22 +146,26 @@ export function membersOf(sql: Sql, hash: Hash, table: string, text: string, val
     get: (head, member) => ask(valueOf, head, member)?.[0],
     has: (head, member) => ask(isThere, head, member) !== undefined,
     put(head, member, isNew, given) {
+      const { number, astray } = head;
       const home = homeOf(member);
-      if (isNew && insertAt(head.number, home, member, given)) return true;
-      if (updateAt(head.number, home, member, given)) return false;
-      return (!isNew && insertAt(head.number, home, member, given)) || putAstray(head, member, given);
+      if (isNew && astray === 0 && insertAt(number, home, member, given)) return true;
+      if (updateAt(number, home, member, given)) return false;
+      let far = astray === 0 ? undefined : reach(number, member);
+      if (far?.found === true) return !updateAt(number, far.slot, member, given);
+      if (insertAt(number, home, member, given)) return true;
+      far ??= reach(number, member);
+      head.astray++;
+      return insertAt(number, far.slot, member, given);
     },
     remove(head, member) {
-      let slot = homeOf(member);
-      if (sql(remove).run(head.number, slot, member).changes === 0) {
-        if (head.astray === 0) return false;
-        const reached = reach(head.number, member);
-        if (!reached.found) return false;
-        slot = reached.slot;
-        sql(remove).do(head.number, slot, member);
-        head.astray--;
-      }
-      if (head.astray > 0 && slot >= firstHashed) close(head, slot);
+      const { number } = head;
+      if (sql(remove).run(number, homeOf(member), member).changes !== 0) return true;
+      if (head.astray === 0) return false;
+      const { slot, found } = reach(number, member);
+      if (!found) return false;
+      sql(remove).do(number, slot, member);
+      head.astray--;
+      close(number, slot);
       return true;
     },
     page(head, from, count) {
@@ -172,7 +173,7 @@ export function membersOf(sql: Sql, hash: Hash, table: string, text: string, val
       if (rows.length < count) return { rows, next: 0 };
       let next = (rows.at(-1)![0] as number) + 1;
       // Only behind a free slot nothing will move into what is seen already.
-      while (head.astray > 0 && next > firstHashed) {
+      while (next > firstAstray) {
         const row = sql(one).get(head.number, next);
         if (row === undefined) break;
         rows.push(row);
@@ -186,13 +187,19 @@ export function membersOf(sql: Sql, hash: Hash, table: string, text: string, val
 /** A power of two, above all that two digits can be. */
 const blockSlots = 128;
 
-/** What the last two digits of a text say; -1 if it doesn't end so. */
-function lastDigits(text: string): number {
-  const { length } = text;
-  if (length < 2) return -1;
-  const tens = text.charCodeAt(length - 2) - 48;
-  const ones = text.charCodeAt(length - 1) - 48;
-  return tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9 ? tens * 10 + ones : -1;
+/** Where the two digits end in which a text ends, but for a quotation mark, as members may be JSON; -1 if it doesn't. */
+function endOfDigits(text: string): number {
+  const end = text.charCodeAt(text.length - 1) === 34 ? text.length - 1 : text.length;
+  return isDigit(digitAt(text, end - 1)) && isDigit(digitAt(text, end - 2)) ? end : -1;
+}
+
+/** NaN where there is nothing. */
+function digitAt(text: string, place: number): number {
+  return text.charCodeAt(place) - 48;
+}
+
+function isDigit(value: number): boolean {
+  return value >= 0 && value <= 9;
 }
 
 /** The slot of an integer below 2^31, written the one canonical way; -1 for any other text. */
