@@ -20,7 +20,7 @@ const tasks = 8;
 const holdersWarmMs = 2_000;
 const alsoAlone: readonly LockerName[] = [keeping, oneProcessPeer, ...lockers, unixPeer];
 
-await bench('locks-embedded', 100_000, async (stage) => {
+await bench('locks-embedded', 200_000, async (stage) => {
   const redis = await startRedis(stage.directory);
   stage.atEnd(() => redis.stop());
   stage.setUp['redis-server'] = `${redis.version}, loopback as new Redis() connects, nothing on disk`;

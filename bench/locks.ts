@@ -21,7 +21,7 @@ const redisPeers = allPeers.filter((peer) => peer !== 'redis-py' || redisPy !== 
 const crowded: readonly LockerName[] = [onRedis, ...redisPeers];
 const alone: readonly LockerName[] = [onRedis, keepingOnRedis, ...redisPeers];
 
-await bench('locks', 120_000, async (stage) => {
+await bench('locks', 200_000, async (stage) => {
   const redis = await startRedis(stage.directory);
   stage.atEnd(() => redis.stop());
   stage.setUp['redis-server'] = `${redis.version}, loopback, nothing on disk`;
