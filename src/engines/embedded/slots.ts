@@ -92,7 +92,8 @@ export function membersOf(sql: Sql, hash: Hash, table: string, text: string, val
     if (own !== -1) return own;
     const end = endOfDigits(member);
     if (end === -1) return firstHashed + hash(member);
-    const block = hash(member, end - 2);
+    // All bits the other way round: else `order 5` would mostly have the home of one of `order 500` to `order 599`.
+    const block = ~hash(member, end - 2) >>> 0;
     return firstHashed + block - (block % blockSlots) + (digitAt(member, end - 2) * 10 + digitAt(member, end - 1));
   }
 

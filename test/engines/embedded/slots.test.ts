@@ -269,6 +269,13 @@ test('what is numbered stands side by side, also in JSON', () => {
   expect(side((i) => `${i} orders`)).toBeGreaterThan(1_000);
 });
 
+test('a text does not take the home of one that has two digits more', () => {
+  const { sqlite, does } = connect(temporaryDirectory());
+  sqlite.exec('UPDATE salt SET salt = 1');
+  does((tx) => Array.from({ length: 1_000 }, (_, i) => tx.hset('h', `field-${i}`, 'x')));
+  expect(sqlite.prepare("SELECT size, astray FROM keys WHERE key = 'h'").get()).toEqual([1_000, 0]);
+});
+
 test('collections whose keys have the same hash have different numbers, and only members of their own', () => {
   const { sqlite, does } = connect(temporaryDirectory(), 1);
   const first = ['a', 'b', 'c'];
