@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import { limits } from '../../base/limits.ts';
-import type { Sqlite, Statement } from './driver.ts';
+import type { Sqlite } from './driver.ts';
 import { logBytes } from './schema.ts';
 
 /** The write-ahead log, which is to stay short. */
@@ -36,9 +36,12 @@ export function openLog(sqlite: Sqlite, path: string, isLong: () => void): Log {
     },
     shorten(keepOut) {
       try {
-        for (let tries = 0; tries < limits.storeShortenTries && isDone(beside); tries++) {
-          if (tries === 0) keepOut?.();
-          if (isDone(alone)) return;
+        for (let tries = 0; tries < limits.storeShortenTries; tries++) {
+          const [isBusy, frames, moved] = beside.get() as [number, number, number];
+          if (isBusy === 1) return;
+          // Else somebody stays in an old snapshot: a backup, or a process whose event loop stands still.
+          if (moved * 2 >= frames) keepOut?.();
+          if (alone.get()![0] === 0) return;
           Atomics.wait(sleeper, 0, 0, limits.storeShortenPauseMs);
         }
       } catch {
@@ -49,8 +52,3 @@ export function openLog(sqlite: Sqlite, path: string, isLong: () => void): Log {
 }
 
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
-
-/** The first column: 1 if others were in the way. */
-function isDone(checkpoint: Statement): boolean {
-  return checkpoint.get()?.[0] === 0;
-}
