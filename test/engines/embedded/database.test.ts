@@ -284,6 +284,10 @@ test('a thread that is asked to stay out of the store keeps no snapshot and turn
 test('a thread does not stay out of the store for ever, and not at all where others write', async () => {
   const directory = makeDirectory(temporaryDirectory());
   let asked = 0;
+  const keptOut = (): boolean => {
+    asked += 1;
+    return true;
+  };
   let isKeptOut = (): boolean => false;
   const options = { directory, durability: 'normal', clock: systemClock } as const;
   const database = await openDatabase({ ...options, isKeptOut: () => isKeptOut() });
@@ -294,10 +298,7 @@ test('a thread does not stay out of the store for ever, and not at all where oth
     return through.run({ ...silent, step: (tx) => tx.hset('h', 'f', String(performance.now())) });
   };
   for (let i = 0; i < 50; i++) await write(database);
-  isKeptOut = () => {
-    asked += 1;
-    return true;
-  };
+  isKeptOut = keptOut;
   const beganMs = performance.now();
   await write(database);
   expect(performance.now() - beganMs).toBeGreaterThanOrEqual(limits.storeOutMsMax);
@@ -306,10 +307,7 @@ test('a thread does not stay out of the store for ever, and not at all where oth
   await write(other);
   await write(database); // it sees that there is another
   asked = 0;
-  isKeptOut = () => {
-    asked += 1;
-    return true;
-  };
+  isKeptOut = keptOut;
   await write(database);
   expect(asked).toBe(1);
   await database.close();

@@ -3,49 +3,18 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, expect, onTestFinished, test } from 'vitest';
 import { neighbour } from '../../../src/base/neighbour.ts';
-import { type Sqlite, openSqlite } from '../../../src/engines/embedded/driver.ts';
+import type { Sqlite } from '../../../src/engines/embedded/driver.ts';
 import { embeddedEngine } from '../../../src/engines/embedded/embedded.ts';
-import { prepareSchema } from '../../../src/engines/embedded/schema.ts';
-import { type SqliteTx, sqliteTx } from '../../../src/engines/embedded/tx.ts';
+import type { SqliteTx } from '../../../src/engines/embedded/tx.ts';
 import { SortedSet } from '../../../src/engines/memory/sorted-set.ts';
 import { randomly } from '../../contract/seed.ts';
 import { call } from '../../operations/verbs/verbs.ts';
+import { type Connection, connect } from '../fixtures/connections.ts';
 import { cleanUp, talker, temporaryDirectory, until } from '../fixtures/processes.ts';
 
 afterEach(cleanUp);
 
 const sizes = { walkMax: 4, partMax: 3, groupMax: 3 };
-
-/** One of several connections to a directory. Each does all it is asked for in a transaction of its own. */
-interface Connection {
-  readonly sqlite: Sqlite;
-  does<R>(step: (tx: SqliteTx) => R): R;
-}
-
-function connect(directory: string): Connection {
-  const sqlite = openSqlite(join(directory, 'lockstep.db'));
-  onTestFinished(() => sqlite.close());
-  prepareSchema(sqlite, directory, 'normal');
-  const tx = sqliteTx(sqlite, sizes);
-  return {
-    sqlite,
-    does(step) {
-      sqlite.exec('BEGIN IMMEDIATE');
-      tx.begin(false);
-      tx.beginStep(1_700_000_000_000_000, () => true);
-      try {
-        const reply = step(tx);
-        tx.flush();
-        sqlite.exec('COMMIT');
-        return reply;
-      } catch (error) {
-        tx.forget();
-        sqlite.exec('ROLLBACK');
-        throw error;
-      }
-    },
-  };
-}
 
 type Doing =
   | { do: 'add'; count: number; score: number; from: number }
@@ -139,7 +108,7 @@ test('ranks of sets that are counted, or being counted, are those of the members
   const run = randomly(60);
   console.log(`SEED=${run.seed}`);
   const directory = temporaryDirectory();
-  const connections = [connect(directory), connect(directory)];
+  const connections = [connect(directory, sizes), connect(directory, sizes)];
   const seen = new Set<number>();
   fc.assert(
     fc.property(fc.array(fc.tuple(fc.nat(1), doing), { minLength: 1, maxLength: 40 }), (program) => {
@@ -165,7 +134,7 @@ test('members are counted behind who asks for a rank, and stay counted', { timeo
   onTestFinished(() => engine.close());
   const on = (...verb: string[]): Promise<unknown> => engine.runBatch(call, ['z'], verb);
   for (let i = 0; i < 100; i++) await on('zadd', String(i % 7), `m${i}`);
-  const connection = connect(directory);
+  const connection = connect(directory, sizes);
   expect(check(connection)).toBe(0);
   expect(await on('zrank', 'm99')).toBe(29);
   await until('all members are counted', () => startOf(connection.sqlite) > 0);
@@ -180,7 +149,7 @@ test('members are counted behind who asks for a rank, and stay counted', { timeo
 
 test('counts are those of the members whenever a process that writes is killed', { timeout: 120_000 }, async () => {
   const directory = temporaryDirectory();
-  const connection = connect(directory);
+  const connection = connect(directory, sizes);
   for (let kill = 0; kill < 8; kill++) {
     const { child, said } = talker('scorer.ts', directory);
     await until('it scores', () => said.length > kill % 3);

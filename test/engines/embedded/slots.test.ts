@@ -1,44 +1,12 @@
-import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterEach, expect, onTestFinished, test } from 'vitest';
-import { type Sqlite, openSqlite } from '../../../src/engines/embedded/driver.ts';
-import { prepareSchema } from '../../../src/engines/embedded/schema.ts';
-import { type SqliteTx, sqliteTx } from '../../../src/engines/embedded/tx.ts';
+import { afterEach, expect, test } from 'vitest';
+import type { Sqlite } from '../../../src/engines/embedded/driver.ts';
+import type { SqliteTx } from '../../../src/engines/embedded/tx.ts';
 import { randomly } from '../../contract/seed.ts';
+import { type Connection, connect } from '../fixtures/connections.ts';
 import { cleanUp, temporaryDirectory } from '../fixtures/processes.ts';
 
 afterEach(cleanUp);
-
-interface Connection {
-  readonly sqlite: Sqlite;
-  does<R>(step: (tx: SqliteTx) => R): R;
-}
-
-/** Each `does` is a transaction. */
-function connect(directory: string, hashBits?: number): Connection {
-  const sqlite = openSqlite(join(directory, 'lockstep.db'));
-  onTestFinished(() => sqlite.close());
-  prepareSchema(sqlite, directory, 'normal');
-  const tx = sqliteTx(sqlite, undefined, hashBits);
-  return {
-    sqlite,
-    does(step) {
-      sqlite.exec('BEGIN IMMEDIATE');
-      tx.begin(false);
-      tx.beginStep(1_700_000_000_000_000, () => true);
-      try {
-        const reply = step(tx);
-        tx.flush();
-        sqlite.exec('COMMIT');
-        return reply;
-      } catch (error) {
-        tx.forget();
-        sqlite.exec('ROLLBACK');
-        throw error;
-      }
-    },
-  };
-}
 
 /** All kinds of homes: integers of their own, texts that end in digits, others. */
 const member = fc.oneof(
@@ -211,7 +179,7 @@ test.for([1, 2, 3, 32])(
     const run = randomly(40);
     console.log(`SEED=${run.seed}`);
     const directory = temporaryDirectory();
-    const connections = [connect(directory, hashBits), connect(directory, hashBits)];
+    const connections = [connect(directory, undefined, hashBits), connect(directory, undefined, hashBits)];
     connections[0]!.sqlite.exec(`UPDATE salt SET salt = ${run.seed}`);
     let astray = 0;
     fc.assert(
@@ -241,7 +209,7 @@ test.for([1, 2, 3, 32])(
 );
 
 test('those that are astray move up when one of them goes', () => {
-  const { sqlite, does } = connect(temporaryDirectory(), 1);
+  const { sqlite, does } = connect(temporaryDirectory(), undefined, 1);
   const letters = 'abcdefghijklmnop'.split('');
   const slots = sqlite.prepare('SELECT id & 8589934591, member FROM sets ORDER BY id');
   does((tx) => letters.forEach((letter) => tx.sadd('s', letter)));
@@ -277,7 +245,7 @@ test('a text does not take the home of one that has two digits more', () => {
 });
 
 test('collections whose keys have the same hash have different numbers, and only members of their own', () => {
-  const { sqlite, does } = connect(temporaryDirectory(), 1);
+  const { sqlite, does } = connect(temporaryDirectory(), undefined, 1);
   const first = ['a', 'b', 'c'];
   does((tx) => first.forEach((name) => [tx.hset(`h${name}`, name, name), tx.rpush(`l${name}`, name)]));
   const numbers = sqlite.prepare('SELECT kind, number FROM keys ORDER BY kind, number').all();
