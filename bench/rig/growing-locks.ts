@@ -9,7 +9,7 @@ import { openStore, type Store, type StoreKind } from './stores.ts';
 
 const keys = keysOf('default');
 const leaseMs = 3_600_000;
-const ask = { ttlMs: leaseMs, fences: limits.handOversInARow, queueMs: leaseMs, gives: '' };
+const ask = { ttlMs: String(leaseMs), fences: limits.handOversInARow, queueMs: leaseMs, gives: '' };
 
 /** Waiters of one lock: sessions, each of which has its place in the store; and tasks of one session, which has one. */
 export async function growthOfWaiters(stage: Stage, kind: StoreKind, sizes: readonly number[]): Promise<Growth[]> {

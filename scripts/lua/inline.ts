@@ -36,7 +36,8 @@ interface Verb {
 
 /** Undefined where the call must stay. */
 function replaced({ parameters, expression }: Verb, given: readonly string[], statement: boolean): string | undefined {
-  const isCall = closing(expression, expression.indexOf('(') + 1) === expression.length - 1;
+  const opens = expression.indexOf('(') + 1;
+  const isCall = opens > 0 && closing(expression, opens) === expression.length - 1;
   if (statement && !isCall) return undefined; // Lua has no statements but calls
   let text = expression;
   for (const [i, parameter] of parameters.entries()) {

@@ -14,6 +14,7 @@ export const textVerbs: Pick<
   | 'firstPart'
   | 'rest'
   | 'startsWith'
+  | 'isSmaller'
   | 'sha1hex'
 > = {
   text: integerText,
@@ -38,6 +39,7 @@ export const textVerbs: Pick<
   },
   rest: (text, index) => text.slice(startOf(text, index)),
   startsWith: (text, prefix) => text.startsWith(prefix),
+  isSmaller: (text, digits) => text.length === digits.length && text < digits,
   sha1hex: (text) => createHash('sha1').update(text).digest('hex'),
 };
 

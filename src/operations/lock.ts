@@ -29,8 +29,8 @@ export type Held = readonly ['held', owner: string, leftMs: number, ahead: strin
 
 export interface Ask {
   token: string;
-  /** As the token has it. */
-  ttlMs: number;
+  /** As the token has it: text. */
+  ttlMs: string;
   /** 1: join the queue if the lock is held. */
   wait: number;
   fences: number;
@@ -43,7 +43,7 @@ export interface Ask {
 export const acquire: Operation<LockKeys, Ask, string | Granted | Held> = {
   name: 'lock.acquire',
   keys: ['owner', 'queue', 'fences'],
-  args: { token: 'text', ttlMs: 'integer', gives: 'text?', wait: 'setting', fences: 'setting', queueMs: 'setting' },
+  args: { token: 'text', ttlMs: 'text', gives: 'text?', wait: 'setting', fences: 'setting', queueMs: 'setting' },
   step(tx, lock, ask) {
     if (!tx.existsEither(lock.owner, lock.queue))
       return grant(tx, lock.owner, lock.fences, ask.fences, ask.token, ask.ttlMs);
@@ -129,14 +129,18 @@ function granted(tx: Tx, lock: LockKeys, owner: string): Granted {
 }
 
 /** Makes `token` the owner of the free lock at `key`. */
-function grant(tx: Tx, key: string, fencesKey: string, fences: number, token: string, ttlMs: number): string {
+function grant(tx: Tx, key: string, fencesKey: string, fences: number, token: string, ttlMs: string): string {
   const now = tx.nowUs();
   const since = tx.text(now);
   let fence = since;
-  const last = tx.integer(tx.getset(fencesKey, tx.text(now + fences - 1)) ?? '0') ?? 0;
-  if (last >= now) {
-    fence = tx.text(last + 1); // the store's clock was set back, or grants come faster than it ticks
-    tx.set(fencesKey, tx.text(last + fences));
+  const text = tx.getset(fencesKey, tx.text(now + fences - 1)) ?? '';
+  // Mostly so, and told from the texts alone: a server takes longer to make a number of a text.
+  if (!tx.isSmaller(text, since)) {
+    const last = tx.integer(text) ?? 0;
+    if (last >= now) {
+      fence = tx.text(last + 1); // the store's clock was set back, or grants come faster than it ticks
+      tx.set(fencesKey, tx.text(last + fences));
+    }
   }
   const owner = token + ':' + fence + ':' + since;
   tx.setPx(key, owner, ttlMs);
@@ -174,7 +178,7 @@ function handOn(tx: Tx, lock: LockKeys, fences: number, asker: string): string |
     const token = line[0];
     if (token === undefined) return undefined;
     tx.zrem(lock.queue, token);
-    const owner = grant(tx, lock.owner, lock.fences, fences, token, ttlOf(tx, token));
+    const owner = grant(tx, lock.owner, lock.fences, fences, token, tx.text(ttlOf(tx, token)));
     if (token === asker || say(tx, lock, 'granted', owner, msSince(tx, line[3]))) return owner;
     tx.del(lock.owner); // its session is dead
   }
@@ -286,7 +290,9 @@ export const acquireAll: BatchOperation<readonly ['granted', ...string[]] | read
     const owners: ['granted', ...string[]] = ['granted'];
     for (let i = 1; i < args.length; i++) {
       const lock = lockAt(keys, i);
-      owners.push(tx.get(lock.owner) ?? grant(tx, lock.owner, lock.fences, fences, args[i]!, ttlOf(tx, args[i]!)));
+      owners.push(
+        tx.get(lock.owner) ?? grant(tx, lock.owner, lock.fences, fences, args[i]!, tx.text(ttlOf(tx, args[i]!))),
+      );
     }
     return owners;
   },

@@ -23,7 +23,8 @@ export type Vote = readonly ['yes', wanted: string] | readonly ['no', owner: str
 
 export interface VoteAsk {
   owner: string;
-  ttlMs: number;
+  /** Text. */
+  ttlMs: string;
   /** So long somebody who is refused is known to want it; 0: it does not ask again. */
   wantedMs: number;
 }
@@ -31,14 +32,14 @@ export interface VoteAsk {
 export const vote: Operation<VoteKeys, VoteAsk, Vote> = {
   name: 'quorum.vote',
   keys: ['owner', 'wanted'],
-  args: { owner: 'text', ttlMs: 'integer', wantedMs: 'integer' },
+  args: { owner: 'text', ttlMs: 'text', wantedMs: 'integer' },
   step(tx, lock, ask) {
     const owner = tx.get(lock.owner);
     if (owner === undefined || owner === ask.owner) {
       tx.setPx(lock.owner, ask.owner, ask.ttlMs);
       return ['yes', tx.get(lock.wanted) ?? ''];
     }
-    if (ask.wantedMs > 0) tx.setPx(lock.wanted, ask.owner, ask.wantedMs);
+    if (ask.wantedMs > 0) tx.setPx(lock.wanted, ask.owner, tx.text(ask.wantedMs));
     return ['no', owner, tx.pttl(lock.owner)];
   },
 };

@@ -37,8 +37,8 @@ export interface Tx {
   set(key: string, value: string): void;
   /** GETSET: as `set`; what was there, which must be a string. */
   getset(key: string, value: string): string | undefined;
-  /** SET … PX. `ms` > 0. */
-  setPx(key: string, value: string, ms: number): void;
+  /** SET … PX. `ms` > 0, as text: it comes as such, mostly. */
+  setPx(key: string, value: string, ms: string): void;
   /**
    * INCRBY: the new value. What is there (absent: 0), `by` and the sum are integers of 64 bits, as text; the caller has
    * made sure of that (`within`). Keeps an expiry.
@@ -154,6 +154,8 @@ export interface Tx {
   /** What follows part `index` - 1: all parts from `index` on, with the `:` between them; '' past the end. */
   rest(text: string, index: number): string;
   startsWith(text: string, prefix: string): boolean;
+  /** Whether `text`, of ASCII, is as long as `digits` and stands before it: a smaller number of as many digits, if it is one. */
+  isSmaller(text: string, digits: string): boolean;
   /** The SHA-1 of a text, as 40 hexadecimal digits. */
   sha1hex(text: string): string;
 }

@@ -27,7 +27,7 @@ export function readValue(tx: Tx, value: string): string | undefined {
 /** `ms`: how long it lives; 0: without end; -1: as long as what it replaces. */
 export function writeValue(tx: Tx, keys: ValueKeys, text: string, ms: number): void {
   const left = ms < 0 ? tx.pttl(keys.value) : ms;
-  if (left > 0 || (ms < 0 && left === 0)) tx.setPx(keys.value, text, Math.max(1, left));
+  if (left > 0 || (ms < 0 && left === 0)) tx.setPx(keys.value, text, tx.text(Math.max(1, left)));
   else tx.set(keys.value, text);
   changed(tx, keys.watchers, '');
 }

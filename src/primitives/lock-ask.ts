@@ -97,7 +97,7 @@ export class LockAsk {
     const sentAt = instantNow(this.#session.clock);
     const request = {
       token: this.token,
-      ttlMs: this.#ttlMs,
+      ttlMs: String(this.#ttlMs),
       wait: this.once ? 0 : 1,
       fences: this.#fences,
       queueMs: limits.queueMs,

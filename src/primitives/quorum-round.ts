@@ -43,7 +43,7 @@ export async function holdRound(
   const { clock, majority, voters } = session;
   const sent = instantNow(clock);
   const owner = session.owner(ttlMs);
-  const ask: VoteAsk = { owner, ttlMs, wantedMs: again ? limits.quorumWantedMs : 0 };
+  const ask: VoteAsk = { owner, ttlMs: String(ttlMs), wantedMs: again ? limits.quorumWantedMs : 0 };
   const asked = voters.map((voter) => askOne(session, voter, keys, ask));
   const isDecided = (said: Answers<Vote>): boolean => {
     const won = countReplies(said, isYes);

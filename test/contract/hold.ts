@@ -11,7 +11,7 @@ export async function hold(
   space = 'shop',
 ): Promise<{ lease: Lease; place: Guard; release(): Promise<unknown> }> {
   const at = keysOf(space).lock(lock);
-  const ask = { token: `tester:${++asks}:60000`, ttlMs: 60_000, wait: 0, fences: 1, queueMs: 60_000, gives: '' };
+  const ask = { token: `tester:${++asks}:60000`, ttlMs: '60000', wait: 0, fences: 1, queueMs: 60_000, gives: '' };
   const owner = await engine.run(acquire, at, ask);
   if (typeof owner !== 'string') throw new Error(`the lock ${lock} is held by ${owner[1]}`);
   const place: Guard = { engine, space, lock, fence: asks, key: at.owner, owner };

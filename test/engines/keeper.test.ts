@@ -43,7 +43,7 @@ async function openKeeper(
 }
 
 function grant(database: Database, key: string, owner: string, ttlMs: number): void {
-  database.transact((tx) => tx.setPx(key, owner, ttlMs));
+  database.transact((tx) => tx.setPx(key, owner, String(ttlMs)));
 }
 
 /** As after `acquire`. */
@@ -402,7 +402,7 @@ test('a hundred thousand leases that are due at once are renewed before one is o
   const count = 100_000;
   const ttlMs = 60_000;
   at.database.transact((tx) => {
-    for (let i = 0; i < count; i++) tx.setPx(`k${i}`, `me:${i}`, ttlMs);
+    for (let i = 0; i < count; i++) tx.setPx(`k${i}`, `me:${i}`, String(ttlMs));
   });
   // As if granted nearly a third ago: due all at once, in a moment.
   const granted = instantNow(systemClock);

@@ -2,12 +2,13 @@ import { expect, onTestFinished, test } from 'vitest';
 import { keysOf } from '../../src/base/names.ts';
 import * as lock from '../../src/operations/lock.ts';
 import { handClock, memorySubject } from './subjects.ts';
+import { call } from './verbs/verbs.ts';
 
 const openEveryMs = 50;
 
 /** What a session asks for first. */
 function firstAsk(session: string): lock.Ask {
-  return { token: `${session}:1:10000`, ttlMs: 10_000, wait: 1, fences: 1, queueMs: 60_000, gives: '' };
+  return { token: `${session}:1:10000`, ttlMs: '10000', wait: 1, fences: 1, queueMs: 60_000, gives: '' };
 }
 
 type Asked = string | lock.Granted | lock.Held;
@@ -41,6 +42,29 @@ test('a lock that others poll for goes from waiter to waiter for a while, and is
   expect((await ask('c'))[0]).toBe('granted');
 });
 
+test.for([
+  ['999', 1_000, 1_000],
+  ['1000', 1_000, 1_001],
+  ['1001', 1_000, 1_002],
+  ['1000', 999, 1_001],
+  ['2000', 13, 2_001],
+  ['13', 2_000, 2_000],
+  ['0', 1, 1],
+  ['foreign', 1_000_000, 1_000_000],
+  ['zzzz', 1_000, 1_000],
+  ['0999', 1_000, 1_000],
+  ['-999', 1_000, 1_000],
+] as const)('behind a last fence of %s, at %d µs, the next one is %d', async ([last, nowUs, fence]) => {
+  const clock = handClock();
+  clock.nowUs = nowUs;
+  const store = memorySubject(clock);
+  onTestFinished(() => store.close());
+  const at = keysOf('test').lockAt('job');
+  await store.runBatch(call, [at.fences], ['set', last]);
+  expect(await store.run(lock.acquire, at, firstAsk('a'))).toBe(`a:1:10000:${fence}:${nowUs}`);
+  expect(await store.runBatch(call, [at.fences], ['get'])).toEqual([String(fence)]);
+});
+
 test('whoever left a lock open to a waiter that is dead hands it to the next', async () => {
   const clock = handClock();
   clock.nowUs = 1_700_000_000_000_000;
@@ -63,7 +87,7 @@ test('who gives a lock back in the step that asks for it anew stands behind thos
   const mail: string[] = [];
   for (const session of ['a', 'b']) await store.connect(session, (text) => mail.push(text));
   const ask = (token: string, gives = ''): Promise<Asked> =>
-    store.run(lock.acquire, at, { token, ttlMs: 10_000, wait: 1, fences: 8, queueMs: 60_000, gives });
+    store.run(lock.acquire, at, { token, ttlMs: '10000', wait: 1, fences: 8, queueMs: 60_000, gives });
 
   const first = (await ask('a:1:10000')) as string;
   const [, alone] = (await ask('a:2:10000', first)) as lock.Granted;

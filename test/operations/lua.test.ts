@@ -37,6 +37,112 @@ test('a step that ends early has made no table of its keys and arguments', () =>
   expect(script.indexOf('{owner = KEYS[1]')).toBeGreaterThan(script.indexOf("redis.call('DEL', KEYS[1])"));
 });
 
+test('what only a branch needs is made there, and a function that ends a branch is not made at all', () => {
+  const script = operationScripts().of('lock.acquire', { wait: 1, fences: 64, queueMs: 1_000 }).text;
+  const [free = '', held = ''] = script.split("local owner = (redis.call('GET', KEYS[1]) or nil)");
+  expect(free).toContain("redis.call('SET', key, owner, 'PX', ttlMs)");
+  expect(free).not.toContain('function lock_grant(');
+  expect(free.indexOf('function tx_integer(')).toBeGreaterThan(free.indexOf('#text == #since'));
+  expect(held).toContain('function lock_grant(');
+});
+
+test('a variable that a branch sets is there behind it; a branch that ends the step has its own', () => {
+  const script = new Scripts(ticking).of('clock.look').text;
+  expect(script.split('local startedUs\n')).toHaveLength(3);
+  expect(script.indexOf('local startedUs\n')).toBeGreaterThan(script.indexOf("'leaves' then"));
+  const [, behind = ''] = script.split("'stays' then");
+  expect(behind).not.toContain('local startedUs');
+  expect(behind.split('function tx_nowUs()')).toHaveLength(3);
+});
+
+test('a call stands where it was if its function may end without an answer, calls itself, or is made already', () => {
+  const script = (name: string): string => new Scripts(ticking).of(name).text;
+  expect(script('clock.quiet')).toContain('return clock_silent(');
+  expect(script('clock.again')).toContain('return clock_down(');
+  expect(script('clock.sum')).toContain('return clock_one() + clock_one()');
+  expect(script('clock.twice')).toContain('return clock_one()');
+});
+
+const ticking = `--==[ tx ]==
+local startedUs
+
+function tx:nowUs()
+  if startedUs == nil then
+    startedUs = redis.call('TIME')[1]
+  end
+  return startedUs
+end
+
+--==[ clock ]==
+function clock_lookStep(tx, keys, args)
+    if args[1] == 'leaves' then
+        return tx:nowUs()
+    end
+    local from = 0
+    if args[1] == 'stays' then
+        from = tx:nowUs()
+    end
+    return tx:nowUs() - from
+end
+
+function clock_silent(a)
+    if a == 0 then
+        return 1
+    end
+end
+
+function clock_quietStep(tx, keys, args)
+    if args[1] == '0' then
+        return clock_silent(0)
+    end
+    return 2
+end
+
+function clock_down(n)
+    if n == 0 then
+        return 0
+    end
+    return clock_down(n - 1)
+end
+
+function clock_againStep(tx, keys, args)
+    return clock_down(3)
+end
+
+function clock_one()
+    return 1
+end
+
+function clock_sumStep(tx, keys, args)
+    return clock_one() + clock_one()
+end
+
+function clock_twiceStep(tx, keys, args)
+    local first = clock_one()
+    return clock_one()
+end
+
+--==[ clock.look ]==
+local args = ARGV
+return clock_lookStep(KEYS, args)
+
+--==[ clock.quiet ]==
+local args = ARGV
+return clock_quietStep(KEYS, args)
+
+--==[ clock.again ]==
+local args = ARGV
+return clock_againStep(KEYS, args)
+
+--==[ clock.sum ]==
+local args = ARGV
+return clock_sumStep(KEYS, args)
+
+--==[ clock.twice ]==
+local args = ARGV
+return clock_twiceStep(KEYS, args)
+`;
+
 test('a script holds what its file takes from others, once, and nothing else of them', () => {
   const script = operationScripts().of('map.set').text;
   expect(script.split('function guard_guarded(')).toHaveLength(2);
@@ -48,7 +154,7 @@ test('what is 0 or empty at the end of the arguments is not sent; settings are i
   const sent: { text: string; words: string[] }[] = [];
   const { run } = redisRunner(async ({ text }, words) => sent.push({ text, words }));
   const lock = { owner: 'o', queue: 'q', fences: 'f' };
-  const ask = { token: 's:1:500', ttlMs: 500, gives: '', fences: 64, queueMs: 1_000 };
+  const ask = { token: 's:1:500', ttlMs: '500', gives: '', fences: 64, queueMs: 1_000 };
   await run(acquire, lock, { ...ask, wait: 1 });
   await run(acquire, lock, { ...ask, wait: 0, gives: '0' });
   const map = { map: 'm', expiry: 'e', watchers: 'w', guard: 'g' };
@@ -113,7 +219,7 @@ test('a file of operations uses functions and constants of another, under whatev
   expect(script).toContain('local plus_one_by = 1');
   expect(script).toContain('function plus_one_next(');
   expect(script).not.toContain('function plus_one_unused(');
-  expect(script).toMatch(/plus_one_next\(\s*plus_one_next\(#keys\)\s*\)/);
+  expect(script).toMatch(/local integer = plus_one_next\(#keys\)\n\s*return integer \+ plus_one_by$/);
 });
 
 const lending = `

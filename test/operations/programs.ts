@@ -478,7 +478,7 @@ export class Meaning {
       case 'acquire': {
         const { wait, fences: many, queueMs } = command;
         const gives = this.#owner(command.lock, command.gives);
-        const own = { token: this.#token(command.token), ttlMs: command.token.ttlMs };
+        const own = { token: this.#token(command.token), ttlMs: String(command.token.ttlMs) };
         const ask = { ...own, wait, fences: many, queueMs, gives };
         return single(lock.acquire, this.#lock(command.lock), ask);
       }
@@ -511,7 +511,7 @@ export class Meaning {
         const owner = `${this.#token(command.token)}:0:1`;
         return single(quorum.vote, this.#lock(command.lock), {
           owner,
-          ttlMs: command.token.ttlMs,
+          ttlMs: String(command.token.ttlMs),
           wantedMs: command.wantedMs,
         });
       }

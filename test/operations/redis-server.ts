@@ -55,12 +55,14 @@ export async function startRedisServer(): Promise<RedisServer> {
 
 /** Sends scripts over a connection, as `redisRunner` asks for it. */
 export function sendingBy(client: Redis): SendScript {
-  return async ({ sha, text }, [keys = '', ...rest]) => {
+  return async ({ sha, text }, [keys = '', ...rest], explained) => {
     try {
-      return await client.evalsha(sha, keys, ...rest);
+      return await client.evalsha(sha, keys, ...rest).catch((error: Error) => {
+        if (!error.message.includes('NOSCRIPT')) throw error;
+        return client.eval(text, keys, ...rest);
+      });
     } catch (error) {
-      if (!(error as Error).message.includes('NOSCRIPT')) throw error;
-      return client.eval(text, keys, ...rest);
+      throw explained(error);
     }
   };
 }

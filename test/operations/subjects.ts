@@ -157,6 +157,7 @@ local redis = (function(server)
   function commands.SET(key, value, px, ms)
     if px == nil then return server.call('SET', key, value) end
     assert(px == 'PX')
+    if tonumber(ms) < 1 then return server.call('SET', key, value, 'PX', ms) end -- which the server refuses
     return server.call('SET', key, value, 'PXAT', atMs(ms))
   end
   function commands.PTTL(key)

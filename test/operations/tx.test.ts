@@ -318,7 +318,7 @@ describe.each(engines)('Tx on %s', (name, open) => {
   test('a life of no length is refused: it would delete what was to be kept', async () => {
     await on('k', 'set', 'v');
     await expect(on('k', 'pexpire', 0)).rejects.toThrow(/at least 1/);
-    await expect(on('k', 'setPx', 'w', 0)).rejects.toThrow(/at least 1/);
+    await expect(on('k', 'setPx', 'w', 0)).rejects.toThrow(/at least 1|invalid expire time/);
     await expects([['v'], 'k', 'get']);
   });
 
@@ -409,6 +409,16 @@ describe.each(engines)('Tx on %s', (name, open) => {
       [1, '', 'startsWith', 'é:1', 'é:'],
       [1, '', 'startsWith', 'é', ''],
       [0, '', 'startsWith', 'é', 'é:'],
+    ));
+
+  test('numbers of as many digits are in the order of their texts', () =>
+    expects(
+      [1, '', 'isSmaller', '18', '19'],
+      [0, '', 'isSmaller', '19', '19'],
+      [0, '', 'isSmaller', '20', '19'],
+      [0, '', 'isSmaller', '9', '19'],
+      [0, '', 'isSmaller', '100', '19'],
+      [0, '', 'isSmaller', '', '19'],
     ));
 
   test('time stands still in a step, which sees its own writes', async () => {

@@ -227,7 +227,7 @@ export function sqliteTx(sqlite: Sqlite, sizes: RankSizes = rankSizes, bits: num
       replace(found ?? keys.find(key), string, null, value);
       return was;
     },
-    setPx: (key, value, ms) => void replace(keys.find(key), string, endMs(ms), value),
+    setPx: (key, value, ms) => void replace(keys.find(key), string, endMs(Number(ms)), value),
     incrby(key, by) {
       const found = read(key, string);
       const value = String(BigInt(found?.value ?? '0') + BigInt(by));

@@ -178,7 +178,7 @@ export function memoryTx(entries: Map<string, Entry>, listens: (session: string)
       put(key, { kind: 'string', value, expiresMs: undefined });
       return was;
     },
-    setPx: (key, value, ms) => put(key, { kind: 'string', value, expiresMs: endMs(ms) }),
+    setPx: (key, value, ms) => put(key, { kind: 'string', value, expiresMs: endMs(Number(ms)) }),
 
     incrby(key, by) {
       const value = String(BigInt(read(key, 'string') ?? '0') + BigInt(by));

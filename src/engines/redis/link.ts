@@ -19,8 +19,10 @@ interface Request {
   readonly script: Script | undefined;
   /** False: a TRYAGAIN is the answer. */
   readonly patient: boolean;
+  /** Makes of an error the one to reject with. */
+  readonly explained: ((error: unknown) => unknown) | undefined;
   readonly resolve: (reply: unknown) => void;
-  readonly reject: (error: Error) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 /** Whom the answer to a command is for. */
@@ -113,15 +115,21 @@ export class Link {
   }
 
   command(args: readonly string[]): Promise<unknown> {
-    return this.#ask(args, undefined, true);
+    return this.#ask(args, undefined, true, undefined);
   }
 
   /**
    * Runs a script: by its name, if this connection brought its text before. `args`: how many keys, keys, arguments.
-   * Not `patient`: where a slot is moving and has only some of the keys, it rejects with TRYAGAIN at once.
+   * Not `patient`: where a slot is moving and has only some of the keys, it rejects with TRYAGAIN at once. `explained`
+   * makes of an error the one to reject with.
    */
-  script(script: Script, args: readonly string[], patient = true): Promise<unknown> {
-    return this.#ask(args, script, patient);
+  script(
+    script: Script,
+    args: readonly string[],
+    patient = true,
+    explained?: (error: unknown) => unknown,
+  ): Promise<unknown> {
+    return this.#ask(args, script, patient, explained);
   }
 
   /** Connects anew. What is under way rejects. */
@@ -134,7 +142,12 @@ export class Link {
     return this.#ups;
   }
 
-  #ask(args: readonly string[], script: Script | undefined, patient: boolean): Promise<unknown> {
+  #ask(
+    args: readonly string[],
+    script: Script | undefined,
+    patient: boolean,
+    explained: Request['explained'],
+  ): Promise<unknown> {
     if (this.#closing !== undefined) return Promise.reject(closedError(this.name));
     const sinceMs = nowMs();
     const down = this.#down;
@@ -144,7 +157,7 @@ export class Link {
       return new Promise((_, reject) => setImmediate(reject, refusal));
     }
     return new Promise((resolve, reject) => {
-      const command = new Command({ args, script, patient, resolve, reject }, sinceMs, this.#sender);
+      const command = new Command({ args, script, patient, explained, resolve, reject }, sinceMs, this.#sender);
       this.#began();
       if (this.#ready && this.#line.length === 0) this.#send(this.#connection!, command, sinceMs);
       else this.#line.push(command);
@@ -288,7 +301,9 @@ export class Link {
   }
 
   #reject(command: Command, error: Error): void {
-    if (this.#settles(command)) command.request.reject(error);
+    if (!this.#settles(command)) return;
+    const { explained, reject } = command.request;
+    reject(explained === undefined ? error : explained(error));
   }
 
   #watchFor(ms: number): void {

@@ -85,7 +85,7 @@ function tx:getset(key, value)
 end
 
 function tx:setPx(key, value, ms)
-  redis.call('SET', key, value, 'PX', lifetime(ms))
+  redis.call('SET', key, value, 'PX', ms)
 end
 
 -- Lua's number of the reply is not exact: the value is read as text.
@@ -359,6 +359,10 @@ function tx:rest(text, index)
     from = colon + 1
   end
   return string.sub(text, from)
+end
+
+function tx:isSmaller(text, digits)
+  return #text == #digits and text < digits
 end
 
 function tx:startsWith(text, prefix)
@@ -1207,13 +1211,16 @@ function lock_grant(tx, key, fencesKey, fences, token, ttlMs)
     local now = tx:nowUs()
     local since = digits(now)
     local fence = since
-    local last = tx:integer((redis.call('GETSET', fencesKey, digits(now + fences - 1)) or nil) or "0") or 0
-    if last >= now then
-        fence = digits(last + 1)
-        redis.call('SET', fencesKey, digits(last + fences))
+    local text = (redis.call('GETSET', fencesKey, digits(now + fences - 1)) or nil) or ""
+    if not (#text == #since and text < since) then
+        local last = tx:integer(text) or 0
+        if last >= now then
+            fence = digits(last + 1)
+            redis.call('SET', fencesKey, digits(last + fences))
+        end
     end
     local owner = (((token .. ":") .. fence) .. ":") .. since
-    redis.call('SET', key, owner, 'PX', lifetime(ttlMs))
+    redis.call('SET', key, owner, 'PX', ttlMs)
     return owner
 end
 
@@ -1256,7 +1263,7 @@ function lock_handOn(tx, lock, fences, asker)
                 lock.fences,
                 fences,
                 token,
-                lock_ttlOf(tx, token)
+                digits(lock_ttlOf(tx, token))
             )
             if token == asker or lock_say(
                 tx,
@@ -1506,7 +1513,7 @@ function lock_acquireAll(tx, keys, args)
                 lock.fences,
                 fences,
                 args[i + 1],
-                lock_ttlOf(tx, args[i + 1])
+                digits(lock_ttlOf(tx, args[i + 1]))
             )
             i = i + 1
         end
@@ -1517,7 +1524,7 @@ end
 --==[ lock.acquire ]==
 
 local keys = {owner = KEYS[1], queue = KEYS[2], fences = KEYS[3]}
-local ask = {token = ARGV[1], ttlMs = tonumber(ARGV[2]), gives = (ARGV[3] or ''), wait = SETTING.wait, fences = SETTING.fences, queueMs = SETTING.queueMs}
+local ask = {token = ARGV[1], ttlMs = ARGV[2], gives = (ARGV[3] or ''), wait = SETTING.wait, fences = SETTING.fences, queueMs = SETTING.queueMs}
 return lock_acquire(tx, keys, ask)
 
 --==[ lock.release ]==
@@ -3119,14 +3126,14 @@ return queue_tick(tx, KEYS, ARGV)
 function quorum_vote(tx, lock, ask)
     local owner = (redis.call('GET', lock.owner) or nil)
     if owner == nil or owner == ask.owner then
-        redis.call('SET', lock.owner, ask.owner, 'PX', lifetime(ask.ttlMs))
+        redis.call('SET', lock.owner, ask.owner, 'PX', ask.ttlMs)
         return {
             "yes",
             (redis.call('GET', lock.wanted) or nil) or ""
         }
     end
     if ask.wantedMs > 0 then
-        redis.call('SET', lock.wanted, ask.owner, 'PX', lifetime(ask.wantedMs))
+        redis.call('SET', lock.wanted, ask.owner, 'PX', digits(ask.wantedMs))
     end
     return {
         "no",
@@ -3138,7 +3145,7 @@ end
 --==[ quorum.vote ]==
 
 local keys = {owner = KEYS[1], wanted = KEYS[2]}
-local ask = {owner = ARGV[1], ttlMs = tonumber(ARGV[2]), wantedMs = tonumber(ARGV[3])}
+local ask = {owner = ARGV[1], ttlMs = ARGV[2], wantedMs = tonumber(ARGV[3])}
 return quorum_vote(tx, keys, ask)
 
 --==[ range ]==
@@ -5343,7 +5350,7 @@ end
 function value_writeValue(tx, keys, text, ms)
     local left = ms < 0 and redis.call('PTTL', keys.value) or ms
     if left > 0 or ms < 0 and left == 0 then
-        redis.call('SET', keys.value, text, 'PX', lifetime(math.max(1, left)))
+        redis.call('SET', keys.value, text, 'PX', digits(math.max(1, left)))
     else
         redis.call('SET', keys.value, text)
     end

@@ -4,9 +4,13 @@ import { operationScripts, type Script, type Scripts } from './scripts.ts';
 
 /**
  * Sends a script to a server with `words`: how many keys there are, the keys, the arguments. By its name, and with its text
- * where the server does not know it yet. Replies are integers as numbers, texts, and arrays of them.
+ * where the server does not know it yet. Replies are integers as numbers, texts, and arrays of them. Rejects with what
+ * `explained` makes of the client's error: a promise of each step for that alone would cost more.
  */
-export type SendScript = (script: Script, words: string[]) => Promise<unknown>;
+export type SendScript = (script: Script, words: string[], explained: Explained) => Promise<unknown>;
+
+/** Makes of a client's error the one that users get. */
+export type Explained = (error: unknown) => unknown;
 
 /**
  * Runs operations as scripts in a Redis server, one round trip each. Rejects with `WRONG_KIND` where a key holds another
@@ -15,12 +19,12 @@ export type SendScript = (script: Script, words: string[]) => Promise<unknown>;
 export function redisRunner(
   send: SendScript,
   scripts: Scripts = operationScripts(),
-  explained: (error: unknown) => unknown = (error) => error,
+  explained: Explained = (error) => error,
 ): Pick<Engine, 'run' | 'runBatch'> {
   function call(name: string, script: Script, words: string[]): Promise<unknown> {
-    return send(script, words).catch((error: unknown) => {
-      throw says(error, 'WRONGTYPE') ? wrongKind(name, words.slice(1, 1 + Number(words[0])), error) : explained(error);
-    });
+    return send(script, words, (error) =>
+      says(error, 'WRONGTYPE') ? wrongKind(name, words.slice(1, 1 + Number(words[0])), error) : explained(error),
+    );
   }
 
   const ways = new Map<string, Way>();
@@ -32,14 +36,12 @@ export function redisRunner(
   }
 
   /** Set as `args` says. */
-  function scriptOf({ name, settings, scripts: known }: Way, args: Given): Script {
-    let id = '';
-    for (const setting of settings) id += ` ${args[setting]!}`;
-    let script = known.get(id);
-    if (script === undefined) {
-      script = scripts.of(name, Object.fromEntries(settings.map((setting) => [setting, Number(args[setting])])));
-      known.set(id, script);
-    }
+  function scriptOf(way: Way, args: Given): Script {
+    const { settings, last } = way;
+    if (last !== undefined && isSetAs(args, settings, last.values)) return last.script;
+    const values = settings.map((setting) => Number(args[setting]));
+    const script = scripts.of(way.name, Object.fromEntries(settings.map((setting, i) => [setting, values[i]!])));
+    way.last = { values, script };
     return script;
   }
 
@@ -72,7 +74,8 @@ interface Way {
   readonly unsent: readonly (string | undefined)[];
   /** In the script itself: one for each set of values. */
   readonly settings: readonly string[];
-  readonly scripts: Map<string, Script>;
+  /** Mostly all are set as they were the last time. */
+  last: { readonly values: readonly number[]; readonly script: Script } | undefined;
 }
 
 function describe({ name, args }: Described): Way {
@@ -83,8 +86,13 @@ function describe({ name, args }: Described): Way {
     sent,
     unsent: sent.map((arg) => leftOut.get(args[arg]!)),
     settings: names.filter((arg) => args[arg] === 'setting'),
-    scripts: new Map(),
+    last: undefined,
   };
+}
+
+function isSetAs(args: Given, settings: readonly string[], values: readonly number[]): boolean {
+  for (let i = 0; i < settings.length; i++) if (args[settings[i]!] !== values[i]) return false;
+  return true;
 }
 
 const leftOut: ReadonlyMap<string, string> = new Map([

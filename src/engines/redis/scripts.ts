@@ -19,6 +19,21 @@ interface Definition {
   readonly declared?: string;
 }
 
+/** A script that is being written. */
+interface Writing {
+  readonly made: Set<string>;
+  /** What is declared in front of all. */
+  readonly declared: Set<string>;
+  /** The functions whose statements are being written. */
+  readonly within: ReadonlySet<string>;
+}
+
+interface Branch {
+  /** The lines from `if` to `then`, or `else`. */
+  readonly head: string;
+  readonly statements: readonly string[];
+}
+
 /** What the keys or arguments of an operation are called, and where each comes from: `KEYS[1]`, `tonumber(ARGV[2])`. */
 interface Given {
   readonly name: string;
@@ -80,46 +95,82 @@ export class Scripts {
     });
   }
 
-  /** Each function stands before the first statement of the step that needs it: a step that ends early did not make it. */
   #assemble(call: string): string {
-    const made = new Set<string>();
-    const declared: string[] = [];
-    const parts: string[] = [];
-    for (const statement of this.#statementsOf(call)) {
-      const needed = this.#neededBy(statement, made);
-      const functions = needed.filter((part) => part.declared !== undefined);
-      const others = needed.filter((part) => part.declared === undefined);
-      declared.push(...functions.map((part) => part.declared!));
-      parts.push(...[...others, ...functions].map(({ lua }) => lua), statement);
-    }
-    const head = declared.length === 0 ? [] : [`local ${declared.join(', ')}`];
-    return [...head, ...parts].join('\n');
+    const declared = new Set<string>();
+    const lines = this.#written(this.#statementsOf(call), indent, { made: new Set(), declared, within: new Set() });
+    const head = declared.size === 0 ? [] : [`local ${[...declared].join(', ')}`];
+    return [...head, ...lines].join('\n');
   }
 
-  /** What a statement needs that is not `made` yet, which it then is. */
-  #neededBy(statement: string, made: Set<string>): Definition[] {
+  /**
+   * The statements, each behind the functions that it is the first to need: those that only a branch needs stand in it. A
+   * function that is called last of all stands there itself. So a step does not make what it ends before, or passes by.
+   */
+  #written(statements: readonly string[], depth: string, script: Writing): string[] {
+    return statements.flatMap((statement) => {
+      const branches = branchesOf(statement, depth);
+      if (branches !== undefined) return this.#branched(branches, depth, script);
+      const { name = '', given = '' } = lastCallOf(statement) ?? {};
+      const called = script.made.has(name) || script.within.has(name) ? undefined : this.#functionOf(name);
+      if (called === undefined || !endsStep(called.statements)) return [...this.#making(statement, script), statement];
+      const assigned = given === '' ? '' : ` = ${given}`;
+      const parameters = called.parameters === '' ? [] : [`local ${called.parameters}${assigned}`];
+      const within = new Set([...script.within, name]);
+      return this.#written([...parameters, ...called.statements], indent, { ...script, within });
+    });
+  }
+
+  #branched(branches: readonly Branch[], depth: string, script: Writing): string[] {
+    const lines = this.#making(branches.map(({ head }) => head).join('\n'), script);
+    // A variable must outlive a branch that does not end the step.
+    const going = branches.filter(({ statements }) => !endsStep(statements)).flatMap(({ statements }) => statements);
+    lines.push(...this.#making(going.join('\n'), script, isVariable));
+    for (const { head, statements } of branches) {
+      const own = { ...script, made: new Set(script.made) };
+      lines.push(head, ...this.#written(statements, depth + indent, own));
+    }
+    return [...lines, `${depth}end`];
+  }
+
+  /** The definitions of what `text` needs that is not made yet, which it then is. */
+  #making(
+    text: string,
+    { made, declared }: Writing,
+    which: (definition: Definition) => boolean = () => true,
+  ): string[] {
     const needed = new Set<string>();
     const need = (words: Iterable<string>): void => {
       for (const word of words) {
         const definition = this.#definitions.get(word);
-        if (definition === undefined || made.has(word)) continue;
-        made.add(word);
+        if (definition === undefined || made.has(word) || needed.has(word)) continue;
         needed.add(word);
         need(definition.words);
       }
     };
-    need(wordsOf(statement));
-    return [...this.#definitions].filter(([name]) => needed.has(name)).map(([, definition]) => definition);
+    need(wordsOf(text));
+    const found = [...this.#definitions].filter(([name, definition]) => needed.has(name) && which(definition));
+    for (const [name, definition] of found) {
+      made.add(name);
+      if (definition.declared !== undefined) declared.add(definition.declared);
+    }
+    const functions = found.filter(([, definition]) => definition.declared !== undefined);
+    const others = found.filter(([, definition]) => definition.declared === undefined);
+    return [...others, ...functions].map(([, definition]) => definition.lua);
+  }
+
+  /** A function of an operation's file. */
+  #functionOf(name: string): { parameters: string; statements: string[] } | undefined {
+    const [, parameters = '', body = ''] = functionText.exec(this.#definitions.get(name)?.lua.trim() ?? '') ?? [];
+    return body.startsWith(indent) ? { parameters, statements: statementsIn(body, indent) } : undefined;
   }
 
   /** The lines that call a step, with its own statements in the place of the call. */
   #statementsOf(call: string): string[] {
     const [, before = '', name = '', keys = '', args = ''] = /^([^]*)return (\w+)\((\w+), (\w+)\)$/.exec(call) ?? [];
-    const step = /^function \w+\(([\w, ]*)\)\n([^]*)\nend$/.exec(this.#definitions.get(name)?.lua.trim() ?? '');
-    if (step === null) return [call];
-    // A statement begins where a line has the indent of the body, and does not go on with what is before it.
-    let statements = step[2]!.split(/\n(?= {4}(?! |end\b|else|until\b|[)}\]]))/);
-    for (const [i, own] of step[1]!.split(', ').entries()) {
+    const step = this.#functionOf(name);
+    if (step === undefined) return [call];
+    let { statements } = step;
+    for (const [i, own] of step.parameters.split(', ').entries()) {
       const from = [keys, args][i]!;
       const fields = fieldsOf(from, before);
       if (fields !== undefined) statements = whenNeeded({ name: own, fields }, statements);
@@ -127,6 +178,45 @@ export class Scripts {
     }
     return statements;
   }
+}
+
+/** Of one level of the functions that are compiled. */
+const indent = '    ';
+const functionText = /^function \w+\(([\w, ]*)\)\n([^]*)\nend$/;
+
+/** A statement begins where a line has the indent of the body, and does not go on with what is before it. */
+function statementsIn(body: string, depth: string): string[] {
+  return body.split(new RegExp(String.raw`\n(?=${depth}(?! |end\b|else|until\b|[)}\]]))`));
+}
+
+/** Of a statement that is an `if`. */
+function branchesOf(statement: string, depth: string): Branch[] | undefined {
+  if (!statement.startsWith(`${depth}if `)) return undefined;
+  const parts = statement.split(new RegExp(String.raw`\n(?=${depth}(?:else|end\b))`));
+  return parts.slice(0, -1).map((part) => {
+    const [, head = '', body = ''] = /^([^]*?\b(?:then|else))\n([^]*)$/.exec(part) ?? [];
+    return { head, statements: statementsIn(body, depth + indent) };
+  });
+}
+
+function endsStep(statements: readonly string[]): boolean {
+  return /^ *return\b/.test(statements.at(-1) ?? '');
+}
+
+/** Of `return name(given)`, and nothing after that. */
+function lastCallOf(statement: string): { name: string; given: string } | undefined {
+  const [, name = '', given] = /^ *return (\w+)\(([^]*)\)$/.exec(statement) ?? [];
+  if (given === undefined) return undefined;
+  let depth = 0;
+  for (const [mark] of given.replaceAll(/"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'/g, '').matchAll(/[()]/g)) {
+    depth += mark === '(' ? 1 : -1;
+    if (depth < 0) return undefined;
+  }
+  return { name, given };
+}
+
+function isVariable({ lua }: Definition): boolean {
+  return /^local (?!function )/.test(lua);
 }
 
 /** Verbs as functions that stand alone, and nothing hands them on. */

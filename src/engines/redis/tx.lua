@@ -78,7 +78,7 @@ function tx:getset(key, value)
 end
 
 function tx:setPx(key, value, ms)
-  redis.call('SET', key, value, 'PX', lifetime(ms))
+  redis.call('SET', key, value, 'PX', ms)
 end
 
 -- Lua's number of the reply is not exact: the value is read as text.
@@ -352,6 +352,10 @@ function tx:rest(text, index)
     from = colon + 1
   end
   return string.sub(text, from)
+end
+
+function tx:isSmaller(text, digits)
+  return #text == #digits and text < digits
 end
 
 function tx:startsWith(text, prefix)

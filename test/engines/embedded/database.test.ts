@@ -365,7 +365,7 @@ test('what has expired leaves the disk while the store is used', async () => {
   const directory = temporaryDirectory();
   const engine = await openEngine(directory);
   const fill = step('fill', (tx, filled) => {
-    for (const key of filled) tx.setPx(key, 'x'.repeat(500), 2_000);
+    for (const key of filled) tx.setPx(key, 'x'.repeat(500), '2000');
     for (let i = 0; i < 2_000; i++) tx.hset('large', String(i), 'x'.repeat(500));
     return tx.pexpire('large', 2_000);
   });

@@ -21,7 +21,7 @@ const verbs: readonly ((tx: Tx, key: string, n: number) => unknown)[] = [
   (tx, key) => tx.persist(key),
   (tx, key) => tx.get(key) ?? '',
   (tx, key, n) => tx.set(key, String(n)),
-  (tx, key, n) => tx.setPx(key, String(n), n + 1),
+  (tx, key, n) => tx.setPx(key, String(n), String(n + 1)),
   (tx, key, n) => tx.hget(key, String(n)) ?? '',
   (tx, key, n) => tx.hset(key, String(n), String(n)),
   (tx, key, n) => tx.hdel(key, String(n)),

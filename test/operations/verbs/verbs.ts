@@ -44,7 +44,7 @@ export const still: BatchOperation<readonly number[]> = {
   batch: true,
   step(tx, keys) {
     const before = tx.nowUs();
-    tx.setPx(keys[0]!, 'a', 1000);
+    tx.setPx(keys[0]!, 'a', '1000');
     const ttl = tx.pttl(keys[0]!);
     tx.set(keys[0]!, 'b');
     const same = tx.get(keys[0]!) === 'b' && tx.pttl(keys[0]!) === -1 && tx.nowUs() === before;
@@ -99,7 +99,7 @@ function onCollection(tx: Tx, verb: string, key: string, first: string, second: 
     return 0;
   }
   if (verb === 'setPx') {
-    tx.setPx(key, first, number(tx, second));
+    tx.setPx(key, first, second);
     return 0;
   }
   if (verb === 'getset') return maybe(tx.getset(key, first));
@@ -209,6 +209,7 @@ function onText(tx: Tx, verb: string, key: string, first: string, second: string
   if (verb === 'rest') return tx.rest(first, number(tx, second));
   if (verb === 'sha1hex') return tx.sha1hex(first);
   if (verb === 'startsWith') return truth(tx.startsWith(first, second));
+  if (verb === 'isSmaller') return truth(tx.isSmaller(first, second));
   if (verb === 'within') return truth(tx.within(first, second, third));
   if (verb === 'nowUs') return tx.nowUs();
   return 'no verb ' + verb + ' ' + key;
