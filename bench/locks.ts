@@ -32,8 +32,9 @@ await bench('locks', 200_000, async (stage) => {
   await Promise.all(crew.map((worker) => worker.ask('open', alone, places)));
 
   if (stage.wants('sequence')) {
-    const one = { tasks: 1, ownLocks: true, sectionMs: 0, windowMs: 300 };
-    stage.show(uncontended(await rounds(8, 'sequence', crew.slice(0, 1), places, one, alone)));
+    // Short rounds, many of them: what a machine does else meets fewer of a kind.
+    const one = { tasks: 1, ownLocks: true, sectionMs: 0, windowMs: 100 };
+    stage.show(uncontended(await rounds(32, 'sequence', crew.slice(0, 1), places, one, alone)));
   }
   const crowd = { tasks, ownLocks: false, sectionMs: 0, windowMs: 1_000 };
   const title = `${processes} processes × ${tasks} tasks on one lock`;

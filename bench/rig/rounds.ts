@@ -23,10 +23,10 @@ export type Figure =
   | 'cpuUsEach'
   | 'stallMs';
 
-/** So many rounds are not counted: the code of all is compiled in them. */
-const warmRounds = 2;
+/** At least so much is not counted, and two rounds: the code of all is compiled in them. */
+const warmMs = 600;
 
-/** Lets each library do the same, one after the other, several times. */
+/** Lets each library do the same, one after the other, several times, beginning with another one each time. */
 export async function rounds(
   count: number,
   name: string,
@@ -36,8 +36,9 @@ export async function rounds(
   of: readonly LockerName[],
 ): Promise<Partial<Record<LockerName, Measured>>> {
   const found: Partial<Record<LockerName, Measured>> = {};
+  const warmRounds = Math.max(2, Math.ceil(warmMs / round.windowMs));
   for (let i = -warmRounds; i < count; i++) {
-    for (const locker of of) {
+    for (const locker of turned(of, i)) {
       const startMs = nowMs() + 20;
       const fromMs = startMs + 100;
       const plan: Plan = { ...round, lock: `${name}-${i}`, startMs, fromMs, untilMs: fromMs + round.windowMs };
@@ -50,6 +51,13 @@ export async function rounds(
     }
   }
   return found;
+}
+
+/** Beginning with another one each time, and the other way around every second time. */
+function turned<T>(of: readonly T[], round: number): T[] {
+  const from = Math.abs(round) % of.length;
+  const order = [...of.slice(from), ...of.slice(0, from)];
+  return round % 2 === 0 ? order : order.reverse();
 }
 
 /** What all processes of a round measured, as one. */
