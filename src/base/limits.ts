@@ -98,6 +98,10 @@ export const limits = {
   /** Deliveries acknowledged, given back, or claimed in one step. */
   queueSettleBatch: 500,
   queueClaimBatch: 50,
+  /** A consumer that has all it wants looks so seldom for leases that are over: ms. */
+  queueLookMs: 200,
+  /** So many claims are made with all keys of a queue after one that needed them. */
+  queueFullClaims: 32,
   /** A consumer that waits looks again after this long at the latest, as a wake-up may be lost; jitter on top: ms. */
   queueRecheckMs: 5_000,
   queueRecheckJitterMs: 1_000,

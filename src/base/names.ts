@@ -165,6 +165,13 @@ const queueKinds = [
   '-consumers',
 ] as const;
 
+/** Those of a queue's keys that operations/line.ts is given, in its order. */
+export function lineKeysOf(queue: QueueNames): string[] {
+  return lineKinds.map((kind) => queue[queueKinds.indexOf(kind)]!);
+}
+
+const lineKinds = ['', '-messages', '-line', '-waiting', '-leases', '-delayed', '-ranked', '-room'] as const;
+
 /** The places of two of them in `QueueNames`. */
 export const queueKey = 0;
 export const queueLeasesKey = 5;

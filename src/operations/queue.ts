@@ -60,6 +60,9 @@ export interface QueueKeys {
   consumers: string;
 }
 
+/** What is needed to wake those who wait for messages. */
+type WakingKeys = Pick<QueueKeys, 'queue' | 'line' | 'ranked' | 'waiting'>;
+
 /** The keys of a queue in the order in which they are passed, from `first` on. */
 export function queueAt(keys: readonly string[], first: number): QueueKeys {
   return {
@@ -97,15 +100,15 @@ export const push: BatchOperation<readonly string[]> = {
     const queue = queueAt(keys, 0);
     const first = lastPlace(tx, queue);
     const room = roomIn(tx, queue, numberAt(tx, args, 0));
-    const way: PushWay = { stamp: tx.text(Math.floor(tx.nowUs() / 1_000)), windowMs: numberAt(tx, args, 1) };
-    const hasHeads = args[3] === '1';
-    const ids = hasHeads ? addEach(tx, queue, way, args, first, room) : addPlain(tx, queue, way, args, first, room);
-    let added = numberAt(tx, ids, 1);
+    let added = Math.min(args.length - 4, room);
     let isFull = added < args.length - 4;
-    if (hasHeads) {
+    let ids = [tx.text(first + 1), tx.text(added)];
+    if (args[3] === '1') {
+      const way: PushWay = { stamp: stampOf(tx), windowMs: numberAt(tx, args, 1) };
+      ids = addEach(tx, queue, way, args, first, room);
       added = countOf(ids);
       isFull = ids[ids.length - 1] === 'full';
-    }
+    } else addPlain(tx, queue, first, args, 4, added);
     if (added > 0) {
       tx.hset(queue.queue, 'seq', tx.text(first + added));
       wakeWaiting(tx, queue, added);
@@ -149,28 +152,34 @@ function countOf(ids: readonly string[]): number {
   return added;
 }
 
-/** `addEach` of messages without heads. */
-function addPlain(
+/** Adds so many messages without heads, from `args[from]` on, behind the place `last`. */
+export function addPlain(
   tx: Tx,
-  queue: QueueKeys,
-  way: PushWay,
-  args: readonly string[],
+  queue: Pick<QueueKeys, 'messages' | 'line'>,
   last: number,
-  room: number,
-): string[] {
-  const count = Math.min(args.length - 4, room);
-  const ids = tx.texts(last + 1, count);
-  const start = way.stamp + ':::';
-  const records: string[] = [];
-  for (let i = 0; i < count; i++) {
-    records[i * 2] = ids[i]!;
-    records[i * 2 + 1] = start + args[i + 4]!;
-  }
-  if (count > 0) {
+  args: readonly string[],
+  from: number,
+  count: number,
+): void {
+  const start = stampOf(tx) + ':::';
+  if (count === 1) {
+    const id = tx.text(last + 1);
+    tx.hset(queue.messages, id, start + args[from]!);
+    tx.rpush(queue.line, id);
+  } else if (count > 0) {
+    const ids = tx.texts(last + 1, count);
+    const records: string[] = [];
+    for (let i = 0; i < count; i++) {
+      records[i * 2] = ids[i]!;
+      records[i * 2 + 1] = start + args[from + i]!;
+    }
     tx.hmset(queue.messages, records);
     tx.rpushAll(queue.line, ids);
   }
-  return [tx.text(last + 1), tx.text(count)];
+}
+
+function stampOf(tx: Tx): string {
+  return tx.text(Math.floor(tx.nowUs() / 1_000));
 }
 
 /** What the messages of one step have in common. */
@@ -315,7 +324,7 @@ export function claimFrom(tx: Tx, queue: QueueKeys, args: readonly string[], aga
   const state = tx.hmget(queue.queue, ['paused', 'ring']);
   const ring = state[1]! === args[7]! ? '' : joinRing(tx, queue, consumer);
   let taken: string[] = [];
-  let max = numberAt(tx, args, 2);
+  const max = numberAt(tx, args, 2);
   let dueMs = -1;
   if (state[0]! === false) {
     let dueUs = firstDueUs(tx, queue);
@@ -327,18 +336,27 @@ export function claimFrom(tx: Tx, queue: QueueKeys, args: readonly string[], aga
     const untilUs = tx.nowUs() + numberAt(tx, args, 3) * 1_000;
     taken = take(tx, queue, who, max, untilUs, limit);
     if (taken.length > 0) dueUs = Math.min(dueUs, untilUs);
-    if (again) dueMs = 0;
-    else if (dueUs < Number.MAX_SAFE_INTEGER) dueMs = Math.max(0, Math.floor((dueUs - tx.nowUs() + 999) / 1_000));
+    dueMs = again ? 0 : dueIn(tx, dueUs);
   }
-  max = max - Math.floor(taken.length / 2);
-  if (max > 0 && numberAt(tx, args, 6) === 1) tx.zaddNew(queue.waiting, tx.nowUs(), consumer);
+  const left = numberAt(tx, args, 6) === 1 ? max - Math.floor(taken.length / 2) : 0;
+  standInLine(tx, queue, consumer, left);
+  taken.push(tx.text(dueMs));
+  taken.push(ring);
+  return taken;
+}
+
+/** A consumer waits for so many messages more; one that waits for none lets the others have what is ready. */
+export function standInLine(tx: Tx, queue: WakingKeys, consumer: string, left: number): void {
+  if (left > 0) tx.zaddNew(queue.waiting, tx.nowUs(), consumer);
   else {
     tx.zrem(queue.waiting, consumer);
     wakeForReady(tx, queue);
   }
-  taken.push(tx.text(dueMs));
-  taken.push(ring);
-  return taken;
+}
+
+/** ms, rounded up; -1 where there is nothing. */
+export function dueIn(tx: Tx, dueUs: number): number {
+  return dueUs < Number.MAX_SAFE_INTEGER ? Math.max(0, Math.floor((dueUs - tx.nowUs() + 999) / 1_000)) : -1;
 }
 
 /** Whether nothing is delivered. */
@@ -384,7 +402,13 @@ function takeOrdered(tx: Tx, queue: QueueKeys, who: string, max: number, untilUs
 }
 
 /** `take`, where nothing has a place of its own. */
-function takeLine(tx: Tx, queue: QueueKeys, who: string, max: number, untilUs: number): string[] {
+export function takeLine(
+  tx: Tx,
+  queue: Pick<QueueKeys, 'messages' | 'line' | 'leases'>,
+  who: string,
+  max: number,
+  untilUs: number,
+): string[] {
   const delivery = ':1' + who;
   const score = tx.text(untilUs);
   const taken: string[] = [];
@@ -392,10 +416,9 @@ function takeLine(tx: Tx, queue: QueueKeys, who: string, max: number, untilUs: n
   let count = 0;
   // What was deleted by others takes up a turn too.
   for (let turn = 0; turn < movedMax && count < max; turn++) {
-    const ids = tx.lrange(queue.line, 0, max - count - 1);
+    const ids = tx.lpopMany(queue.line, max - count);
     const found = ids.length;
     if (found === 0) break;
-    tx.ltrim(queue.line, found, -1);
     const records = tx.hmget(queue.messages, ids);
     for (let i = 0; i < found; i++) {
       const record = records[i]!;
@@ -418,7 +441,7 @@ function takeLine(tx: Tx, queue: QueueKeys, who: string, max: number, untilUs: n
  * which it looks for each member from the beginning (5 µs a token), until there is a member of more than 64 bytes in it:
  * hence that, for a moment.
  */
-function lend(tx: Tx, queue: QueueKeys, untilUs: number, leases: string[]): void {
+function lend(tx: Tx, queue: Pick<QueueKeys, 'leases'>, untilUs: number, leases: string[]): void {
   const isLong = leases.length > fewTokens * 2;
   if (isLong) tx.zadd(queue.leases, untilUs, longMember);
   tx.zaddAll(queue.leases, leases);
@@ -528,15 +551,10 @@ export const ack: BatchOperation<string> = {
 
 /** As `ack`, of what stands in `args` from `at` on, without waking those for whom messages are ready. */
 export function settleAll(tx: Tx, queue: QueueKeys, args: readonly string[], at: number): string {
-  const alone = at + numberAt(tx, args, at);
+  const alone = at + 1 + numberAt(tx, args, at);
   const ids: string[] = [];
-  let stale = '';
-  for (let i = at + 1; i <= alone; i++) {
-    const token = args[i]!;
-    if (tx.zrem(queue.leases, token) === 1) ids.push(tx.firstPart(token));
-    else stale = stale + token + ' ';
-  }
-  for (let i = alone + 1; i + 1 < args.length; i += 2) {
+  let stale = settleAlone(tx, queue, args, at + 1, alone, ids);
+  for (let i = alone; i + 1 < args.length; i += 2) {
     const token = args[i]!;
     if (tx.zrem(queue.leases, token) === 1) {
       ids.push(tx.firstPart(token));
@@ -546,6 +564,27 @@ export function settleAll(tx: Tx, queue: QueueKeys, args: readonly string[], at:
   if (ids.length > 0) {
     tx.hdelAll(queue.messages, ids);
     wakeRoom(tx, queue, ids.length);
+  }
+  return stale;
+}
+
+/**
+ * Ends deliveries of no group: tokens from `args[from]` to before `args[to]`. The stale ones; the ids of the others go to
+ * `ids`, and are to be deleted.
+ */
+export function settleAlone(
+  tx: Tx,
+  queue: Pick<QueueKeys, 'leases'>,
+  args: readonly string[],
+  from: number,
+  to: number,
+  ids: string[],
+): string {
+  let stale = '';
+  for (let i = from; i < to; i++) {
+    const token = args[i]!;
+    if (tx.zrem(queue.leases, token) === 1) ids.push(tx.firstPart(token));
+    else stale = stale + token + ' ';
   }
   return stale;
 }
@@ -661,13 +700,12 @@ export function leaveQueue(tx: Tx, queue: QueueKeys, args: readonly string[]): r
 // Waking
 
 /** Wakes as many of those who wait as can hold what came; the dead are skipped, up to 100 in a step. */
-export function wakeWaiting(tx: Tx, queue: QueueKeys, messages: number): void {
+export function wakeWaiting(tx: Tx, queue: Pick<QueueKeys, 'queue' | 'waiting'>, messages: number): void {
   let left = messages;
   for (let i = 0; i < messages + movedMax; i++) {
     if (left <= 0) return;
-    const consumer = tx.zrange(queue.waiting, 0, 0)[0];
+    const consumer = tx.zpopmin(queue.waiting);
     if (consumer === undefined) return;
-    tx.zrem(queue.waiting, consumer);
     if (tx.wake(tx.firstPart(consumer), 'ready ' + consumer + ' 0 ' + queue.queue)) left = left - mostOf(tx, consumer);
   }
 }
@@ -678,19 +716,18 @@ function mostOf(tx: Tx, consumer: string): number {
 }
 
 /** Passes on a wake-up where somebody waits although something is ready. */
-export function wakeForReady(tx: Tx, queue: QueueKeys): void {
+export function wakeForReady(tx: Tx, queue: WakingKeys): void {
   if (tx.zcard(queue.waiting) === 0) return;
   const ready = tx.llen(queue.line) + tx.zcard(queue.ranked);
   if (ready > 0) wakeWaiting(tx, queue, ready);
 }
 
-function wakeRoom(tx: Tx, queue: QueueKeys, freed: number): void {
+function wakeRoom(tx: Tx, queue: Pick<QueueKeys, 'queue' | 'room'>, freed: number): void {
   let left = freed;
   for (let i = 0; i < freed + movedMax; i++) {
     if (left === 0) return;
-    const session = tx.zrange(queue.room, 0, 0)[0];
+    const session = tx.zpopmin(queue.room);
     if (session === undefined) return;
-    tx.zrem(queue.room, session);
     if (tx.wake(session, 'room ' + session + ' 0 ' + queue.queue)) left = left - 1;
   }
 }
@@ -921,6 +958,6 @@ function entryOf(tx: Tx, token: string, deliveries: number): string {
   return tx.firstPart(token) + ':' + tx.text(deliveries) + ':' + tx.part(token, 2);
 }
 
-function numberAt(tx: Tx, args: readonly string[], i: number): number {
+export function numberAt(tx: Tx, args: readonly string[], i: number): number {
   return tx.integer(args[i] ?? '') ?? 0;
 }

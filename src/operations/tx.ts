@@ -22,6 +22,8 @@ export interface Tx {
   exists(key: string): boolean;
   /** EXISTS of two keys: whether one of them is there, at the price of one command. */
   existsEither(key: string, other: string): boolean;
+  /** EXISTS of any number of keys, at least one. */
+  existsAny(keys: readonly string[]): boolean;
   /** TYPE: `none`, `string`, `hash`, `list`, `set`, `zset`. */
   type(key: string): string;
   /** PEXPIRE: 1 if the key was there. Replaces an earlier expiry. `ms` > 0. */
@@ -58,6 +60,8 @@ export interface Tx {
   hdel(key: string, field: string): number;
   /** HDEL of several fields, 1 to 5,000: how many were there. */
   hdelAll(key: string, fields: readonly string[]): number;
+  /** HINCRBY: the new value. What is there (absent: 0) and the sum are integers below 2^53; fails where it is another text. */
+  hincrby(key: string, field: string, by: number): number;
   hlen(key: string): number;
   /** HGETALL: fields and values, flat. For hashes that the operation itself keeps small. In no order. */
   hgetall(key: string): string[];
@@ -72,6 +76,8 @@ export interface Tx {
   rpushAll(key: string, elements: readonly string[]): number;
   lpop(key: string): string | undefined;
   rpop(key: string): string | undefined;
+  /** LPOP of up to `count` elements, at least 1, from the first on. Bounded by who calls. */
+  lpopMany(key: string, count: number): string[];
   llen(key: string): number;
   /** LRANGE: both ends inclusive, negative from the end. */
   lrange(key: string, from: number, to: number): string[];
@@ -102,6 +108,8 @@ export interface Tx {
   zaddNew(key: string, score: number, member: string): number;
   /** ZREM of one member: 1 if it was there. */
   zrem(key: string, member: string): number;
+  /** ZPOPMIN of one member: the first. */
+  zpopmin(key: string): string | undefined;
   /** ZINCRBY: the new score. Their sum must be a number and finite. */
   zincrby(key: string, by: number, member: string): number;
   zscore(key: string, member: string): number | undefined;

@@ -1,8 +1,9 @@
 import { limits } from '../base/limits.ts';
 import { LockstepError } from '../base/errors.ts';
-import { type QueueNames, queueKey } from '../base/names.ts';
+import { lineKeysOf, type QueueNames, queueKey } from '../base/names.ts';
 import { instantNow, isOver } from '../base/validity.ts';
 import type { Instant } from '../engines/engine.ts';
+import * as ordinary from '../operations/line.ts';
 import * as operations from '../operations/queue.ts';
 import type { BatchOperation, Reply } from '../operations/tx.ts';
 import type { Receiver, Session } from '../session/session.ts';
@@ -26,14 +27,20 @@ export class QueueLine implements Receiver {
   readonly #consumers: Map<string, QueueWaiter> = new Map();
   readonly #pushers: Set<QueueWaiter> = new Set();
   readonly #acks: Batch<Ended, boolean>;
+  readonly #lineKeys: readonly string[];
   #lastConsumer = 0;
   #lastClaim = 0;
+  /** So many claims are not tried with few keys, as one was refused. */
+  #fullClaims = 0;
+  /** When leases that are over were looked for last: monotonic ms. */
+  #lookedMs = -Infinity;
 
   constructor(session: Session, name: string, keys: QueueNames, what: string = `queue ${JSON.stringify(name)}`) {
     this.session = session;
     this.name = name;
     this.what = what;
     this.keys = keys;
+    this.#lineKeys = lineKeysOf(keys);
     this.#acks = new Batch({
       itemsMax: limits.queueSettleBatch,
       send: async (jobs) => {
@@ -49,7 +56,35 @@ export class QueueLine implements Receiver {
 
   /** args: the first eight of `operations.claim`, and what it acknowledges. */
   claim(args: readonly string[], done: readonly string[]): Promise<readonly string[]> {
+    const [alone = '0', ...tokens] = done;
+    const nowMs = this.session.clock.monotonicMs();
+    if (this.#fullClaims > 0 || Number(alone) < tokens.length || nowMs - this.#lookedMs > limits.queueLookMs) {
+      this.#fullClaims = Math.max(0, this.#fullClaims - 1);
+      return this.#claimWithAll(args, done, nowMs);
+    }
+    const [consumer, number, max, leaseMs, , , , ring] = args as [string, string, string, string, ...string[]];
+    const asked = [consumer, number, max, leaseMs, ring!, ...tokens];
+    return this.session.engine.runBatch(ordinary.claim, this.#lineKeys, asked).then((reply) => {
+      if (reply.length === 0) {
+        this.#fullClaims = limits.queueFullClaims;
+        return this.#claimWithAll(args, done, nowMs);
+      }
+      if (reply.at(-3) === '0') this.#lookedMs = -Infinity; // a lease is over
+      return reply;
+    });
+  }
+
+  #claimWithAll(args: readonly string[], done: readonly string[], nowMs: number): Promise<readonly string[]> {
+    this.#lookedMs = nowMs;
     return this.run(operations.claim, [...args, ...done]);
+  }
+
+  /** Pushes messages without heads, into a queue without bound: their ids. */
+  async append(payloads: readonly string[]): Promise<readonly string[]> {
+    const first = await this.session.engine.runBatch(ordinary.append, this.#lineKeys.slice(0, 4), payloads);
+    if (first !== '') return idsFrom(Number(first), payloads.length);
+    const [id, count] = await this.run(operations.push, ['0', '0', '', '0', ...payloads]);
+    return idsFrom(Number(id), Number(count));
   }
 
   /** args: see `operations.leave`. */
@@ -169,6 +204,11 @@ export function handleQueueMail(session: Session, verb: string, key: string, dea
   const keys = session.keys.queue(key.slice(prefix.length));
   if (dead || verb === 'room') session.inBackground(session.engine.runBatch(operations.pass, keys, [verb]));
   return true;
+}
+
+/** The ids of so many messages whose places follow each other. */
+export function idsFrom(first: number, count: number): string[] {
+  return Array.from({ length: count }, (_, i) => String(first + i));
 }
 
 /** The pause before another try: ms. */

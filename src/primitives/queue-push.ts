@@ -5,7 +5,7 @@ import { LockstepError } from '../base/errors.ts';
 import * as operations from '../operations/queue.ts';
 import { closedError } from '../session/session.ts';
 import { Batch } from './batch.ts';
-import type { QueueLine, QueueWaiter } from './queue-line.ts';
+import { idsFrom, type QueueLine, type QueueWaiter } from './queue-line.ts';
 
 /** A message on its way into the queue: see `operations.push`. */
 export interface Outgoing {
@@ -80,8 +80,9 @@ export class Pushes implements QueueWaiter {
 
   async #send(messages: readonly Outgoing[]): Promise<readonly string[]> {
     const { capacity, windowMs } = this.#rules;
-    const session = capacity === 0 ? '' : this.#line.session.info.id;
     const hasHeads = messages.some(({ head }) => head !== '');
+    if (capacity === 0 && !hasHeads) return this.#line.append(messages.map(({ payload }) => payload));
+    const session = capacity === 0 ? '' : this.#line.session.info.id;
     const args = [String(capacity), String(windowMs), session, hasHeads ? '1' : '0'];
     for (const { head, payload } of messages) {
       if (hasHeads) args.push(head);
@@ -175,9 +176,7 @@ export class Pushes implements QueueWaiter {
 
 /** Of messages without heads: see `operations.push`. */
 function idsOf([first, count]: readonly string[], asked: number): string[] {
-  const ids: string[] = [];
-  let id = Number(first);
-  for (const end = id + Number(count); id < end; id++) ids.push(String(id));
+  const ids = idsFrom(Number(first), Number(count));
   while (ids.length < asked) ids.push('full');
   return ids;
 }

@@ -116,6 +116,7 @@ const reading: ReadonlySet<string> = new Set([
   'nowUs',
   'exists',
   'existsEither',
+  'existsAny',
   'type',
   'pttl',
   'within',
@@ -152,6 +153,7 @@ const reading: ReadonlySet<string> = new Set([
   'rest',
   'firstPart',
   'startsWith',
+  'isSmaller',
   'sha1hex',
 ]);
 

@@ -1,7 +1,8 @@
 /** The part of random programs that is about one queue. */
 import fc from 'fast-check';
-import type { QueueNames } from '../../src/base/names.ts';
+import { lineKeysOf, type QueueNames } from '../../src/base/names.ts';
 import { acksOf } from '../../src/primitives/queue-record.ts';
+import * as line from '../../src/operations/line.ts';
 import * as queue from '../../src/operations/queue.ts';
 import type { BatchOperation, Reply } from '../../src/operations/tx.ts';
 
@@ -29,6 +30,17 @@ export type QueueCommand =
       ring: string;
       deliveries: Back[];
       group: string;
+    }
+  | { on: 'queue'; do: 'append'; count: number }
+  | {
+      on: 'queue';
+      do: 'claimLine';
+      place: number;
+      number: string;
+      max: number;
+      ms: number;
+      ring: string;
+      deliveries: Back[];
     }
   | { on: 'queue'; do: 'ack'; deliveries: Back[]; group: string }
   | { on: 'queue'; do: 'nack'; delivery: Back; group: string; delayMs: number; uncounted: number; most: number }
@@ -91,6 +103,18 @@ export const queueCommand: fc.Arbitrary<QueueCommand> = fc.oneof(
       group,
     }),
   },
+  { weight: 4, arbitrary: command('append', { count: fc.constantFrom(1, 1, 3) }) },
+  {
+    weight: 6,
+    arbitrary: command('claimLine', {
+      place,
+      number,
+      max: fc.constantFrom(0, 1, 2),
+      ms: fc.constantFrom(1, 50, 1_000),
+      ring: fc.constantFrom('1', '1', '2'),
+      deliveries: fc.array(back, { maxLength: 2 }),
+    }),
+  },
   { weight: 3, arbitrary: command('ack', { deliveries: fc.array(back, { minLength: 1, maxLength: 3 }), group }) },
   {
     weight: 3,
@@ -135,6 +159,9 @@ export function queueState(keys: QueueNames): [key: string, kind: string][] {
   return keys.map((key, i) => [key, kinds[i]!]);
 }
 
+type Step = [operation: BatchOperation<Reply>, keys: readonly string[], args: readonly string[]];
+type LineCommand = Named<'append'> | Named<'claimLine'>;
+
 /** What a command is to a store: an operation and what it takes. `tokens`: of all deliveries, in order. */
 export function queueStepOf(
   one: QueueCommand,
@@ -142,8 +169,20 @@ export function queueStepOf(
   tokens: readonly string[],
   claims: number,
   sessionOf: (place: number) => string,
-): [operation: BatchOperation<Reply>, keys: readonly string[], args: readonly string[]] {
+): Step {
   const token = (delivery: Back): string => tokens.at(-1 - delivery) ?? '1:1:nobody:1';
+  return one.do === 'append' || one.do === 'claimLine'
+    ? lineStepOf(one, lineKeysOf(keys), token, claims, sessionOf)
+    : fullStepOf(one, keys, token, claims, sessionOf);
+}
+
+function fullStepOf(
+  one: Exclude<QueueCommand, LineCommand>,
+  keys: QueueNames,
+  token: (delivery: Back) => string,
+  claims: number,
+  sessionOf: (place: number) => string,
+): Step {
   const settled = (done: Back[], its: string): string[] =>
     acksOf(done.map((delivery) => ({ token: token(delivery), groupPart: its })));
   switch (one.do) {
@@ -185,6 +224,19 @@ export function queueStepOf(
     case 'tick':
       return [queue.tick, keys, ['t', one.expected, one.next, 't@5', '1', 't@9', '2']];
   }
+}
+
+function lineStepOf(
+  one: LineCommand,
+  keys: readonly string[],
+  token: (delivery: Back) => string,
+  claims: number,
+  sessionOf: (place: number) => string,
+): Step {
+  if (one.do === 'append') return [line.append, keys.slice(0, 4), Array.from({ length: one.count }, () => '{"a":":"}')];
+  const terms = [claims, one.max, one.ms].map(String);
+  const consumer = `${sessionOf(one.place)}:${one.number}`;
+  return [line.claim, keys, [consumer, ...terms, one.ring, ...one.deliveries.map((delivery) => token(delivery))]];
 }
 
 /** Heads only where one is needed, as those who push do it. */

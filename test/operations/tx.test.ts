@@ -112,6 +112,28 @@ describe.each(engines)('Tx on %s', (name, open) => {
       [0, 'l', 'exists'],
     ));
 
+  test('the first few elements of a list, or the first member of a sorted set, are taken at once', () =>
+    expects(
+      [3, 'l', 'rpushAll', 'a', 'b', 'c'],
+      [['a', 'b'], 'l', 'lpopMany', 2],
+      [1, 'l', 'llen'],
+      [['c'], 'l', 'lpopMany', 5],
+      [0, 'l', 'existsAny'],
+      [[], 'l', 'lpopMany', 1],
+      [1, 'z', 'zadd', 2, 'b'],
+      [1, 'z', 'zadd', 1, 'c'],
+      [1, 'z', 'existsAny'],
+      [['c'], 'z', 'zpopmin'],
+      [['b'], 'z', 'zpopmin'],
+      [[], 'z', 'zpopmin'],
+      [0, 'z', 'exists'],
+    ));
+
+  test('a field counts', async () => {
+    await expects([5, 'h', 'hincrby', 'f', 5], [3, 'h', 'hincrby', 'f', -2], [['3'], 'h', 'hget', 'f']);
+    await expects([0, 'h', 'hset', 'f', 'x'], ['no integer', 'h', 'hincrby', 'f', 1]);
+  });
+
   test('sets hold a member once, and vanish when empty', () =>
     expects(
       [1, 's', 'sadd', 'a'],
@@ -327,6 +349,8 @@ describe.each(engines)('Tx on %s', (name, open) => {
     for (const [verb, ...args] of [
       ['get'],
       ['hset', 'f', 'v'],
+      ['hincrby', 'f', '1'],
+      ['zpopmin'],
       ['hvals'],
       ['hmget', 'f', 'g'],
       ['hmset', 'f', 'g'],
@@ -530,6 +554,7 @@ const ms = fc.constantFrom(1, 2, 50);
 const verbs: Record<string, fc.Arbitrary<string | number>[]> = {
   del: [],
   exists: [],
+  existsAny: [],
   pexpire: [ms],
   persist: [],
   pttl: [],
@@ -540,10 +565,12 @@ const verbs: Record<string, fc.Arbitrary<string | number>[]> = {
   hget: [text],
   hset: [text, text],
   hdel: [text],
+  hincrby: [text, fc.constantFrom(1, -1, 5)],
   hlen: [],
   lpush: [text],
   rpush: [text],
   lpop: [],
+  lpopMany: [fc.integer({ min: 1, max: 4 })],
   rpop: [],
   llen: [],
   lrange: [index, index],
@@ -559,6 +586,7 @@ const verbs: Record<string, fc.Arbitrary<string | number>[]> = {
   zadd: [score, text],
   zaddNew: [score, text],
   zrem: [text],
+  zpopmin: [],
   zincrby: [score, text],
   zscore: [text],
   zrank: [text],

@@ -27,6 +27,11 @@ export interface Statement {
 export type Value = string | number | null;
 export type Row = readonly Value[];
 
+/** The first column, of text. */
+export function texts(rows: readonly Row[]): string[] {
+  return rows.map((row) => row[0] as string);
+}
+
 /**
  * Opens a SQLite file, which is made if it is absent, through Node's own library, or through `better-sqlite3` where
  * Node has none. Never waits for another process: SQLite's busy handler would starve all but one.

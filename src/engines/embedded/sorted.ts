@@ -1,7 +1,7 @@
 /** The verbs of sorted sets as prepared statements. */
 import { neighbour } from '../../base/neighbour.ts';
 import type { Tx } from '../../operations/tx.ts';
-import type { Row, Statement } from './driver.ts';
+import { type Row, type Statement, texts } from './driver.ts';
 import type { Key } from './keys.ts';
 import { isCounted, type Place, type Ranks, type RankSizes } from './ranks.ts';
 import { rangeOf } from './range.ts';
@@ -155,10 +155,10 @@ export function sortedVerbs(sql: (text: string) => Statement, parts: SortedParts
     zcard(key) {
       return read(key)?.size ?? 0;
     },
-    zrange: (key, from, to) => membersOf(rowsByRank(key, from, to)),
+    zrange: (key, from, to) => texts(rowsByRank(key, from, to)),
     zrangeWithScores: (key, from, to) => withScores(rowsByRank(key, from, to)),
-    zrangeByScore: (key, from, to, limit) => membersOf(rowsByScore(key, from, to, limit)),
-    zrevrangeByScore: (key, to, from, limit) => membersOf(rowsByScoreDown(key, to, from, limit)),
+    zrangeByScore: (key, from, to, limit) => texts(rowsByScore(key, from, to, limit)),
+    zrevrangeByScore: (key, to, from, limit) => texts(rowsByScoreDown(key, to, from, limit)),
     zrangeByScoreWithScores: (key, from, to, limit) => withScores(rowsByScore(key, from, to, limit)),
     zrevrangeByScoreWithScores: (key, to, from, limit) => withScores(rowsByScoreDown(key, to, from, limit)),
     zcount(key, from, to) {
@@ -179,10 +179,6 @@ export function sortedVerbs(sql: (text: string) => Statement, parts: SortedParts
       return below.get(found.number, score)?.[0] as string | undefined;
     },
   };
-}
-
-function membersOf(rows: readonly Row[]): string[] {
-  return rows.map((row) => row[0] as string);
 }
 
 function withScores(rows: readonly Row[]): string[] {

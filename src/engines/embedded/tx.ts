@@ -4,10 +4,10 @@ import type { Tx } from '../../operations/tx.ts';
 import { type Several, withSeveral } from '../several.ts';
 import { textVerbs } from '../text.ts';
 import { wrongKind } from '../wrong-kind.ts';
-import type { Row, Sqlite, Statement, Value } from './driver.ts';
+import { type Sqlite, type Statement, texts, type Value } from './driver.ts';
 import { type Key, absent, keysOf, kinds } from './keys.ts';
+import { listVerbs } from './lists.ts';
 import { numbersOf } from './numbers.ts';
-import { rangeOf } from './range.ts';
 import { isCounted, type RankSizes, rankSizes, ranksOf } from './ranks.ts';
 import { type Members, hashBits, hashOf, membersOf, rowsOfNumber } from './slots.ts';
 import { sortedVerbs } from './sorted.ts';
@@ -153,26 +153,6 @@ export function sqliteTx(sqlite: Sqlite, sizes: RankSizes = rankSizes, bits: num
     return nowMs + ms;
   }
 
-  function pop(key: string, end: 'first' | 'last'): string | undefined {
-    const found = read(key, list);
-    if (found === undefined) return undefined;
-    const position = end === 'first' ? found.start++ : found.start + found.size - 1;
-    const element = sql('SELECT value FROM lists WHERE number = ? AND position = ?').get(
-      found.number,
-      position,
-    )![0] as string;
-    sql('DELETE FROM lists WHERE number = ? AND position = ?').do(found.number, position);
-    resize(found, -1);
-    return element;
-  }
-
-  function push(key: string, end: 'first' | 'last', element: string): number {
-    const found = open(key, list);
-    const position = end === 'first' ? --found.start : found.start + found.size;
-    sql('INSERT INTO lists (number, position, value) VALUES (?, ?, ?)').do(found.number, position, element);
-    return resize(found, 1);
-  }
-
   /** Sets of expired keys may still have rows: those keys take no part. */
   function combine(of: readonly string[], operator: 'UNION' | 'INTERSECT' | 'EXCEPT'): string[] {
     const parts = of.map(() => membersOfNumber);
@@ -248,38 +228,13 @@ export function sqliteTx(sqlite: Sqlite, sizes: RankSizes = rankSizes, bits: num
       return texts(sql(valuesOfNumber).all(found.number, found.number));
     },
 
-    lpush: (key, element) => push(key, 'first', element),
-    rpush: (key, element) => push(key, 'last', element),
-    lpop: (key) => pop(key, 'first'),
-    rpop: (key) => pop(key, 'last'),
-    llen: (key) => read(key, list)?.size ?? 0,
-    lrange(key, from, to) {
-      const found = read(key, list);
-      const range = found === undefined ? undefined : rangeOf(found.size, from, to);
-      if (found === undefined || range === undefined) return [];
-      const [first, last] = range;
-      const between = sql('SELECT value FROM lists WHERE number = ? AND position BETWEEN ? AND ? ORDER BY position');
-      return texts(between.all(found.number, found.start + first, found.start + last));
-    },
-    lset(key, index, element) {
-      const found = read(key, list);
-      const range = found === undefined ? undefined : rangeOf(found.size, index, index);
-      if (found === undefined || range === undefined) throw invalidArgument('index', index, 'an index of the list');
-      const there = sql('UPDATE lists SET value = ? WHERE number = ? AND position = ?');
-      there.do(element, found.number, found.start + range[0]);
-    },
-    ltrim(key, from, to) {
-      const found = read(key, list);
-      if (found === undefined) return;
-      const range = rangeOf(found.size, from, to);
-      if (range === undefined) return remove(found);
-      const [first, last] = range.map((index) => found.start + index) as [number, number];
-      sql('DELETE FROM lists WHERE number = ? AND position < ?').do(found.number, first);
-      sql('DELETE FROM lists WHERE number = ? AND position > ?').do(found.number, last);
-      found.start = first;
-      found.size = last - first + 1;
-      keys.change(found);
-    },
+    ...listVerbs(sql, {
+      read: (key) => read(key, list),
+      open: (key) => open(key, list),
+      resize,
+      remove,
+      changed: (key) => keys.change(key),
+    }),
 
     sadd(key, member) {
       const found = open(key, set);
@@ -459,7 +414,3 @@ const clearing = tables.map((table) => table && `DELETE FROM ${table.name} WHERE
 
 /** So many free pages stay in the file for new data. */
 const freePages = 1_000;
-
-function texts(rows: readonly Row[]): string[] {
-  return rows.map((row) => row[0] as string);
-}

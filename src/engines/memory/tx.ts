@@ -213,6 +213,15 @@ export function memoryTx(entries: Map<string, Entry>, listens: (session: string)
     rpush: (key, element) => push(key, 'last', element),
     lpop: (key) => pop(key, 'first'),
     rpop: (key) => pop(key, 'last'),
+    lpopMany(key, count) {
+      const popped: string[] = [];
+      for (let i = 0; i < count; i++) {
+        const element = pop(key, 'first');
+        if (element === undefined) break;
+        popped.push(element);
+      }
+      return popped;
+    },
     llen: (key) => read(key, 'list')?.length ?? 0,
     lrange: (key, from, to) => slice(read(key, 'list') ?? [], from, to),
     lset(key, index, element) {

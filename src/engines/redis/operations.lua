@@ -56,6 +56,10 @@ function tx:existsEither(key, other)
   return redis.call('EXISTS', key, other) > 0
 end
 
+function tx:existsAny(keys)
+  return redis.call('EXISTS', unpack(keys)) > 0
+end
+
 function tx:type(key)
   return redis.call('TYPE', key).ok
 end
@@ -122,6 +126,10 @@ function tx:hdelAll(key, fields)
   return redis.call('HDEL', key, unpack(fields))
 end
 
+function tx:hincrby(key, field, by)
+  return redis.call('HINCRBY', key, field, by)
+end
+
 function tx:hlen(key)
   return redis.call('HLEN', key)
 end
@@ -152,6 +160,10 @@ end
 
 function tx:rpop(key)
   return redis.call('RPOP', key) or nil
+end
+
+function tx:lpopMany(key, count)
+  return redis.call('LPOP', key, count) or {}
 end
 
 function tx:llen(key)
@@ -217,6 +229,10 @@ end
 
 function tx:zrem(key, member)
   return redis.call('ZREM', key, member)
+end
+
+function tx:zpopmin(key)
+  return redis.call('ZPOPMIN', key)[1]
 end
 
 function tx:zincrby(key, by, member)
@@ -822,6 +838,99 @@ return counter_set(tx, keys, ask)
 function guard_guarded(tx, guard, owner)
     return owner == "" or (redis.call('GET', guard) or nil) == owner
 end
+
+--==[ line ]==
+
+--- As `push`, without heads, into a queue without bound. keys: queue, messages, line, waiting; args: payloads. The first of
+-- their ids, which follow each other; '' where the queue is new, and nothing was done.
+function line_append(tx, keys, args)
+    local queue = keys[1]
+    local last = redis.call('HINCRBY', queue, "seq", #args) - #args
+    if last == 0 then
+        redis.call('HDEL', queue, "seq")
+        return ""
+    end
+    queue_addPlain(
+        tx,
+        {messages = keys[2], line = keys[3]},
+        last,
+        args,
+        0,
+        #args
+    )
+    queue_wakeWaiting(tx, {queue = queue, waiting = keys[4]}, #args)
+    return digits(last + 1)
+end
+
+--- As `claim` of queue.ts, but for leases that are over: it says when the first one is, 0 if now, only to whoever gets
+-- less than it wants, and does not bring back what they held. keys: `LineKeys`; args: consumer, the number of the claim,
+-- max, lease in ms, the ring, then the tokens that it acknowledges, of no group. Nothing, and nothing was done, where the
+-- queue is paused, the ring is another one, a message has a place of its own or is delayed, or somebody waits for room.
+function line_claim(tx, keys, args)
+    local queue = {
+        queue = keys[1],
+        messages = keys[2],
+        line = keys[3],
+        waiting = keys[4],
+        leases = keys[5],
+        delayed = keys[6],
+        ranked = keys[7],
+        room = keys[8]
+    }
+    local state = redis.call('HMGET', queue.queue, unpack({"paused", "ring"}))
+    if state[1] ~= false or state[2] ~= args[5] then
+        return {}
+    end
+    if (redis.call('EXISTS', unpack({queue.ranked, queue.delayed, queue.room})) > 0) then
+        return {}
+    end
+    local ended = {}
+    local stale = queue_settleAlone(
+        tx,
+        queue,
+        args,
+        5,
+        #args,
+        ended
+    )
+    if #ended > 0 then
+        redis.call('HDEL', queue.messages, unpack(ended))
+    end
+    local consumer = args[1]
+    local max = queue_numberAt(tx, args, 2)
+    local untilUs = tx:nowUs() + queue_numberAt(tx, args, 3) * 1000
+    local taken = queue_takeLine(
+        tx,
+        queue,
+        ((":" .. string.sub(consumer, 1, (string.find(consumer, ':', 1, true) or 0) - 1)) .. ":") .. args[2],
+        max,
+        untilUs
+    )
+    local left = max - math.floor(#taken / 2)
+    queue_standInLine(tx, queue, consumer, left)
+    local dueMs = -1
+    if left > 0 then
+        local untilFirst = redis.call('ZRANGE', queue.leases, '0', '0', 'WITHSCORES')[2]
+        if untilFirst ~= nil then
+            dueMs = queue_dueIn(
+                tx,
+                tonumber(untilFirst)
+            )
+        end
+    end
+    taken[#taken + 1] = digits(dueMs)
+    taken[#taken + 1] = ""
+    taken[#taken + 1] = stale
+    return taken
+end
+
+--==[ line.append ]==
+
+return line_append(tx, KEYS, ARGV)
+
+--==[ line.claim ]==
+
+return line_claim(tx, KEYS, ARGV)
 
 --==[ list ]==
 
@@ -2032,27 +2141,31 @@ function queue_countOf(ids)
     return added
 end
 
-function queue_addPlain(tx, queue, way, args, last, room)
-    local count = math.min(#args - 4, room)
-    local ids = tx:texts(last + 1, count)
-    local start = way.stamp .. ":::"
-    local records = {}
-    do
-        local i = 0
-        while i < count do
-            records[i * 2 + 1] = ids[i + 1]
-            records[i * 2 + 1 + 1] = start .. args[i + 4 + 1]
-            i = i + 1
+--- Adds so many messages without heads, from `args[from]` on, behind the place `last`.
+function queue_addPlain(tx, queue, last, args, from, count)
+    local start = queue_stampOf(tx) .. ":::"
+    if count == 1 then
+        local id = digits(last + 1)
+        redis.call('HSET', queue.messages, id, start .. args[from + 1])
+        redis.call('RPUSH', queue.line, id)
+    elseif count > 0 then
+        local ids = tx:texts(last + 1, count)
+        local records = {}
+        do
+            local i = 0
+            while i < count do
+                records[i * 2 + 1] = ids[i + 1]
+                records[i * 2 + 1 + 1] = start .. args[from + i + 1]
+                i = i + 1
+            end
         end
-    end
-    if count > 0 then
         redis.call('HMSET', queue.messages, unpack(records))
         redis.call('RPUSH', queue.line, unpack(ids))
     end
-    return {
-        digits(last + 1),
-        digits(count)
-    }
+end
+
+function queue_stampOf(tx)
+    return digits(math.floor(tx:nowUs() / 1000))
 end
 
 --- Adds one message in a fresh place: its id, or '' where one of its own id came within the window. It is for the caller
@@ -2192,25 +2305,31 @@ function queue_claimFrom(tx, queue, args, again)
         if #taken > 0 then
             dueUs = math.min(dueUs, untilUs)
         end
-        if again then
-            dueMs = 0
-        elseif dueUs < 2 ^ 53 - 1 then
-            dueMs = math.max(
-                0,
-                math.floor((dueUs - tx:nowUs() + 999) / 1000)
-            )
-        end
+        dueMs = again and 0 or queue_dueIn(tx, dueUs)
     end
-    max = max - math.floor(#taken / 2)
-    if max > 0 and queue_numberAt(tx, args, 6) == 1 then
+    local left = queue_numberAt(tx, args, 6) == 1 and max - math.floor(#taken / 2) or 0
+    queue_standInLine(tx, queue, consumer, left)
+    taken[#taken + 1] = digits(dueMs)
+    taken[#taken + 1] = ring
+    return taken
+end
+
+--- A consumer waits for so many messages more; one that waits for none lets the others have what is ready.
+function queue_standInLine(tx, queue, consumer, left)
+    if left > 0 then
         redis.call('ZADD', queue.waiting, 'NX', digits((tx:nowUs()) + 0), consumer)
     else
         redis.call('ZREM', queue.waiting, consumer)
         queue_wakeForReady(tx, queue)
     end
-    taken[#taken + 1] = digits(dueMs)
-    taken[#taken + 1] = ring
-    return taken
+end
+
+--- ms, rounded up; -1 where there is nothing.
+function queue_dueIn(tx, dueUs)
+    return dueUs < 2 ^ 53 - 1 and math.max(
+        0,
+        math.floor((dueUs - tx:nowUs() + 999) / 1000)
+    ) or -1
 end
 
 function queue_take(tx, queue, who, max, untilUs, limit)
@@ -2277,6 +2396,7 @@ function queue_takeOrdered(tx, queue, who, max, untilUs, limit)
     return taken
 end
 
+--- `take`, where nothing has a place of its own.
 function queue_takeLine(tx, queue, who, max, untilUs)
     local delivery = ":1" .. who
     local score = digits(untilUs)
@@ -2286,12 +2406,11 @@ function queue_takeLine(tx, queue, who, max, untilUs)
     do
         local turn = 0
         while turn < queue_movedMax and count < max do
-            local ids = redis.call('LRANGE', queue.line, '0', max - count - 1)
+            local ids = (redis.call('LPOP', queue.line, max - count) or {})
             local found = #ids
             if found == 0 then
                 break
             end
-            redis.call('LTRIM', queue.line, found, '-1')
             local records = redis.call('HMGET', queue.messages, unpack(ids))
             do
                 local i = 0
@@ -2418,23 +2537,18 @@ end
 
 --- As `ack`, of what stands in `args` from `at` on, without waking those for whom messages are ready.
 function queue_settleAll(tx, queue, args, at)
-    local alone = at + queue_numberAt(tx, args, at)
+    local alone = at + 1 + queue_numberAt(tx, args, at)
     local ids = {}
-    local stale = ""
+    local stale = queue_settleAlone(
+        tx,
+        queue,
+        args,
+        at + 1,
+        alone,
+        ids
+    )
     do
-        local i = at + 1
-        while i <= alone do
-            local token = args[i + 1]
-            if redis.call('ZREM', queue.leases, token) == 1 then
-                ids[#ids + 1] = string.sub(token, 1, (string.find(token, ':', 1, true) or 0) - 1)
-            else
-                stale = (stale .. token) .. " "
-            end
-            i = i + 1
-        end
-    end
-    do
-        local i = alone + 1
+        local i = alone
         while i + 1 < #args do
             local token = args[i + 1]
             if redis.call('ZREM', queue.leases, token) == 1 then
@@ -2449,6 +2563,25 @@ function queue_settleAll(tx, queue, args, at)
     if #ids > 0 then
         redis.call('HDEL', queue.messages, unpack(ids))
         queue_wakeRoom(tx, queue, #ids)
+    end
+    return stale
+end
+
+--- Ends deliveries of no group: tokens from `args[from]` to before `args[to]`. The stale ones; the ids of the others go to
+-- `ids`, and are to be deleted.
+function queue_settleAlone(tx, queue, args, from, to, ids)
+    local stale = ""
+    do
+        local i = from
+        while i < to do
+            local token = args[i + 1]
+            if redis.call('ZREM', queue.leases, token) == 1 then
+                ids[#ids + 1] = string.sub(token, 1, (string.find(token, ':', 1, true) or 0) - 1)
+            else
+                stale = (stale .. token) .. " "
+            end
+            i = i + 1
+        end
     end
     return stale
 end
@@ -2522,11 +2655,10 @@ function queue_wakeWaiting(tx, queue, messages)
             if left <= 0 then
                 return
             end
-            local consumer = redis.call('ZRANGE', queue.waiting, '0', '0')[1]
+            local consumer = redis.call('ZPOPMIN', queue.waiting)[1]
             if consumer == nil then
                 return
             end
-            redis.call('ZREM', queue.waiting, consumer)
             if (redis.call('PUBLISH', 'lockstep:' .. (string.sub(consumer, 1, (string.find(consumer, ':', 1, true) or 0) - 1)), (("ready " .. consumer) .. " 0 ") .. queue.queue) > 0) then
                 left = left - queue_mostOf(tx, consumer)
             end
@@ -2561,11 +2693,10 @@ function queue_wakeRoom(tx, queue, freed)
             if left == 0 then
                 return
             end
-            local session = redis.call('ZRANGE', queue.room, '0', '0')[1]
+            local session = redis.call('ZPOPMIN', queue.room)[1]
             if session == nil then
                 return
             end
-            redis.call('ZREM', queue.room, session)
             if (redis.call('PUBLISH', 'lockstep:' .. session, (("room " .. session) .. " 0 ") .. queue.queue) > 0) then
                 left = left - 1
             end
@@ -2732,31 +2863,36 @@ function queue_push(tx, keys, args)
         queue,
         queue_numberAt(tx, args, 0)
     )
-    local way = {
-        stamp = digits(math.floor(tx:nowUs() / 1000)),
-        windowMs = queue_numberAt(tx, args, 1)
-    }
-    local hasHeads = args[4] == "1"
-    local ids = hasHeads and queue_addEach(
-        tx,
-        queue,
-        way,
-        args,
-        first,
-        room
-    ) or queue_addPlain(
-        tx,
-        queue,
-        way,
-        args,
-        first,
-        room
-    )
-    local added = queue_numberAt(tx, ids, 1)
+    local added = math.min(#args - 4, room)
     local isFull = added < #args - 4
-    if hasHeads then
+    local ids = {
+        digits(first + 1),
+        digits(added)
+    }
+    if args[4] == "1" then
+        local way = {
+            stamp = queue_stampOf(tx),
+            windowMs = queue_numberAt(tx, args, 1)
+        }
+        ids = queue_addEach(
+            tx,
+            queue,
+            way,
+            args,
+            first,
+            room
+        )
         added = queue_countOf(ids)
         isFull = ids[#ids] == "full"
+    else
+        queue_addPlain(
+            tx,
+            queue,
+            first,
+            args,
+            4,
+            added
+        )
     end
     if added > 0 then
         redis.call('HSET', queue.queue, "seq", digits(first + added))

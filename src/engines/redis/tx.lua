@@ -49,6 +49,10 @@ function tx:existsEither(key, other)
   return redis.call('EXISTS', key, other) > 0
 end
 
+function tx:existsAny(keys)
+  return redis.call('EXISTS', unpack(keys)) > 0
+end
+
 function tx:type(key)
   return redis.call('TYPE', key).ok
 end
@@ -115,6 +119,10 @@ function tx:hdelAll(key, fields)
   return redis.call('HDEL', key, unpack(fields))
 end
 
+function tx:hincrby(key, field, by)
+  return redis.call('HINCRBY', key, field, by)
+end
+
 function tx:hlen(key)
   return redis.call('HLEN', key)
 end
@@ -145,6 +153,10 @@ end
 
 function tx:rpop(key)
   return redis.call('RPOP', key) or nil
+end
+
+function tx:lpopMany(key, count)
+  return redis.call('LPOP', key, count) or {}
 end
 
 function tx:llen(key)
@@ -210,6 +222,10 @@ end
 
 function tx:zrem(key, member)
   return redis.call('ZREM', key, member)
+end
+
+function tx:zpopmin(key)
+  return redis.call('ZPOPMIN', key)[1]
 end
 
 function tx:zincrby(key, by, member)

@@ -13,7 +13,7 @@ export const call: BatchOperation<Reply> = {
     const third = args[3] ?? '';
     const found = onKey(tx, verb, key, number(tx, first)) ?? onCollection(tx, verb, key, first, second);
     const more = found ?? onMany(tx, verb, key, first, second) ?? onSets(tx, verb, keys);
-    const several = more ?? onSeveral(tx, verb, key, args);
+    const several = more ?? onSeveral(tx, verb, key, args) ?? onSteps(tx, verb, keys, first, second);
     return several ?? onSorted(tx, verb, key, first, second, third) ?? onText(tx, verb, key, first, second, third);
   },
 };
@@ -149,6 +149,18 @@ function onSets(tx: Tx, verb: string, keys: readonly string[]): Reply | undefine
   if (verb === 'sinter') return tx.sinter(keys);
   if (verb === 'sdiff') return tx.sdiff(keys);
   return undefined;
+}
+
+/** Verbs that stand for several steps. */
+function onSteps(tx: Tx, verb: string, keys: readonly string[], first: string, second: string): Reply | undefined {
+  const key = keys[0]!;
+  if (verb === 'zpopmin') return maybe(tx.zpopmin(key));
+  if (verb === 'lpopMany') return tx.lpopMany(key, number(tx, first));
+  if (verb === 'existsAny') return truth(tx.existsAny(keys));
+  if (verb !== 'hincrby') return undefined;
+  const there = tx.hget(key, first);
+  if (there !== undefined && tx.integer(there) === undefined) return 'no integer';
+  return tx.hincrby(key, first, number(tx, second));
 }
 
 function onSeveral(tx: Tx, verb: string, key: string, args: readonly string[]): Reply | undefined {
