@@ -164,7 +164,7 @@ export function addPlain(
   const start = stampOf(tx) + ':::';
   if (count === 1) {
     const id = tx.text(last + 1);
-    tx.hset(queue.messages, id, start + args[from]!);
+    tx.hmset(queue.messages, [id, start + args[from]!]);
     tx.rpush(queue.line, id);
   } else if (count > 0) {
     const ids = tx.texts(last + 1, count);

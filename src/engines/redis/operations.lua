@@ -2146,7 +2146,7 @@ function queue_addPlain(tx, queue, last, args, from, count)
     local start = queue_stampOf(tx) .. ":::"
     if count == 1 then
         local id = digits(last + 1)
-        redis.call('HSET', queue.messages, id, start .. args[from + 1])
+        redis.call('HMSET', queue.messages, unpack({id, start .. args[from + 1]}))
         redis.call('RPUSH', queue.line, id)
     elseif count > 0 then
         local ids = tx:texts(last + 1, count)
