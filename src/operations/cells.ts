@@ -46,7 +46,7 @@ export const commit: BatchOperation<readonly (string | number)[]> = {
   step(tx, keys, args) {
     const known = tx.hget(keys[0]!, args[0]!) ?? '';
     if (isDone(tx, known, args[1]!)) return ['done', known];
-    const cells = load(tx, keys, args, tx.exists(keys[1]!));
+    const cells = load(tx, keys, args, 2, tx.exists(keys[1]!));
     const place = cells.next;
     if (place[0]! === 0) return ['other'];
     let isRefused = false;
@@ -66,13 +66,13 @@ export const commit: BatchOperation<readonly (string | number)[]> = {
   },
 };
 
-/** What all cells hold: keys and args as of `commit`, without requests, and so is the reply. */
+/** What all cells hold: keys and args as of `commit`, of the things alone, and so is the reply. */
 export const look: BatchOperation<readonly (string | number)[]> = {
   name: 'cells.look',
   batch: true,
   readOnly: true,
   step(tx, keys, args) {
-    const cells = load(tx, keys, args, false);
+    const cells = load(tx, keys, args, 0, false);
     if (cells.next[0]! === 0) return ['other'];
     const reply: (string | number)[] = ['now', ''];
     showAll(cells, reply);
@@ -84,14 +84,14 @@ function showAll(cells: Cells, reply: (string | number)[]): void {
   for (const text of cells.now) reply.push(text === false ? 0 : text);
 }
 
-/** The cells before all requests, which begin at 0 if it is not for here. */
-function load(tx: Tx, keys: readonly string[], args: readonly string[], isLocked: boolean): Cells {
+/** The cells before all requests, which begin at 0 if it is not for here. `from`: where the things begin, in keys and args. */
+function load(tx: Tx, keys: readonly string[], args: readonly string[], from: number, isLocked: boolean): Cells {
   const cells: Cells = { now: [], keys: [], ends: [], shifts: [], changed: [], next: [0, 0], isLocked };
   const now = cells.now;
   const ends = cells.ends;
-  const things = tx.number(args[2]!);
-  let key = 2;
-  let at = 3;
+  const things = tx.number(args[from]!);
+  let key = from;
+  let at = from + 1;
   for (let thing = 0; thing < things; thing++) {
     const kind = args[at]!;
     if (kind === 'hash' && tx.existsEither(keys[key + 1]!, keys[key + 2]!)) return cells;

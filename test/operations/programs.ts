@@ -666,8 +666,8 @@ export class Meaning {
 
   #cellStep(command: On<'transaction'> & { do: 'commitCells' | 'lookAtCells' }): Step {
     if (command.do === 'lookAtCells') {
-      const { keys, args } = cellStepOf(this.#space, '', '', [], true);
-      return batch(cells.look, keys, args);
+      const { keys, args } = cellStepOf(this.#space, '', '', [], false);
+      return batch(cells.look, keys.slice(2), args.slice(2));
     }
     const id = command.id === 0 ? '' : String(command.id);
     const { keys, args } = cellStepOf(this.#space, this.session(0), id, command.asked, command.looks);

@@ -41,6 +41,9 @@ export interface Answer {
   reject(error: Error): void;
 }
 
+/** Makes of a client's error the one that users get. */
+export type Explained = (error: unknown) => unknown;
+
 /** Sends one command for whoever awaits its reply. */
 export function ask(connection: RedisConnection, words: readonly string[]): Promise<unknown> {
   return new Promise((resolve, reject) => connection.send(words, { resolve, reject }));

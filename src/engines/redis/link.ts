@@ -1,6 +1,6 @@
 import { InOrder } from '../../base/in-order.ts';
 import { limits } from '../../base/limits.ts';
-import { type Answer, type RedisClients, type RedisConnection, ReplyError } from './client.ts';
+import { type Answer, type Explained, type RedisClients, type RedisConnection, ReplyError } from './client.ts';
 import { closedError, unavailable } from './failure.ts';
 import type { Script } from './scripts.ts';
 
@@ -19,8 +19,7 @@ interface Request {
   readonly script: Script | undefined;
   /** False: a TRYAGAIN is the answer. */
   readonly patient: boolean;
-  /** Makes of an error the one to reject with. */
-  readonly explained: ((error: unknown) => unknown) | undefined;
+  readonly explained: Explained | undefined;
   readonly resolve: (reply: unknown) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -115,21 +114,16 @@ export class Link {
   }
 
   command(args: readonly string[]): Promise<unknown> {
-    return this.#ask(args, undefined, true, undefined);
+    return this.#ask(args, undefined, undefined, true);
   }
 
   /**
    * Runs a script: by its name, if this connection brought its text before. `args`: how many keys, keys, arguments.
-   * Not `patient`: where a slot is moving and has only some of the keys, it rejects with TRYAGAIN at once. `explained`
-   * makes of an error the one to reject with.
+   * Rejects with what `explained` makes of the error. Not `patient`: where a slot is moving and has only some of the keys,
+   * it rejects with TRYAGAIN at once.
    */
-  script(
-    script: Script,
-    args: readonly string[],
-    patient = true,
-    explained?: (error: unknown) => unknown,
-  ): Promise<unknown> {
-    return this.#ask(args, script, patient, explained);
+  script(script: Script, args: readonly string[], explained?: Explained, patient = true): Promise<unknown> {
+    return this.#ask(args, script, explained, patient);
   }
 
   /** Connects anew. What is under way rejects. */
@@ -145,8 +139,8 @@ export class Link {
   #ask(
     args: readonly string[],
     script: Script | undefined,
+    explained: Explained | undefined,
     patient: boolean,
-    explained: Request['explained'],
   ): Promise<unknown> {
     if (this.#closing !== undefined) return Promise.reject(closedError(this.name));
     const sinceMs = nowMs();
@@ -157,7 +151,7 @@ export class Link {
       return new Promise((_, reject) => setImmediate(reject, refusal));
     }
     return new Promise((resolve, reject) => {
-      const command = new Command({ args, script, patient, explained, resolve, reject }, sinceMs, this.#sender);
+      const command = new Command({ args, script, explained, patient, resolve, reject }, sinceMs, this.#sender);
       this.#began();
       if (this.#ready && this.#line.length === 0) this.#send(this.#connection!, command, sinceMs);
       else this.#line.push(command);

@@ -397,7 +397,7 @@ function cells_showAll(cells, reply)
     end
 end
 
-function cells_load(tx, keys, args, isLocked)
+function cells_load(tx, keys, args, from, isLocked)
     local cells = {
         now = {},
         keys = {},
@@ -409,9 +409,9 @@ function cells_load(tx, keys, args, isLocked)
     }
     local now = cells.now
     local ends = cells.ends
-    local things = tonumber(args[3])
-    local key = 2
-    local at = 3
+    local things = tonumber(args[from + 1])
+    local key = from
+    local at = from + 1
     do
         local thing = 0
         while thing < things do
@@ -634,6 +634,7 @@ function cells_commit(tx, keys, args)
         tx,
         keys,
         args,
+        2,
         (redis.call('EXISTS', keys[2]) == 1)
     )
     local place = cells.next
@@ -674,9 +675,15 @@ function cells_commit(tx, keys, args)
     return reply
 end
 
---- What all cells hold: keys and args as of `commit`, without requests, and so is the reply.
+--- What all cells hold: keys and args as of `commit`, of the things alone, and so is the reply.
 function cells_look(tx, keys, args)
-    local cells = cells_load(tx, keys, args, false)
+    local cells = cells_load(
+        tx,
+        keys,
+        args,
+        0,
+        false
+    )
     if cells.next[1] == 0 then
         return {"other"}
     end

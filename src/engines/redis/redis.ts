@@ -103,7 +103,7 @@ export async function redisEngine(options: RedisOptions): Promise<Engine> {
 
 /** `run` and `runBatch` of an engine over one connection. */
 export function scriptedBy(link: Link, scripts: Scripts): Pick<Engine, 'run' | 'runBatch'> {
-  return scripted(link.name, (script, words, told) => link.script(script, words, true, told), scripts);
+  return scripted(link.name, (script, words, told) => link.script(script, words, told), scripts);
 }
 
 function scriptedAt(servers: Servers): Pick<Engine, 'run' | 'runBatch'> {
@@ -112,7 +112,7 @@ function scriptedAt(servers: Servers): Pick<Engine, 'run' | 'runBatch'> {
     const extra = servers.extra(first, script.needsTag);
     if (extra !== undefined) words.push(extra);
     const heard = servers.heard(first);
-    const sent = (): Promise<unknown> => servers.at(first).script(script, words, true, told); // a link left idle meanwhile is closed
+    const sent = (): Promise<unknown> => servers.at(first).script(script, words, told); // a link left idle meanwhile is closed
     return heard === undefined ? sent() : heard.then(sent);
   };
   return scripted(servers.name, send, servers.scripts);

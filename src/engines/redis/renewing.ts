@@ -17,7 +17,7 @@ export function renewingAt(servers: Servers): Renew {
 function renewingBy(servers: Servers, operation: string): Renew {
   const script = servers.scripts.of(operation);
   const send = async (link: Link, keys: readonly string[], args: readonly string[]): Promise<readonly number[]> =>
-    (await link.script(script, [String(keys.length), ...keys, ...args], keys.length === 1)) as number[];
+    (await link.script(script, [String(keys.length), ...keys, ...args], undefined, keys.length === 1)) as number[];
 
   /** A slot that is moving may have some of the keys here and some there: then each is renewed by itself. */
   async function inSlot(link: Link, keys: readonly string[], args: readonly string[]): Promise<readonly number[]> {

@@ -1,5 +1,6 @@
 import { LockstepError } from '../../base/errors.ts';
 import type { Engine } from '../engine.ts';
+import type { Explained } from './client.ts';
 import { operationScripts, type Script, type Scripts } from './scripts.ts';
 
 /**
@@ -8,9 +9,6 @@ import { operationScripts, type Script, type Scripts } from './scripts.ts';
  * `explained` makes of the client's error: a promise of each step for that alone would cost more.
  */
 export type SendScript = (script: Script, words: string[], explained: Explained) => Promise<unknown>;
-
-/** Makes of a client's error the one that users get. */
-export type Explained = (error: unknown) => unknown;
 
 /**
  * Runs operations as scripts in a Redis server, one round trip each. Rejects with `WRONG_KIND` where a key holds another

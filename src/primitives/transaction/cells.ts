@@ -47,11 +47,11 @@ const writing: ReadonlySet<string> = new Set([
   'counter.add',
 ]);
 
-/** `first`: the keys and arguments that all steps begin with. */
+/** `first`: the keys and arguments that a step with requests begins with. */
 export function cellStep(
   first: { readonly keys: readonly string[]; readonly args: readonly string[] },
   group: readonly Request[],
-  looks: readonly Read[],
+  looks: readonly { readonly read: Read }[],
 ): CellStep {
   const cells = new Cells();
   const named: Cell[] = [];
@@ -59,7 +59,7 @@ export function cellStep(
     for (const { read } of reads) named.push(cells.enter(read));
     for (const write of writes) named.push(cells.enter(write));
   }
-  for (const read of looks) cells.enter(read);
+  for (const { read } of looks) cells.enter(read);
   const keys = [...first.keys];
   const args = [...first.args];
   cells.number(keys, args);
@@ -68,7 +68,7 @@ export function cellStep(
     pushRequest(request, named, own, cells, args);
     own += request.reads.length + request.writes.length;
   }
-  if (looks.length > 0) args.push('?');
+  if (group.length > 0 && looks.length > 0) args.push('?');
   return {
     keys,
     args,

@@ -179,7 +179,7 @@ export class Steps {
 
   async #look(looks: readonly Looking[]): Promise<void> {
     if (this.#areOfCells(looks)) {
-      const step = this.#cellStep([], looks, '', '');
+      const step = cellStep(thingsAlone, [], looks);
       const reply = await this.#orOther(this.#session.engine.runBatch(lookAtCells, step.keys, step.args));
       if (reply[0] !== 'other') return this.#settleCells([], looks, step, reply);
     }
@@ -256,8 +256,7 @@ export class Steps {
 
   #cellStep(group: readonly Request[], looks: readonly Looking[], field: string, id: string): CellStep {
     const { commits, lock } = this.#session.keys.commit;
-    const reads = looks.map(({ read }) => read);
-    return cellStep({ keys: [commits, lock], args: [field, id] }, group, reads);
+    return cellStep({ keys: [commits, lock], args: [field, id] }, group, looks);
   }
 
   /** `other` too where a key is of a wrong kind: the step that looks closer says whose. */
@@ -469,6 +468,9 @@ function lengthOf(reads: readonly Expected[], writes: readonly Write[]): number 
   for (const { parameters } of writes) for (const text of parameters) length += text.length;
   return length;
 }
+
+/** What a step begins with that only looks at cells. */
+const thingsAlone = { keys: [], args: [] };
 
 /** Whether a step that failed may have been carried out. */
 function isLost(error: unknown): boolean {
