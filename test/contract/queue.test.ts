@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { keysOf } from '../../src/base/names.ts';
 import type { Job, Lockstep, Queue } from '../../src/index.ts';
-import { ack, leave, look, tick } from '../../src/operations/queue.ts';
+import { ack, claim, leave, look, tick } from '../../src/operations/queue.ts';
 import { acksOf } from '../../src/primitives/queue-record.ts';
 import { eachEngine } from './each-engine.ts';
 import { failure, gate, openSession, soon, until } from './sessions.ts';
@@ -363,6 +363,28 @@ eachEngine((_engine, openStore) => {
     expect(await takeAll(queue)).toEqual([7]);
   });
 
+  test('what a consumer left behind comes back although all others always have more to do', async () => {
+    const store = await openStore();
+    const queue = (await openSession(store, 'one')).queue<number>('q');
+    let handled = 0;
+    const again: number[] = [];
+    await queue.pushAll([1, 2]);
+    const end = working(queue, async ({ deliveries }) => {
+      handled += 1;
+      if (deliveries > 1) again.push(deliveries);
+      else await queue.push(handled); // before the job ends: there is always one more
+      await new Promise((resolve) => setImmediate(resolve));
+    });
+    await until('it works', () => handled > 0);
+    const engine = await store.engine();
+    // As a consumer takes it that is cut off from then on. The ring is the first one: nobody watches that consumer.
+    const args = ['nobody:1.1', '1', '1', '300', '0', '0', '0', '1', '0'];
+    await until('one is taken', async () => (await engine.runBatch(claim, keysOf('test').queue('q'), args)).length > 3);
+    await until('it is handled', () => again.length > 0);
+    expect(again[0]).toBe(2);
+    await end();
+  });
+
   test('a job that takes longer than its lease is kept', async () => {
     const queue = (await open()).queue<number>('q', { lease: 1_500 });
     const counts: number[] = [];
@@ -380,6 +402,24 @@ eachEngine((_engine, openStore) => {
     await opened;
     await until('it is acknowledged', async () => (await queue.size()).leased === 0);
     expect(counts).toEqual([1]);
+  });
+
+  test('a message of a higher priority goes first, also behind many that had none', async () => {
+    const shared = await open();
+    const queue = shared.queue<number>('q');
+    const seen: number[] = [];
+    working(queue, async ({ data }) => {
+      if (data === 5) {
+        await queue.push(100, { priority: 1 });
+        await queue.push(101, { group: 'g' });
+        await queue.push(102, { group: 'g' });
+      }
+      seen.push(data);
+    });
+    for (let i = 0; i < 10; i++) await queue.push(i);
+    await until('all are handled', () => seen.length === 13);
+    expect(seen.indexOf(100)).toBe(seen.indexOf(5) + 1);
+    expect(seen.toSorted((a, b) => a - b)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 100, 101, 102]);
   });
 
   test('a job whose lease is lost aborts its signal, and can change nothing any more', async () => {

@@ -55,6 +55,12 @@ test('a variable that a branch sets is there behind it; a branch that ends the s
   expect(behind.split('function tx_nowUs()')).toHaveLength(3);
 });
 
+test('a branch may be empty, and what is given to a function without parameters is computed', () => {
+  const script = new Scripts(ticking).of('clock.empty').text;
+  expect(script).toContain("if args[1] == '0' then");
+  expect(script).toContain('local _ = redis.call(');
+});
+
 test('a call stands where it was if its function may end without an answer, calls itself, or is made already', () => {
   const script = (name: string): string => new Scripts(ticking).of(name).text;
   expect(script('clock.quiet')).toContain('return clock_silent(');
@@ -113,6 +119,12 @@ function clock_one()
     return 1
 end
 
+function clock_emptyStep(tx, keys, args)
+    if args[1] == '0' then
+    end
+    return clock_one(redis.call('DEL', 'k'))
+end
+
 function clock_sumStep(tx, keys, args)
     return clock_one() + clock_one()
 end
@@ -133,6 +145,10 @@ return clock_quietStep(KEYS, args)
 --==[ clock.again ]==
 local args = ARGV
 return clock_againStep(KEYS, args)
+
+--==[ clock.empty ]==
+local args = ARGV
+return clock_emptyStep(KEYS, args)
 
 --==[ clock.sum ]==
 local args = ARGV

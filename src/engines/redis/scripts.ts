@@ -113,8 +113,7 @@ export class Scripts {
       const { name = '', given = '' } = lastCallOf(statement) ?? {};
       const called = script.made.has(name) || script.within.has(name) ? undefined : this.#functionOf(name);
       if (called === undefined || !endsStep(called.statements)) return [...this.#making(statement, script), statement];
-      const assigned = given === '' ? '' : ` = ${given}`;
-      const parameters = called.parameters === '' ? [] : [`local ${called.parameters}${assigned}`];
+      const parameters = given === '' ? [] : [`local ${called.parameters || '_'} = ${given}`];
       const within = new Set([...script.within, name]);
       return this.#written([...parameters, ...called.statements], indent, { ...script, within });
     });
@@ -194,7 +193,7 @@ function branchesOf(statement: string, depth: string): Branch[] | undefined {
   if (!statement.startsWith(`${depth}if `)) return undefined;
   const parts = statement.split(new RegExp(String.raw`\n(?=${depth}(?:else|end\b))`));
   return parts.slice(0, -1).map((part) => {
-    const [, head = '', body = ''] = /^([^]*?\b(?:then|else))\n([^]*)$/.exec(part) ?? [];
+    const [, head = '', body = ''] = /^([^]*?\b(?:then|else))(?:\n([^]*))?$/.exec(part) ?? [];
     return { head, statements: statementsIn(body, depth + indent) };
   });
 }
