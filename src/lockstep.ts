@@ -7,7 +7,14 @@ import { Handles } from './primitives/handles.ts';
 import { inspectLock, type LockInspection } from './primitives/inspection.ts';
 import { lockAll, lockAllOptions, type LeaseSet } from './primitives/lock-all.ts';
 import { handleUnexpectedMail, type LockName } from './primitives/lock-lines.ts';
-import { createLock, type AcquireOptions, type LeaseOptions, type Lock, type LockOptions } from './primitives/lock.ts';
+import {
+  createLock,
+  lockOptions,
+  type AcquireOptions,
+  type LeaseOptions,
+  type Lock,
+  type LockOptions,
+} from './primitives/lock.ts';
 import { createList, type SharedList } from './primitives/list.ts';
 import { createMap, type SharedMap } from './primitives/map.ts';
 import { createValue, type LastingOptions, type SharedValue } from './primitives/value.ts';
@@ -92,7 +99,10 @@ export function createLockstep(session: Session): Lockstep {
   return {
     session: session.info,
     space,
-    lock: (name, options = {}) => createLock(session, lockName(keys, name, options.key), options),
+    lock(name, options = {}) {
+      checkOptions('the options of lock', options, lockOptions);
+      return createLock(session, lockName(keys, name, options.key), options);
+    },
     async lockAll(names, options = {}) {
       if (!Array.isArray(names)) throw invalidArgument('names', names, 'an array of names');
       checkOptions('the options of lockAll', options, lockAllOptions);

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { toMs, type Duration } from './base/duration.ts';
 import { invalidArgument } from './base/errors.ts';
 import { limits } from './base/limits.ts';
+import { masked } from './base/masked.ts';
 import { checkSpace } from './base/names.ts';
 import { checkOptions as checkKnown } from './base/options.ts';
 import type { Engine } from './engines/engine.ts';
@@ -168,8 +169,13 @@ async function redisAt(where: string | ReadyClient, options: OpenOptions): Promi
 
 function directoryOf(where: string): string {
   if (where.startsWith('file:')) return fileURL(where);
-  if (/^[a-z][a-z0-9+.-]+:/i.test(where)) {
-    throw invalidArgument('where', where, "a directory such as './.lockstep', a file: or redis: URL, or 'memory:'");
+  // Whoever forgot a part of an address would lock alone, in a directory of that name.
+  if (/^[a-z0-9][a-z0-9+.-]+:|^\[|^redis[a-z+]*\/\//i.test(where)) {
+    throw invalidArgument(
+      'where',
+      masked(where),
+      "a directory such as './.lockstep', a file: URL, an address such as 'redis://host:6379', or 'memory:'",
+    );
   }
   return where;
 }

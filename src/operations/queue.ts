@@ -498,9 +498,19 @@ function firstDueUs(tx: Tx, queue: QueueKeys): number {
 
 /** The ring, with a consumer in it. */
 function joinRing(tx: Tx, queue: QueueKeys, consumer: string): string {
-  const isNew = tx.zaddNew(queue.consumers, tx.nowUs(), consumer) === 1;
-  const ring = isNew ? changeRing(tx, queue) : (tx.hget(queue.queue, 'ring') ?? '');
+  let ring = tx.hget(queue.queue, 'ring') ?? '';
+  if (tx.zaddNew(queue.consumers, tx.nowUs(), consumer) === 1) {
+    ring = changeRing(tx, queue);
+    tellBefore(tx, queue, consumer);
+  }
   return ring + ':' + nextInRing(tx, queue, consumer);
+}
+
+/** Wakes the one that is to watch this consumer, or will have to watch another one: it may be busy for long. */
+function tellBefore(tx: Tx, queue: QueueKeys, consumer: string): void {
+  const place = tx.zscore(queue.consumers, consumer) ?? 0;
+  const before = tx.zbefore(queue.consumers, place) ?? tx.zrange(queue.consumers, -1, -1)[0] ?? consumer;
+  if (before !== consumer) tx.wake(tx.firstPart(before), 'ready ' + before + ' 0 ' + queue.queue);
 }
 
 function changeRing(tx: Tx, queue: QueueKeys): string {
@@ -679,7 +689,11 @@ export function leaveQueue(tx: Tx, queue: QueueKeys, args: readonly string[]): r
   const session = tx.firstPart(consumer);
   const from = numberAt(tx, args, 1);
   const limit: Limit = { maxDeliveries: numberAt(tx, args, 2), block: numberAt(tx, args, 3) };
-  if (tx.zrem(queue.consumers, consumer) === 1) changeRing(tx, queue);
+  if (tx.zscore(queue.consumers, consumer) !== undefined) {
+    tellBefore(tx, queue, consumer);
+    tx.zrem(queue.consumers, consumer);
+    changeRing(tx, queue);
+  }
   tx.zrem(queue.waiting, consumer);
   let back = 0;
   let seen = 0;

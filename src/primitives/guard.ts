@@ -58,7 +58,7 @@ function unconditional(key: string): Condition {
 
 /** What a write under a lease must find unchanged in the store, in its own step. */
 export interface Guard {
-  /** Where the lease lives: it guards writes to the same store and space only. */
+  /** Where the lease lives: it guards what came from the same `open` only. */
   readonly engine: Engine;
   readonly space: string;
   /** For messages. */
@@ -93,7 +93,7 @@ export function guardOf(lease: unknown, engine: Engine, space: string): Guard {
     throw invalidArgument(
       'guard',
       lease,
-      `a lease of the same store and space as what it guards (${engine.name}, space ${space})`,
+      `a lease that came from the same open() as what it guards (${engine.name}, space ${space})`,
     );
   }
   return guard;

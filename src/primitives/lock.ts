@@ -70,9 +70,8 @@ export interface Lock {
   requestRelease(reason?: string): Promise<boolean>;
 }
 
-/** The handle of a lock; made without I/O. Throws `INVALID_ARGUMENT` for options that can't be used. */
+/** The handle of a lock; made without I/O. Throws `INVALID_ARGUMENT` for lengths that can't be used. */
 export function createLock(session: Session, where: LockName, options: LockOptions): Lock {
-  checkOptions('the options of lock', options, lockOptions);
   const terms = leaseTerms(options);
   const { name, keys } = where;
 
@@ -100,7 +99,7 @@ export function createLock(session: Session, where: LockName, options: LockOptio
 }
 
 const noOptions: AcquireOptions = {};
-const lockOptions: ReadonlySet<string> = new Set(['ttl', 'maxHold', 'keep', 'key']);
+export const lockOptions: ReadonlySet<string> = new Set(['ttl', 'maxHold', 'keep', 'key']);
 const acquireOptions: ReadonlySet<string> = new Set(['timeout', 'signal', 'holding', 'detached']);
 
 /** Throws `INVALID_ARGUMENT` for a length that can't be used. */

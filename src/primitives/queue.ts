@@ -224,6 +224,8 @@ class StoredQueue<T> implements Queue<T> {
   async work(handler: (job: Job<T>) => unknown, options: WorkOptions = {}): Promise<void> {
     if (typeof handler !== 'function') throw invalidArgument('handler', handler, 'a function of a job');
     checkOptions('the options of work', options, workOptions);
+    const { onError } = options;
+    if (onError !== undefined && typeof onError !== 'function') throw invalidArgument('onError', onError, 'a function');
     this.#session.assertOpen();
     await work(this.#source, handler, options);
   }

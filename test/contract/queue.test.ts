@@ -571,6 +571,8 @@ eachEngine((_engine, openStore) => {
     );
     expect(await failure(queue.push(undefined))).toMatchObject({ code: 'INVALID_VALUE' });
     expect(await failure(queue.work(() => {}, { concurrency: 0 }))).toMatchObject(invalid);
+    expect(await failure(queue.work(() => {}, { onError: 5 } as never))).toMatchObject(invalid);
+    expect(() => shared.lock('l', null as never)).toThrow(expect.objectContaining(invalid));
     expect(await queue.size()).toEqual(size);
   });
 

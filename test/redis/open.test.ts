@@ -288,6 +288,9 @@ test('addresses are read as documented, and shown without passwords', () => {
     seeds: [{ host: 'a', port: 7000 }],
     options: { tls: {} },
   });
+});
+
+test('what is no address is refused, without its password', () => {
   for (const wrong of [
     'redis+cluster://',
     'redis+cluster://u:secret@',
@@ -302,9 +305,29 @@ test('addresses are read as documented, and shown without passwords', () => {
     'redis+unix:',
     'redis+sentinel://a',
     'redis+quic://a',
+    'redis://u:s/secret@host',
+    'redis://u:secret%RET@host',
+    'redis+unix://u:secret%RET@/run/redis.sock',
+    'redis+sentinel://u:s/secret@a/main',
   ]) {
     expect(() => parseAddress(wrong)).toThrow(/^where is /);
     expect(() => parseAddress(wrong)).not.toThrow(/secret/);
+  }
+});
+
+test('an address with a slip is not taken for a directory, and its password is not shown', async () => {
+  const slips = [
+    '127.0.0.1:6379',
+    '[::1]:6379',
+    'db:6379',
+    'redis//h:6379',
+    'rediss//app:secret@h',
+    'http://u:secret@h',
+  ];
+  for (const slip of slips) {
+    const error = await failure(open(slip));
+    expect(error).toMatchObject({ code: 'INVALID_ARGUMENT', details: { argument: 'where' } });
+    expect(error.message).not.toContain('secret');
   }
 });
 

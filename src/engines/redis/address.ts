@@ -1,4 +1,5 @@
 import { invalidArgument } from '../../base/errors.ts';
+import { masked } from '../../base/masked.ts';
 import type { NodeAddress } from './cluster-clients.ts';
 
 /** Where a server is, as options of ioredis; `name` says it without passwords. */
@@ -16,6 +17,15 @@ export interface RedisAddress {
  * `INVALID_ARGUMENT`.
  */
 export function parseAddress(where: string): RedisAddress {
+  try {
+    return addressIn(where);
+  } catch (error) {
+    if (!(error instanceof URIError)) throw error;
+    throw invalidArgument('where', masked(where), `an address without a bare %: ${encoding}`);
+  }
+}
+
+function addressIn(where: string): RedisAddress {
   const scheme = where.slice(0, where.indexOf(':')).toLowerCase();
   if (scheme === 'redis' || scheme === 'rediss') return tcp(where, scheme);
   if (scheme === 'redis+unix') return unixSocket(where);
@@ -24,9 +34,12 @@ export function parseAddress(where: string): RedisAddress {
   throw invalidArgument('where', masked(where), wanted);
 }
 
+const encoding = "in a password '/' is written as %2F, '@' as %40, ':' as %3A, '#' as %23, '%' as %25";
+
 const wanted =
   "an address such as 'redis://host:6379/0', 'rediss://user:password@host', 'redis+unix:/run/redis.sock', " +
-  "'redis+sentinel://host:26379,host:26379/master' or 'redis+cluster://host:6379,host:6379'";
+  "'redis+sentinel://host:26379,host:26379/master' or 'redis+cluster://host:6379,host:6379'; " +
+  encoding;
 
 function tcp(where: string, scheme: string): RedisAddress {
   let url: URL;
@@ -98,9 +111,4 @@ function database(where: string, text: string): number {
   if (!/^\d{1,6}$/.test(text))
     throw invalidArgument('where', masked(where), 'an address whose path is a number of a database');
   return Number(text);
-}
-
-/** Errors end up in logs. */
-function masked(where: string): string {
-  return where.replace(/\/\/[^/@]*@/, '//…@');
 }

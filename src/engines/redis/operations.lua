@@ -2515,9 +2515,20 @@ function queue_firstDueUs(tx, queue)
 end
 
 function queue_joinRing(tx, queue, consumer)
-    local isNew = redis.call('ZADD', queue.consumers, 'NX', digits((tx:nowUs()) + 0), consumer) == 1
-    local ring = isNew and queue_changeRing(tx, queue) or ((redis.call('HGET', queue.queue, "ring") or nil) or "")
+    local ring = (redis.call('HGET', queue.queue, "ring") or nil) or ""
+    if redis.call('ZADD', queue.consumers, 'NX', digits((tx:nowUs()) + 0), consumer) == 1 then
+        ring = queue_changeRing(tx, queue)
+        queue_tellBefore(tx, queue, consumer)
+    end
     return (ring .. ":") .. queue_nextInRing(tx, queue, consumer)
+end
+
+function queue_tellBefore(tx, queue, consumer)
+    local place = tx:zscore(queue.consumers, consumer) or 0
+    local before = redis.call('ZREVRANGEBYSCORE', queue.consumers, '(' .. digits(place), '-inf', 'LIMIT', '0', '1')[1] or redis.call('ZRANGE', queue.consumers, '-1', '-1')[1] or consumer
+    if before ~= consumer then
+        tx:wake(string.sub(before, 1, (string.find(before, ':', 1, true) or 0) - 1), (("ready " .. before) .. " 0 ") .. queue.queue)
+    end
 end
 
 function queue_changeRing(tx, queue)
@@ -2627,7 +2638,9 @@ function queue_leaveQueue(tx, queue, args)
         maxDeliveries = queue_numberAt(tx, args, 2),
         block = queue_numberAt(tx, args, 3)
     }
-    if redis.call('ZREM', queue.consumers, consumer) == 1 then
+    if tx:zscore(queue.consumers, consumer) ~= nil then
+        queue_tellBefore(tx, queue, consumer)
+        redis.call('ZREM', queue.consumers, consumer)
         queue_changeRing(tx, queue)
     end
     redis.call('ZREM', queue.waiting, consumer)
