@@ -61,7 +61,7 @@ async function overEngine(directory: string): Promise<Pair> {
     const keys = { owner: lock, queue: `${lock}:queue`, fences: 'fence' };
     const ask = {
       token: `${session}:${lock.slice(-1)}${turn}:10000`,
-      ttlMs: String(10_000),
+      ttlMs: '10000',
       wait: 1,
       fences: 64,
       queueMs: 300_000,

@@ -69,6 +69,10 @@ test('a call stands where it was if its function may end without an answer, call
   expect(script('clock.twice')).toContain('return clock_one()');
 });
 
+function calling(step: string): string {
+  return `--==[ clock.${step} ]==\nlocal args = ARGV\nreturn clock_${step}Step(KEYS, args)\n`;
+}
+
 const ticking = `--==[ tx ]==
 local startedUs
 
@@ -134,30 +138,7 @@ function clock_twiceStep(tx, keys, args)
     return clock_one()
 end
 
---==[ clock.look ]==
-local args = ARGV
-return clock_lookStep(KEYS, args)
-
---==[ clock.quiet ]==
-local args = ARGV
-return clock_quietStep(KEYS, args)
-
---==[ clock.again ]==
-local args = ARGV
-return clock_againStep(KEYS, args)
-
---==[ clock.empty ]==
-local args = ARGV
-return clock_emptyStep(KEYS, args)
-
---==[ clock.sum ]==
-local args = ARGV
-return clock_sumStep(KEYS, args)
-
---==[ clock.twice ]==
-local args = ARGV
-return clock_twiceStep(KEYS, args)
-`;
+${['look', 'quiet', 'again', 'empty', 'sum', 'twice'].map(calling).join('\n')}`;
 
 test('a script holds what its file takes from others, once, and nothing else of them', () => {
   const script = operationScripts().of('map.set').text;
