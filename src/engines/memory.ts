@@ -1,3 +1,4 @@
+import { compareBytes } from '../base/compare-bytes.ts';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { limits } from '../base/limits.ts';
 import { LockstepError } from '../base/errors.ts';
@@ -5,7 +6,6 @@ import type { Tx } from '../operations/tx.ts';
 import type { Doorbell, Engine, Inbox } from './engine.ts';
 import { openKeepers } from './keeper/keepers.ts';
 import { renewBy } from './keeper/renew.ts';
-import { compareBytes } from './memory/sorted-set.ts';
 import { type Entry, type Kind, type Wake, isExpired, memoryTx } from './memory/tx.ts';
 
 /** The whole of one key, in a canonical order, to compare engines by. */

@@ -1,4 +1,5 @@
 import type { Sqlite, Statement } from './driver.ts';
+import { type Few, widths } from './few.ts';
 
 /** Numbers in the database: they stay what they are. */
 export const kinds = ['string', 'hash', 'list', 'set', 'zset'] as const;
@@ -12,11 +13,13 @@ export interface Key {
   expires: number | null;
   /** Of a string. */
   value: string | null;
-  /** Of a collection: the number of its members. */
+  /** Of a collection whose members stand in this row. See few.ts. */
+  few: Few | undefined;
+  /** Of a collection: the number of its members. The row says so only where these have rows. */
   size: number;
   /** Of a list: the position of the first. Of a sorted set whose members are counted: 1, -1 until all are. Else 0. */
   start: number;
-  /** Of a collection: its own among those of its table. See numbers.ts. */
+  /** Of a collection whose members have rows: its own among those of its table. See numbers.ts. */
   number: number;
   /** So many of its members aren't where their home is. See slots.ts. */
   astray: number;
@@ -63,7 +66,7 @@ export interface Keys {
 type Columns = readonly [
   kind: number,
   expires: number | null,
-  value: string | null,
+  text: string | null,
   size: number,
   start: number,
   number: number,
@@ -83,22 +86,26 @@ const lengthMax = 4_194_304;
 export function keysOf(sqlite: Sqlite, forgetNumbers: () => void): Keys {
   const version: Statement = sqlite.prepare('PRAGMA data_version');
   const select: Statement = sqlite.prepare(
-    'SELECT kind, expires, value, size, start, number, astray FROM keys WHERE key = ?',
+    'SELECT kind, expires, text, size, start, number, astray FROM keys WHERE key = ?',
   );
   const insert: Statement = sqlite.prepare(
-    'INSERT INTO keys (key, kind, expires, value, size, start, number, astray) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+    'INSERT INTO keys (key, kind, expires, text, size, start, number, astray) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
   );
   const replace: Statement = sqlite.prepare(
-    'UPDATE keys SET kind = ?, expires = ?, value = NULL, size = ?, start = ?, number = ?, astray = ? WHERE key = ?',
+    'UPDATE keys SET kind = ?, expires = ?, text = NULL, size = ?, start = ?, number = ?, astray = ? WHERE key = ?',
   );
   const update: Statement = sqlite.prepare(
     'UPDATE keys SET expires = ?, size = ?, start = ?, astray = ? WHERE key = ?',
   );
   const put: Statement = sqlite.prepare(
-    `UPDATE keys SET kind = ${string}, expires = ?, value = ?, size = 0, start = 0, number = 0, astray = 0 WHERE key = ?`,
+    `UPDATE keys SET kind = ${string}, expires = ?, text = ?, size = 0, start = 0, number = 0, astray = 0 WHERE key = ?`,
   );
+  const putFew: Statement = sqlite.prepare(
+    'UPDATE keys SET kind = ?, expires = ?, text = ?, size = 0, start = 0, number = 0, astray = 0 WHERE key = ?',
+  );
+  const updateFew: Statement = sqlite.prepare('UPDATE keys SET expires = ?, text = ? WHERE key = ?');
   const empty: Statement = sqlite.prepare(
-    `UPDATE keys SET kind = ${absent}, expires = 0, value = NULL, size = 0, start = 0, astray = 0 WHERE key = ?`,
+    `UPDATE keys SET kind = ${absent}, expires = 0, text = NULL, size = 0, start = 0, astray = 0 WHERE key = ?`,
   );
   const remove: Statement = sqlite.prepare('DELETE FROM keys WHERE key = ?');
   const known = new Map<string, Key>();
@@ -116,18 +123,23 @@ export function keysOf(sqlite: Sqlite, forgetNumbers: () => void): Keys {
   function read(key: string): Key {
     const row = select.get(key) as Columns | undefined;
     const stored = row !== undefined;
-    const [kind, expires, value, size, start, number, astray] = row === undefined || row[0] === absent ? nothing : row;
+    const [kind, expires, text, rows, start, number, astray] = row === undefined || row[0] === absent ? nothing : row;
     const fate = stored && kind === absent ? 'emptied' : 'new';
-    length += value === null ? 0 : value.length;
+    length += text === null ? 0 : text.length;
+    const [value, few] = kind === string || text === null ? [text, undefined] : [null, JSON.parse(text) as Few];
+    const size = few === undefined ? rows : few.length / widths[kind]!;
     const now = { changed: false, replaced: false, grows: true, fate } as const;
-    return { key, kind, expires, value, size, start, number, astray, stored, ...now };
+    return { key, kind, expires, value, few, size, start, number, astray, stored, ...now };
   }
 
   function write(key: Key): void {
-    length += key.value === null ? 0 : key.value.length;
-    const { kind, expires, value, size, start, number, astray } = key;
-    if (!key.stored) insert.do(key.key, kind, expires, value, size, start, number, astray);
-    else if (kind === string) put.do(expires, value, key.key);
+    const { kind, expires, few, size, start, number, astray } = key;
+    const text = few === undefined ? key.value : JSON.stringify(few);
+    length += text === null ? 0 : text.length;
+    if (!key.stored) insert.do(key.key, kind, expires, text, few === undefined ? size : 0, start, number, astray);
+    else if (kind === string) put.do(expires, text, key.key);
+    else if (few !== undefined && key.replaced) putFew.do(kind, expires, text, key.key);
+    else if (few !== undefined) updateFew.do(expires, text, key.key);
     else if (key.replaced) replace.do(kind, expires, size, start, number, astray, key.key);
     else update.do(expires, size, start, astray, key.key);
     key.replaced = false;

@@ -24,7 +24,7 @@ export function bringOver(sqlite: Sqlite, version: number): (tx: SqliteTx) => vo
   `);
   return (tx) => {
     sqlite.exec(`
-    INSERT INTO keys (key, kind, expires, value, size, start, number, astray)
+    INSERT INTO keys (key, kind, expires, text, size, start, number, astray)
     SELECT key, kind, expires, value, 0, 0, 0, 0 FROM former_keys WHERE kind = ${kinds.indexOf('string')}
   `);
     tx.begin(false);

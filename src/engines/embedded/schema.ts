@@ -1,14 +1,15 @@
 /**
  * The tables of the embedded engine. Redis's types on SQLite:
  *
- *   keys     one row a key: a string with its value, or the head of a collection with its size
+ *   keys     one row a key: a string with its value, a collection with its few members (few.ts), or the head of one that
+ *            has more, with its size
  *   hashes, sets, sorted   the members of collections, found by a number that is made of the collection's and a hash of
  *            the member: see slots.ts
  *   lists    the elements of lists, by the number of the list and their position
  *   ranks    how many members there are in parts of large sorted sets: see ranks.ts
  *   salt     one number, which makes the hashes of this file others than those of any other
  *
- * - A collection that is empty has no head; a head's `size` is the number of its members.
+ * - A collection that is empty has no row; a head's `size` is the number of its members.
  * - Strings and heads share a table, so that one row tells a key's kind, life and value, and nothing else must be asked
  *   or kept in step on the way of a lock. There is no index by expiry for the same reason: the sweep walks the keys.
  * - `expires` is the last millisecond of a key's life, as in Redis.
@@ -20,7 +21,7 @@ import { bringOver } from './migration.ts';
 import { sqliteTx } from './tx.ts';
 
 const applicationId = 0x4c4f434b; // 'LOCK'
-const schemaVersion = 4;
+const schemaVersion = 5;
 
 /**
  * Pages are small, as a commit writes each page that it touched as a whole. Measured with an acquire and a release (µs a
@@ -44,7 +45,7 @@ export const logBytes = 524_288;
 /** The number of a row of `sorted` tells its collection: it takes no room in the row. */
 const tables = `
   CREATE TABLE keys (
-    key TEXT PRIMARY KEY, kind INTEGER NOT NULL, expires INTEGER, value TEXT, size INTEGER NOT NULL,
+    key TEXT PRIMARY KEY, kind INTEGER NOT NULL, expires INTEGER, text TEXT, size INTEGER NOT NULL,
     start INTEGER NOT NULL, number INTEGER NOT NULL, astray INTEGER NOT NULL
   ) WITHOUT ROWID, STRICT;
   CREATE TABLE hashes (id INTEGER PRIMARY KEY, field TEXT NOT NULL, value TEXT NOT NULL) STRICT;
@@ -109,6 +110,10 @@ export function mapFile(sqlite: Sqlite, bytes: number): void {
 /** Makes the tables; `version` is the format of those that are there, 0 where there are none. */
 function make(sqlite: Sqlite, version: number, hashBits: number | undefined): void {
   if (version === 0) return sqlite.exec(tables);
+  if (version === 4) {
+    // Nothing had few members; a process of that format that still has the file open fails, and writes nothing.
+    return sqlite.exec(`ALTER TABLE keys RENAME COLUMN value TO text; PRAGMA user_version = ${schemaVersion}`);
+  }
   const over = bringOver(sqlite, version);
   sqlite.exec(tables);
   over(sqliteTx(sqlite, undefined, hashBits));

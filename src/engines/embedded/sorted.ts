@@ -2,6 +2,7 @@
 import { neighbour } from '../../base/neighbour.ts';
 import type { Tx } from '../../operations/tx.ts';
 import { type Row, type Statement, texts } from './driver.ts';
+import { type Few, pairsOf } from './few.ts';
 import type { Key } from './keys.ts';
 import { isCounted, type Place, type Ranks, type RankSizes } from './ranks.ts';
 import { rangeOf } from './range.ts';
@@ -75,6 +76,7 @@ export function sortedVerbs(sql: (text: string) => Statement, parts: SortedParts
     const range = found === undefined ? undefined : rangeOf(found.size, from, to);
     if (found === undefined || range === undefined) return [];
     const [first, last] = range;
+    if (found.few !== undefined) return pairsOf(found.few).slice(first, last + 1);
     const limit = last - first + 1;
     const behind = found.size - 1 - last;
     if (!walks(found, Math.min(first, behind))) {
@@ -99,6 +101,7 @@ export function sortedVerbs(sql: (text: string) => Statement, parts: SortedParts
   function rowsByScore(key: string, from: number, to: number, limit: number): Row[] {
     const found = read(key);
     if (found === undefined) return [];
+    if (found.few !== undefined) return withinScores(found.few, from, to).slice(0, limit);
     const upwards = sql(
       'SELECT member, score FROM sorted WHERE number = ? AND score BETWEEN ? AND ? ORDER BY score, member LIMIT ?',
     );
@@ -108,6 +111,7 @@ export function sortedVerbs(sql: (text: string) => Statement, parts: SortedParts
   function rowsByScoreDown(key: string, to: number, from: number, limit: number): Row[] {
     const found = read(key);
     if (found === undefined) return [];
+    if (found.few !== undefined) return withinScores(found.few, from, to).reverse().slice(0, limit);
     const downwards = sql(
       'SELECT member, score FROM sorted WHERE number = ? AND score BETWEEN ? AND ? ORDER BY score DESC, member DESC LIMIT ?',
     );
@@ -116,6 +120,7 @@ export function sortedVerbs(sql: (text: string) => Statement, parts: SortedParts
 
   /** How many members come before a place. */
   function before(found: Key, place: Place): number {
+    if (found.few !== undefined) return found.few.indexOf(place[1]) / 2;
     if (!walks(found, found.size)) return ranks.before(found, place);
     const below = sql('SELECT count(*) FROM sorted WHERE number = ? AND (score, member) < (?, ?)');
     return below.get(found.number, ...place)![0] as number;
@@ -164,6 +169,7 @@ export function sortedVerbs(sql: (text: string) => Statement, parts: SortedParts
     zcount(key, from, to) {
       const found = read(key);
       if (found === undefined) return 0;
+      if (found.few !== undefined) return withinScores(found.few, from, to).length;
       const some = countUpTo(found, from, to, sizes.walkMax + 1);
       if (some <= sizes.walkMax) return some;
       if (walks(found, found.size)) return countUpTo(found, from, to, -1);
@@ -173,12 +179,19 @@ export function sortedVerbs(sql: (text: string) => Statement, parts: SortedParts
     zbefore(key, score) {
       const found = read(key);
       if (found === undefined) return undefined;
+      if (found.few !== undefined) {
+        return pairsOf(found.few).findLast(([, its]) => (its as number) < score)?.[0] as string | undefined;
+      }
       const below = sql(
         'SELECT member FROM sorted WHERE number = ? AND score < ? ORDER BY score DESC, member DESC LIMIT 1',
       );
       return below.get(found.number, score)?.[0] as string | undefined;
     },
   };
+}
+
+function withinScores(few: Few, from: number, to: number): Row[] {
+  return pairsOf(few).filter(([, score]) => from <= (score as number) && (score as number) <= to);
 }
 
 function withScores(rows: readonly Row[]): string[] {

@@ -5,11 +5,13 @@ import { type Several, withSeveral } from '../several.ts';
 import { textVerbs } from '../text.ts';
 import { wrongKind } from '../wrong-kind.ts';
 import { type Sqlite, type Statement, texts, type Value } from './driver.ts';
+import { widths, withFew } from './few.ts';
 import { type Key, absent, keysOf, kinds } from './keys.ts';
-import { listVerbs } from './lists.ts';
+import { insertElements, listVerbs } from './lists.ts';
 import { numbersOf } from './numbers.ts';
 import { isCounted, type RankSizes, rankSizes, ranksOf } from './ranks.ts';
 import { type Members, hashBits, hashOf, membersOf, rowsOfNumber } from './slots.ts';
+import { setVerbs } from './sets.ts';
 import { sortedVerbs } from './sorted.ts';
 
 export interface Wake {
@@ -67,8 +69,15 @@ export function sqliteTx(sqlite: Sqlite, sizes: RankSizes = rankSizes, bits: num
   const hashText = hashOf(sql, bits);
   const numbers = numbersOf(sql, hashText, isTaken);
   const keys = keysOf(sqlite, numbers.forget);
-  const fields = membersOf(sql, hashText, 'hashes', 'field', 'value');
-  const members = membersOf(sql, hashText, 'sets', 'member');
+  /** Of members that have rows, by kind; lists have a table of another form. */
+  const inRows: readonly (Members | undefined)[] = [
+    undefined,
+    membersOf(sql, hashText, 'hashes', 'field', 'value'),
+    undefined,
+    membersOf(sql, hashText, 'sets', 'member'),
+    membersOf(sql, hashText, 'sorted', 'member', 'score'),
+  ];
+  const [fields, members, scores] = [membersOfKind(hash), membersOfKind(set), membersOfKind(zset)];
   const ranks = ranksOf(sql, sizes);
   /** Sorted sets that are to be counted. */
   const uncounted = new Set<string>();
@@ -81,6 +90,10 @@ export function sqliteTx(sqlite: Sqlite, sizes: RankSizes = rankSizes, bits: num
     let statement = statements.get(text);
     if (statement === undefined) statements.set(text, (statement = sqlite.prepare(text)));
     return statement;
+  }
+
+  function membersOfKind(kind: number): Members {
+    return withFew(inRows[kind]!, kind, spill, keys.change);
   }
 
   function isPast(expires: Value | undefined): boolean {
@@ -112,9 +125,10 @@ export function sqliteTx(sqlite: Sqlite, sizes: RankSizes = rankSizes, bits: num
   /** Puts something new in the place of whatever is there. */
   function replace(key: Key, kind: number, expires: number | null, value: string | null): Key {
     const clear = clearing[key.kind];
-    if (clear !== undefined) sql(clear).do(key.number, key.number);
+    if (clear !== undefined && key.few === undefined) sql(clear).do(key.number, key.number);
     if (key.kind === zset) ranks.drop(key);
-    if (isTaken[kind] !== undefined) key.number = numbers.claim(key.key, kind);
+    key.few = isTaken[kind] === undefined ? undefined : [];
+    key.number = 0;
     key.replaced = true;
     key.kind = kind;
     key.expires = expires;
@@ -128,6 +142,19 @@ export function sqliteTx(sqlite: Sqlite, sizes: RankSizes = rankSizes, bits: num
 
   function remove(key: Key): void {
     replace(key, absent, null, null);
+  }
+
+  /** They are not few any more: gives each member a row of its own. */
+  function spill(key: Key): void {
+    const few = key.few!;
+    key.few = undefined;
+    key.number = numbers.claim(key.key, key.kind);
+    key.replaced = true;
+    const its = inRows[key.kind];
+    if (its === undefined) return insertElements(sql, key, few);
+    for (let i = 0; i < few.length; i += widths[key.kind]!) {
+      its.put(key, few[i] as string, true, key.kind === set ? undefined : few[i + 1]!);
+    }
   }
 
   /** One member more or less. An empty collection is none. */
@@ -151,16 +178,6 @@ export function sqliteTx(sqlite: Sqlite, sizes: RankSizes = rankSizes, bits: num
   function endMs(ms: number): number {
     if (!(Number.isSafeInteger(ms) && ms > 0)) throw invalidArgument('ms', ms, 'a whole number of at least 1');
     return nowMs + ms;
-  }
-
-  /** Sets of expired keys may still have rows: those keys take no part. */
-  function combine(of: readonly string[], operator: 'UNION' | 'INTERSECT' | 'EXCEPT'): string[] {
-    const parts = of.map(() => membersOfNumber);
-    const given = of.flatMap((key) => {
-      const number = read(key, set)?.number ?? null; // null has no members
-      return [number, number];
-    });
-    return texts(sql(parts.join(` ${operator} `)).all(...given));
   }
 
   return withSeveral<Omit<SqliteTx, Several>>({
@@ -215,61 +232,24 @@ export function sqliteTx(sqlite: Sqlite, sizes: RankSizes = rankSizes, bits: num
       return value;
     },
 
-    ...hashVerbs(fields, read, open, resize),
-    hlen: (key) => read(key, hash)?.size ?? 0,
-    hgetall(key) {
-      const found = read(key, hash);
-      if (found === undefined) return [];
-      return sql(fieldsOfNumber).all(found.number, found.number).flat() as string[];
-    },
-    hvals(key) {
-      const found = read(key, hash);
-      if (found === undefined) return [];
-      return texts(sql(valuesOfNumber).all(found.number, found.number));
-    },
+    ...hashVerbs(sql, fields, { read: (key) => read(key, hash), open: (key) => open(key, hash), resize }),
 
     ...listVerbs(sql, {
       read: (key) => read(key, list),
       open: (key) => open(key, list),
       resize,
       remove,
-      changed: (key) => keys.change(key),
+      spill,
+      changed: keys.change,
     }),
 
-    sadd(key, member) {
-      const found = open(key, set);
-      if (!members.put(found, member, true)) return 0;
-      resize(found, 1);
-      return 1;
-    },
-    srem(key, member) {
-      const found = read(key, set);
-      if (found === undefined || !members.remove(found, member)) return 0;
-      resize(found, -1);
-      return 1;
-    },
-    sismember(key, member) {
-      const found = read(key, set);
-      return found !== undefined && members.has(found, member);
-    },
-    scard: (key) => read(key, set)?.size ?? 0,
-    spop(key) {
-      const found = read(key, set);
-      if (found === undefined) return undefined;
-      const member = sql(`${membersOfNumber} LIMIT 1`).get(found.number, found.number)![0] as string;
-      members.remove(found, member);
-      resize(found, -1);
-      return member;
-    },
-    sunion: (all) => combine(all, 'UNION'),
-    sinter: (all) => combine(all, 'INTERSECT'),
-    sdiff: (all) => combine(all, 'EXCEPT'),
+    ...setVerbs(sql, { read: (key) => read(key, set), open: (key) => open(key, set), resize, members }),
 
     ...sortedVerbs(sql, {
       read: (key) => read(key, zset),
       open: (key) => open(key, zset),
       resize,
-      members: membersOf(sql, hashText, 'sorted', 'member', 'score'),
+      members: scores,
       ranks,
       sizes,
       uncounted: (key) => uncounted.add(key),
@@ -314,7 +294,7 @@ export function sqliteTx(sqlite: Sqlite, sizes: RankSizes = rankSizes, bits: num
         return 1;
       }
       const table = tables[found.kind];
-      if (table === undefined || found.size <= count) {
+      if (table === undefined || found.few !== undefined || found.size <= count) {
         const rows = found.size + 1;
         remove(found);
         return rows;
@@ -329,7 +309,7 @@ export function sqliteTx(sqlite: Sqlite, sizes: RankSizes = rankSizes, bits: num
       const [key] = uncounted;
       if (key === undefined) return;
       const found = live(key);
-      const counts = found?.kind === zset && found.size > sizes.walkMax && !isCounted(found);
+      const counts = found?.kind === zset && found.few === undefined && found.size > sizes.walkMax && !isCounted(found);
       if (counts) keys.change(found);
       if (!counts || ranks.count(found, count)) uncounted.delete(key);
     },
@@ -341,47 +321,68 @@ export function sqliteTx(sqlite: Sqlite, sizes: RankSizes = rankSizes, bits: num
 
 const fieldsOfNumber = `SELECT field, value FROM hashes WHERE ${rowsOfNumber}`;
 const valuesOfNumber = `SELECT value FROM hashes WHERE ${rowsOfNumber}`;
-const membersOfNumber = `SELECT member FROM sets WHERE ${rowsOfNumber}`;
+
+type HashVerb = 'hget' | 'hmget' | 'hexists' | 'hset' | 'hdel' | 'hmset' | 'hlen' | 'hgetall' | 'hvals';
+
+interface HashParts {
+  /** A live hash, if there is one. */
+  read(key: string): Key | undefined;
+  /** As `read`: a new one where there is none. */
+  open(key: string): Key;
+  resize(key: Key, by: 1 | -1): void;
+}
 
 /** Verbs of hashes. */
 function hashVerbs(
+  sql: (text: string) => Statement,
   fields: Members,
-  read: (key: string, kind: number) => Key | undefined,
-  open: (key: string, kind: number) => Key,
-  resize: (key: Key, by: 1 | -1) => void,
-): Pick<Tx, 'hget' | 'hmget' | 'hexists' | 'hset' | 'hdel' | 'hmset'> {
+  { read, open, resize }: HashParts,
+): Pick<Tx, HashVerb> {
   return {
     hget(key, field) {
-      const found = read(key, hash);
+      const found = read(key);
       return found === undefined ? undefined : (fields.get(found, field) as string | undefined);
     },
     hmget(key, of) {
-      const found = read(key, hash);
+      const found = read(key);
       if (found === undefined) return of.map(() => false);
       return of.map((field) => (fields.get(found, field) as string | undefined) ?? false);
     },
     hexists(key, field) {
-      const found = read(key, hash);
+      const found = read(key);
       return found !== undefined && fields.has(found, field);
     },
     hset(key, field, value) {
-      const found = open(key, hash);
+      const found = open(key);
       if (!fields.put(found, field, false, value)) return 0;
       resize(found, 1);
       return 1;
     },
     hdel(key, field) {
-      const found = read(key, hash);
+      const found = read(key);
       if (found === undefined || !fields.remove(found, field)) return 0;
       resize(found, -1);
       return 1;
     },
     hmset(key, entries) {
-      const found = open(key, hash);
+      const found = open(key);
       for (let i = 0; i < entries.length; i += 2) {
         found.grows = fields.put(found, entries[i]!, found.grows, entries[i + 1]);
         if (found.grows) resize(found, 1);
       }
+    },
+    hlen: (key) => read(key)?.size ?? 0,
+    hgetall(key) {
+      const found = read(key);
+      if (found === undefined) return [];
+      if (found.few !== undefined) return [...found.few] as string[];
+      return sql(fieldsOfNumber).all(found.number, found.number).flat() as string[];
+    },
+    hvals(key) {
+      const found = read(key);
+      if (found === undefined) return [];
+      if (found.few !== undefined) return found.few.filter((_, i) => i % 2 === 1) as string[];
+      return texts(sql(valuesOfNumber).all(found.number, found.number));
     },
   };
 }

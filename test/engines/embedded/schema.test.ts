@@ -57,6 +57,33 @@ test.for([1, 2, 3])(
   },
 );
 
+test('a database of format 4 is brought to the present one; who has it open fails, and writes nothing', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'lockstep-schema-'));
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+  const path = join(directory, 'lockstep.db');
+  const old = openSqlite(path);
+  onTestFinished(() => old.close());
+  prepareSchema(old, directory, 'normal');
+  old.exec('ALTER TABLE keys RENAME COLUMN text TO value; PRAGMA user_version = 4');
+  old.exec(`
+    INSERT INTO keys VALUES ('text', 0, NULL, 'some text', 0, 0, 0, 0), ('list', 2, NULL, NULL, 2, -1, 7, 0);
+    INSERT INTO lists VALUES (7, -1, 'first'), (7, 0, 'second');
+  `);
+  const statements = [
+    'SELECT kind, expires, value, size, start, number, astray FROM keys WHERE key = ?',
+    'INSERT INTO keys (key, kind, expires, value, size, start, number, astray) VALUES (?, 0, NULL, 1, 0, 0, 0, 0)',
+    'UPDATE keys SET kind = 0, expires = 1, value = 2, size = 0, start = 0, number = 0, astray = 0 WHERE key = ?',
+  ].map((text) => old.prepare(text));
+
+  const engine = await embeddedEngine({ directory });
+  onTestFinished(() => engine.close());
+  const on = (key: string, ...verb: string[]): Promise<unknown> => engine.runBatch(call, [key], verb);
+  expect(await on('text', 'get')).toEqual(['some text']);
+  expect(await on('list', 'lrange', '0', '-1')).toEqual(['first', 'second']);
+  expect(await on('list', 'rpush', 'third')).toBe(3);
+  for (const statement of statements) expect(() => statement.run('text')).toThrow(/no such column|no column/);
+});
+
 test('members whose homes are the same come over from format 3, each to a place of its own', () => {
   const sqlite = openSqlite(':memory:');
   onTestFinished(() => sqlite.close());

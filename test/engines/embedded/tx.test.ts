@@ -1,5 +1,7 @@
+import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { systemClock } from '../../../src/base/clock.ts';
+import { openSqlite } from '../../../src/engines/embedded/driver.ts';
 import { embeddedEngine } from '../../../src/engines/embedded/embedded.ts';
 import type { Engine } from '../../../src/engines/engine.ts';
 import { memoryEngine } from '../../../src/engines/memory.ts';
@@ -54,7 +56,52 @@ const verbs: readonly ((tx: Tx, key: string, n: number) => unknown)[] = [
   (tx, key, n) => tx.zrem(key, `member ${n}`),
   (tx, key, n) => tx.zincrby(key, n - 2, `member ${n}`),
   (tx, key, n) => tx.zrank(key, `member ${n}`) ?? '',
+  // What the row of a key has no room for.
+  (tx, key, n) => tx.hset(key, String(n), long(n)),
+  (tx, key, n) => tx.rpush(key, long(n)),
+  (tx, key, n) => tx.sadd(key, long(n)),
+  (tx, key, n) => tx.zadd(key, n, long(n)),
+  (tx, key, n) => tx.zadd(key, n === 0 ? Infinity : -Infinity, String(n)),
+  // Several at once, and parts.
+  (tx, key, n) => tx.hmset(key, [String(n), 'one', `field ${n}`, 'two']),
+  (tx, key, n) => tx.hmget(key, [String(n), `field ${n}`]).join(),
+  (tx, key) => pairs(tx.hgetall(key)),
+  (tx, key, n) => tx.hincrby(key, `number ${n}`, n),
+  (tx, key, n) => tx.lset(key, n - 3, `element ${n}`),
+  (tx, key, n) => tx.ltrim(key, n - 3, -n),
+  (tx, key, n) => tx.lpopMany(key, n + 1).join(),
+  (tx, key, n) => tx.zrangeWithScores(key, -n, -1).join(),
+  (tx, key, n) => tx.zrangeByScoreWithScores(key, n - 4, Infinity, 3).join(),
+  (tx, key, n) => tx.zrevrangeByScore(key, n, -Infinity, 3).join(),
+  (tx, key, n) => tx.zrevrangeByScoreWithScores(key, n, n - 2, 3).join(),
+  (tx, key) => tx.zpopmin(key) ?? '',
+  (tx, key, n) =>
+    tx
+      .sunion([key, `key${n % 4}`])
+      .sort()
+      .join(),
+  (tx, key, n) =>
+    tx
+      .sinter([key, `key${n % 4}`])
+      .sort()
+      .join(),
+  (tx, key, n) =>
+    tx
+      .sdiff([key, `key${n % 4}`])
+      .sort()
+      .join(),
 ];
+
+function long(n: number): string {
+  return `${n}`.repeat(250);
+}
+
+function pairs(flat: readonly string[]): string {
+  return flat
+    .flatMap((field, i) => (i % 2 === 0 ? [`${field}=${flat[i + 1]!}`] : []))
+    .sort()
+    .join();
+}
 
 /** keys: one for each verb; args: the verb's number and its own for each. 'fail' at the end: it throws. */
 const program: BatchOperation<string> = {
@@ -90,7 +137,11 @@ test('two connections with what they remember are as one store, whatever steps f
   const model = memoryEngine({ clock });
   engines.push(...connections, model);
 
-  for (let turn = 0; turn < 1_500; turn++) {
+  const look = openSqlite(join(directory, 'lockstep.db'));
+  const kindsOfForms = look.prepare('SELECT kind, text IS NULL FROM keys WHERE kind > 0');
+  const forms = new Set<string>();
+
+  for (let turn = 0; turn < 8_000; turn++) {
     const batch = Array.from({ length: 1 + below(4) }, () => {
       const keys = Array.from({ length: 1 + below(3) }, () => `key${below(4)}`);
       const args = keys.flatMap(() => [String(below(verbs.length)), String(below(6))]);
@@ -102,7 +153,11 @@ test('two connections with what they remember are as one store, whatever steps f
     };
     expect(await all(connections[below(2)]!), `turn ${turn}`).toEqual(await all(model));
     nowUs += below(3) * 1_000;
+    for (const form of kindsOfForms.all()) forms.add(form.join());
   }
+  look.close();
+  // Hashes, lists, sets and sorted sets: in the row of their key, and in rows of their members.
+  expect([...forms].sort()).toEqual(['1,0', '1,1', '2,0', '2,1', '3,0', '3,1', '4,0', '4,1']);
 }, 60_000);
 
 test('text of any kind comes back as it was', async () => {

@@ -1,0 +1,71 @@
+import { afterEach, expect, test } from 'vitest';
+import { connect } from '../fixtures/connections.ts';
+import { cleanUp, temporaryDirectory } from '../fixtures/processes.ts';
+
+afterEach(cleanUp);
+
+/** Some of these are in all sets, some in two, some in one. */
+const members = new Map([
+  ['a', ['1', '2', '3', '4']],
+  ['b', ['2', '3', '5']],
+  ['c', ['3', '4', '5', '6', '7']],
+]);
+/** A set with a member that no row of a key has room for. */
+const long = '0'.repeat(250);
+
+test('unions, intersections and differences are those of the members, wherever these stand', () => {
+  const { sqlite, does } = connect(temporaryDirectory());
+  const forms = new Set<string>();
+  for (let large = 0; large < 8; large++) {
+    does((tx) => {
+      for (const [i, [key, its]] of [...members].entries()) {
+        tx.del(key);
+        if ((large & (1 << i)) !== 0) tx.sadd(key, long);
+        for (const member of its) tx.sadd(key, member);
+        tx.srem(key, long);
+      }
+    });
+    forms.add(sqlite.prepare('SELECT group_concat(text IS NULL) FROM keys').get()!.join());
+    does((tx) => {
+      expect(tx.sunion(['a', 'b', 'none', 'c']).sort()).toEqual(['1', '2', '3', '4', '5', '6', '7']);
+      expect(tx.sinter(['a', 'b', 'c'])).toEqual(['3']);
+      expect(tx.sinter(['c', 'b']).sort()).toEqual(['3', '5']);
+      expect(tx.sinter(['a', 'none', 'b'])).toEqual([]);
+      expect(tx.sdiff(['a', 'b', 'c'])).toEqual(['1']);
+      expect(tx.sdiff(['c', 'a', 'none']).sort()).toEqual(['5', '6', '7']);
+      expect(tx.sdiff(['none', 'a'])).toEqual([]);
+    });
+  }
+  expect(forms.size).toBe(8);
+});
+
+test('what has grown too large for its row keeps rows until it is gone', () => {
+  const { sqlite, does } = connect(temporaryDirectory());
+  const form = (): unknown => sqlite.prepare('SELECT text, (SELECT count(*) FROM hashes) FROM keys').all();
+  does((tx) => tx.hset('h', 'field', 'value'));
+  expect(form()).toEqual([['["field","value"]', 0]]);
+  does((tx) => tx.hset('h', 'other', long));
+  expect(form()).toEqual([[null, 2]]);
+  does((tx) => tx.hdel('h', 'other'));
+  expect(form()).toEqual([[null, 1]]);
+  does((tx) => tx.hdel('h', 'field'));
+  does((tx) => tx.hset('h', 'field', 'value'));
+  expect(form()).toEqual([['["field","value"]', 0]]);
+});
+
+test.each([1, 30, 100, 200])(
+  'a row is never longer than what a page keeps of it, with a key of %i letters',
+  (length) => {
+    const { sqlite, does } = connect(temporaryDirectory());
+    const pages = (): unknown => sqlite.prepare('PRAGMA page_count').get()![0];
+    const key = 'k'.repeat(length);
+    const isFew = (): boolean => sqlite.prepare('SELECT text FROM keys').get()?.[0] !== null;
+    does((tx) => tx.pexpire(key, tx.rpush(key, '')));
+    const before = pages();
+    for (let i = 0; i < 300 && isFew(); i++) {
+      expect(pages()).toBe(before);
+      does((tx) => tx.lset(key, 0, 'x'.repeat(i)));
+    }
+    expect(isFew()).toBe(false);
+  },
+);
