@@ -6,7 +6,8 @@ import type { Members } from './slots.ts';
 /**
  * The members of a collection that has few of them, which stand in the row of its key: what a transaction does to
  * several such collections is then mostly one page, and no search for their rows (Redis keeps small collections in a
- * listpack likewise). Of a hash each field is followed by its value, of a sorted set each member by its score, in order.
+ * listpack likewise). Of a hash each field is followed by its value, of a sorted set each member by its score, in order. Of a
+ * list it is what stands at its ends: see lists.ts.
  */
 export type Few = (string | number)[];
 
@@ -17,20 +18,24 @@ export type Few = (string | number)[];
 const itemsMax = 16;
 const rowLengthMax = 208;
 
-/** Gives each member a row of its own, by `spill`, if they are not few any more. */
-export function stayFew(head: Key, few: Few, spill: (head: Key) => void): void {
-  if (!areFew(few, head.key.length)) spill(head);
-}
-
-function areFew(few: Few, keyLength: number): boolean {
-  if (few.length > itemsMax) return false;
-  let length = keyLength;
+/** Whether the row of a key has room for what is to stand in it: so many items at most. */
+export function fitsRow({ key, few }: Key, most: number = itemsMax): boolean {
+  if (few === undefined || few.length === 0) return true;
+  if (few.length > most) return false;
+  let length = key.length;
   for (const item of few) {
-    if (typeof item === 'string') length += item.length + 3; // as JSON
+    if (typeof item === 'string') length += lengthInJson(item);
     else if (Number.isFinite(item)) length += 17;
     else return false; // JSON has no such number
   }
   return length <= rowLengthMax;
+}
+
+/** Of what is itself JSON, many a character is a quotation mark. The few others that JSON escapes make a row slower, not wrong. */
+function lengthInJson(text: string): number {
+  let length = text.length + 3;
+  for (let i = text.indexOf('"'); i !== -1; i = text.indexOf('"', i + 1)) length += 1;
+  return length;
 }
 
 /** How many items a member takes, by its place in `kinds`. */
@@ -67,7 +72,7 @@ export function withFew(
         few.push(text);
       } else putInto(few, place, text, value as string | number);
       changed(head);
-      stayFew(head, few, spill);
+      if (!fitsRow(head)) spill(head);
       return place === -1;
     },
     remove(head, text) {

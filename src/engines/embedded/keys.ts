@@ -13,15 +13,15 @@ export interface Key {
   expires: number | null;
   /** Of a string. */
   value: string | null;
-  /** Of a collection whose members stand in this row. See few.ts. */
+  /** Of a list, or of another collection whose members stand in this row. See few.ts. */
   few: Few | undefined;
-  /** Of a collection: the number of its members. The row says so only where these have rows. */
+  /** Of a collection: the number of its members. Where these all stand in the row, it is found by them. */
   size: number;
   /** Of a list: the position of the first. Of a sorted set whose members are counted: 1, -1 until all are. Else 0. */
   start: number;
   /** Of a collection whose members have rows: its own among those of its table. See numbers.ts. */
   number: number;
-  /** So many of its members aren't where their home is. See slots.ts. */
+  /** So many of its members aren't where their home is. See slots.ts. Of a list: see lists.ts. */
   astray: number;
   /** Whether the table has a row of this key. */
   stored: boolean;
@@ -40,6 +40,7 @@ type Fate = 'new' | 'deleted' | 'emptied';
 export const absent = -1;
 /** Its place in `kinds`. A value for each parameter costs its time: hence statements with fewer, for keys of locks. */
 const string = 0;
+export const list = 2;
 
 /**
  * The rows of the table `keys` that a connection has seen. Writes stay here until the end of the transaction, so that
@@ -92,7 +93,7 @@ export function keysOf(sqlite: Sqlite, forgetNumbers: () => void): Keys {
     'INSERT INTO keys (key, kind, expires, text, size, start, number, astray) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
   );
   const replace: Statement = sqlite.prepare(
-    'UPDATE keys SET kind = ?, expires = ?, text = NULL, size = ?, start = ?, number = ?, astray = ? WHERE key = ?',
+    'UPDATE keys SET kind = ?, expires = ?, text = ?, size = ?, start = ?, number = ?, astray = ? WHERE key = ?',
   );
   const update: Statement = sqlite.prepare(
     'UPDATE keys SET expires = ?, size = ?, start = ?, astray = ? WHERE key = ?',
@@ -127,7 +128,7 @@ export function keysOf(sqlite: Sqlite, forgetNumbers: () => void): Keys {
     const fate = stored && kind === absent ? 'emptied' : 'new';
     length += text === null ? 0 : text.length;
     const [value, few] = kind === string || text === null ? [text, undefined] : [null, JSON.parse(text) as Few];
-    const size = few === undefined ? rows : few.length / widths[kind]!;
+    const size = few === undefined || kind === list ? rows : few.length / widths[kind]!;
     const now = { changed: false, replaced: false, grows: true, fate } as const;
     return { key, kind, expires, value, few, size, start, number, astray, stored, ...now };
   }
@@ -136,11 +137,12 @@ export function keysOf(sqlite: Sqlite, forgetNumbers: () => void): Keys {
     const { kind, expires, few, size, start, number, astray } = key;
     const text = few === undefined ? key.value : JSON.stringify(few);
     length += text === null ? 0 : text.length;
-    if (!key.stored) insert.do(key.key, kind, expires, text, few === undefined ? size : 0, start, number, astray);
+    if (!key.stored) insert.do(key.key, kind, expires, text, size, start, number, astray);
     else if (kind === string) put.do(expires, text, key.key);
+    else if (kind === list) replace.do(kind, expires, text, size, start, number, astray, key.key);
     else if (few !== undefined && key.replaced) putFew.do(kind, expires, text, key.key);
     else if (few !== undefined) updateFew.do(expires, text, key.key);
-    else if (key.replaced) replace.do(kind, expires, size, start, number, astray, key.key);
+    else if (key.replaced) replace.do(kind, expires, text, size, start, number, astray, key.key);
     else update.do(expires, size, start, astray, key.key);
     key.replaced = false;
     if (key.fate === 'deleted') key.fate = 'emptied'; // it came back

@@ -5,7 +5,7 @@
  *            has more, with its size
  *   hashes, sets, sorted   the members of collections, found by a number that is made of the collection's and a hash of
  *            the member: see slots.ts
- *   lists    the elements of lists, by the number of the list and their position
+ *   lists    the elements of lists but for those at their ends, in chunks: see lists.ts
  *   ranks    how many members there are in parts of large sorted sets: see ranks.ts
  *   salt     one number, which makes the hashes of this file others than those of any other
  *
@@ -17,6 +17,7 @@
  */
 import { LockstepError } from '../../base/errors.ts';
 import type { Sqlite } from './driver.ts';
+import { list } from './keys.ts';
 import { bringOver } from './migration.ts';
 import { sqliteTx } from './tx.ts';
 
@@ -111,8 +112,13 @@ export function mapFile(sqlite: Sqlite, bytes: number): void {
 function make(sqlite: Sqlite, version: number, hashBits: number | undefined): void {
   if (version === 0) return sqlite.exec(tables);
   if (version === 4) {
-    // Nothing had few members; a process of that format that still has the file open fails, and writes nothing.
-    return sqlite.exec(`ALTER TABLE keys RENAME COLUMN value TO text; PRAGMA user_version = ${schemaVersion}`);
+    // A process of that format that still has the file open finds no such column: it fails, and writes nothing.
+    return sqlite.exec(`
+      ALTER TABLE keys RENAME COLUMN value TO text;
+      UPDATE keys SET text = '[]' WHERE kind = ${list};
+      UPDATE lists SET value = json_array(value);
+      PRAGMA user_version = ${schemaVersion};
+    `);
   }
   const over = bringOver(sqlite, version);
   sqlite.exec(tables);

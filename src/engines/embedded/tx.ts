@@ -6,8 +6,8 @@ import { textVerbs } from '../text.ts';
 import { wrongKind } from '../wrong-kind.ts';
 import { type Sqlite, type Statement, texts, type Value } from './driver.ts';
 import { widths, withFew } from './few.ts';
-import { type Key, absent, keysOf, kinds } from './keys.ts';
-import { insertElements, listVerbs } from './lists.ts';
+import { type Key, absent, keysOf, kinds, list } from './keys.ts';
+import { isInRow, listVerbs } from './lists.ts';
 import { numbersOf } from './numbers.ts';
 import { isCounted, type RankSizes, rankSizes, ranksOf } from './ranks.ts';
 import { type Members, hashBits, hashOf, membersOf, rowsOfNumber } from './slots.ts';
@@ -61,7 +61,7 @@ export interface SqliteTx extends Tx {
 
 const noWakes: readonly Wake[] = [];
 /** Places in `kinds`. */
-const [string, hash, list, set, zset] = [0, 1, 2, 3, 4];
+const [string, hash, set, zset] = [0, 1, 3, 4];
 
 /** `Tx` on a connection. It is for the caller to begin and end transactions. */
 export function sqliteTx(sqlite: Sqlite, sizes: RankSizes = rankSizes, bits: number = hashBits): SqliteTx {
@@ -69,7 +69,7 @@ export function sqliteTx(sqlite: Sqlite, sizes: RankSizes = rankSizes, bits: num
   const hashText = hashOf(sql, bits);
   const numbers = numbersOf(sql, hashText, isTaken);
   const keys = keysOf(sqlite, numbers.forget);
-  /** Of members that have rows, by kind; lists have a table of another form. */
+  /** Of members that have rows, by kind; lists have chunks. */
   const inRows: readonly (Members | undefined)[] = [
     undefined,
     membersOf(sql, hashText, 'hashes', 'field', 'value'),
@@ -125,7 +125,7 @@ export function sqliteTx(sqlite: Sqlite, sizes: RankSizes = rankSizes, bits: num
   /** Puts something new in the place of whatever is there. */
   function replace(key: Key, kind: number, expires: number | null, value: string | null): Key {
     const clear = clearing[key.kind];
-    if (clear !== undefined && key.few === undefined) sql(clear).do(key.number, key.number);
+    if (clear !== undefined && hasRows(key)) sql(clear).do(key.number, key.number);
     if (key.kind === zset) ranks.drop(key);
     key.few = isTaken[kind] === undefined ? undefined : [];
     key.number = 0;
@@ -144,16 +144,20 @@ export function sqliteTx(sqlite: Sqlite, sizes: RankSizes = rankSizes, bits: num
     replace(key, absent, null, null);
   }
 
+  /** Gives a key the number by which its rows are found. */
+  function claim(key: Key): void {
+    key.number = numbers.claim(key.key, key.kind);
+    key.replaced = true;
+  }
+
   /** They are not few any more: gives each member a row of its own. */
   function spill(key: Key): void {
     const few = key.few!;
     key.few = undefined;
-    key.number = numbers.claim(key.key, key.kind);
-    key.replaced = true;
-    const its = inRows[key.kind];
-    if (its === undefined) return insertElements(sql, key, few);
+    claim(key);
+    const rows = inRows[key.kind]!;
     for (let i = 0; i < few.length; i += widths[key.kind]!) {
-      its.put(key, few[i] as string, true, key.kind === set ? undefined : few[i + 1]!);
+      rows.put(key, few[i] as string, true, key.kind === set ? undefined : few[i + 1]!);
     }
   }
 
@@ -239,7 +243,7 @@ export function sqliteTx(sqlite: Sqlite, sizes: RankSizes = rankSizes, bits: num
       open: (key) => open(key, list),
       resize,
       remove,
-      spill,
+      claim,
       changed: keys.change,
     }),
 
@@ -294,15 +298,16 @@ export function sqliteTx(sqlite: Sqlite, sizes: RankSizes = rankSizes, bits: num
         return 1;
       }
       const table = tables[found.kind];
-      if (table === undefined || found.few !== undefined || found.size <= count) {
+      if (table === undefined || !hasRows(found) || found.size <= count) {
         const rows = found.size + 1;
         remove(found);
         return rows;
       }
       const some = `SELECT ${table.row} FROM ${table.name} WHERE ${table.where} LIMIT ?`;
-      sql(`DELETE FROM ${table.name} WHERE (${table.row}) IN (${some})`).do(found.number, found.number, count);
-      found.size -= count;
-      expire(found, 0); // never live again, whatever the clock does
+      const gone = sql(`DELETE FROM ${table.name} WHERE (${table.row}) IN (${some})`);
+      const { changes } = gone.run(found.number, found.number, count);
+      if (Number(changes) < count) remove(found);
+      else expire(found, 0); // never live again, whatever the clock does
       return count;
     },
     countMembers(count) {
@@ -385,6 +390,11 @@ function hashVerbs(
       return texts(sql(valuesOfNumber).all(found.number, found.number));
     },
   };
+}
+
+/** Whether some of its members stand elsewhere than in the row of their key. */
+function hasRows(key: Key): boolean {
+  return key.few === undefined || (key.kind === list && !isInRow(key));
 }
 
 /** Fields and values, or members; where the next page begins. */

@@ -81,6 +81,7 @@ test('a database of format 4 is brought to the present one; who has it open fail
   expect(await on('text', 'get')).toEqual(['some text']);
   expect(await on('list', 'lrange', '0', '-1')).toEqual(['first', 'second']);
   expect(await on('list', 'rpush', 'third')).toBe(3);
+  expect(await on('list', 'lpop')).toEqual(['first']);
   for (const statement of statements) expect(() => statement.run('text')).toThrow(/no such column|no column/);
 });
 

@@ -138,7 +138,9 @@ test('two connections with what they remember are as one store, whatever steps f
   engines.push(...connections, model);
 
   const look = openSqlite(join(directory, 'lockstep.db'));
-  const kindsOfForms = look.prepare('SELECT kind, text IS NULL FROM keys WHERE kind > 0');
+  const kindsOfForms = look.prepare(
+    'SELECT kind, CASE kind WHEN 2 THEN size > json_array_length(text) ELSE text IS NULL END FROM keys WHERE kind > 0',
+  );
   const forms = new Set<string>();
 
   for (let turn = 0; turn < 8_000; turn++) {
@@ -156,7 +158,7 @@ test('two connections with what they remember are as one store, whatever steps f
     for (const form of kindsOfForms.all()) forms.add(form.join());
   }
   look.close();
-  // Hashes, lists, sets and sorted sets: in the row of their key, and in rows of their members.
+  // Hashes, lists, sets and sorted sets: in the row of their key, and not.
   expect([...forms].sort()).toEqual(['1,0', '1,1', '2,0', '2,1', '3,0', '3,1', '4,0', '4,1']);
 }, 60_000);
 
