@@ -69,7 +69,17 @@ function textOf(code: number, error: Error, directory: string): string {
         `The disk that holds ${directory} failed (${error.message}). Nothing was written. Check the disk and the system's ` +
         'log; try again.'
       );
+    case sqlite.error:
+      if (!/^no such (?:column|table)/.test(error.message)) return refused(error, directory);
+      return (
+        `The database ${directory}/lockstep.db has another format by now (${error.message}): a newer lockstep has opened it ` +
+        'meanwhile. Nothing was written. Update lockstep here, and start this process again.'
+      );
     default:
-      return `The database ${directory}/lockstep.db refused a step (${error.message}). Nothing was written.`;
+      return refused(error, directory);
   }
+}
+
+function refused(error: Error, directory: string): string {
+  return `The database ${directory}/lockstep.db refused a step (${error.message}). Nothing was written.`;
 }

@@ -16,27 +16,36 @@ export type Few = (string | number)[];
  * comes and goes is not moved each time. What is longer than a quarter of a page SQLite puts into pages besides that of the key.
  */
 const itemsMax = 16;
-const rowLengthMax = 208;
+const rowBytesMax = 208;
 
 /** Whether the row of a key has room for what is to stand in it: so many items at most. */
 export function fitsRow({ key, few }: Key, most: number = itemsMax): boolean {
   if (few === undefined || few.length === 0) return true;
   if (few.length > most) return false;
-  let length = key.length;
+  let bytes = key.length;
   for (const item of few) {
-    if (typeof item === 'string') length += lengthInJson(item);
-    else if (Number.isFinite(item)) length += 17;
+    if (typeof item === 'string') bytes += bytesInJson(item);
+    else if (Number.isFinite(item)) bytes += String(item).length + 1;
     else return false; // JSON has no such number
   }
-  return length <= rowLengthMax;
+  return bytes <= rowBytesMax;
 }
 
-/** Of what is itself JSON, many a character is a quotation mark. The few others that JSON escapes make a row slower, not wrong. */
-function lengthInJson(text: string): number {
-  let length = text.length + 3;
-  for (let i = text.indexOf('"'); i !== -1; i = text.indexOf('"', i + 1)) length += 1;
-  return length;
+/** So many bytes, with the comma behind it; more than a row has room for where it is longer anyway. */
+function bytesInJson(text: string): number {
+  let bytes = text.length + 3;
+  if (bytes > rowBytesMax) return bytes;
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit === quotationMark || unit === backslash) bytes += 1;
+    else if (unit < 0x20) bytes += 5;
+    else if (unit > 0x7f) bytes += unit > 0x7ff ? 2 : 1;
+  }
+  return bytes;
 }
+
+const quotationMark = 0x22;
+const backslash = 0x5c;
 
 /** How many items a member takes, by its place in `kinds`. */
 export const widths: readonly number[] = [0, 2, 1, 1, 2];

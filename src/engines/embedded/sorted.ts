@@ -49,7 +49,8 @@ export function sortedVerbs(sql: (text: string) => Statement, parts: SortedParts
   }
 
   /** `was`: the score that the member has. */
-  function zput(key: string, score: number, member: string, was: number | undefined): number {
+  function zput(key: string, given: number, member: string, was: number | undefined): number {
+    const score = given + 0; // no -0
     if (was === score) return 0;
     const found = open(key); // it clears away what has expired
     if (was === undefined) {

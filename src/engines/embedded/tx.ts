@@ -127,7 +127,7 @@ export function sqliteTx(sqlite: Sqlite, sizes: RankSizes = rankSizes, bits: num
     const clear = clearing[key.kind];
     if (clear !== undefined && hasRows(key)) sql(clear).do(key.number, key.number);
     if (key.kind === zset) ranks.drop(key);
-    key.few = isTaken[kind] === undefined ? undefined : [];
+    key.few = kind > string ? [] : undefined;
     key.number = 0;
     key.replaced = true;
     key.kind = kind;
@@ -299,14 +299,14 @@ export function sqliteTx(sqlite: Sqlite, sizes: RankSizes = rankSizes, bits: num
       }
       const table = tables[found.kind];
       if (table === undefined || !hasRows(found) || found.size <= count) {
-        const rows = found.size + 1;
+        const rows = hasRows(found) ? found.size + 1 : 1;
         remove(found);
         return rows;
       }
       const some = `SELECT ${table.row} FROM ${table.name} WHERE ${table.where} LIMIT ?`;
-      const gone = sql(`DELETE FROM ${table.name} WHERE (${table.row}) IN (${some})`);
-      const { changes } = gone.run(found.number, found.number, count);
-      if (Number(changes) < count) remove(found);
+      sql(`DELETE FROM ${table.name} WHERE (${table.row}) IN (${some})`).do(found.number, found.number, count);
+      // A number without rows is free for another collection: no head may have one.
+      if (sql(isTaken[found.kind]!).get(found.number, found.number) === undefined) remove(found);
       else expire(found, 0); // never live again, whatever the clock does
       return count;
     },

@@ -54,7 +54,7 @@ test('what has grown too large for its row keeps rows until it is gone', () => {
 });
 
 test.each([1, 30, 100, 200])('no row is longer than what one page keeps of it, with a key of %i letters', (length) => {
-  for (const filler of ['x', '"']) {
+  for (const filler of ['x', '"', '\\', '\x01', 'ж', '€', '😀']) {
     const { sqlite, does } = connect(temporaryDirectory());
     const pages = (): unknown => sqlite.prepare('PRAGMA page_count').get()![0];
     const key = 'k'.repeat(length);
@@ -67,4 +67,24 @@ test.each([1, 30, 100, 200])('no row is longer than what one page keeps of it, w
     }
     expect(isFew()).toBe(false);
   }
+});
+
+test('scores of many digits are counted as they are written', () => {
+  const { sqlite, does } = connect(temporaryDirectory());
+  const pages = (): unknown => sqlite.prepare('PRAGMA page_count').get()![0];
+  does((tx) => tx.zadd('z', 1, 'm'));
+  const before = pages();
+  does((tx) => {
+    for (let i = 0; i < 8; i++) tx.zadd('z', Number(`-1.234567890123${i}456e-300`), `${i}`);
+  });
+  const [text] = sqlite.prepare('SELECT text FROM keys').get()!;
+  expect(text === null || pages() === before).toBe(true);
+});
+
+test('there is no -0, also for a connection that remembers what it wrote', () => {
+  const { does } = connect(temporaryDirectory());
+  does((tx) => tx.zadd('z', -0, 'member'));
+  expect(does((tx) => tx.zscore('z', 'member'))).toBe(0);
+  does((tx) => tx.zincrby('z', -0, 'member'));
+  expect(does((tx) => tx.zscore('z', 'member'))).toBe(0);
 });

@@ -85,6 +85,20 @@ test('a database of format 4 is brought to the present one; who has it open fail
   for (const statement of statements) expect(() => statement.run('text')).toThrow(/no such column|no column/);
 });
 
+test('a process whose directory a newer lockstep has brought to its own format says so', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'lockstep-schema-'));
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+  const engine = await embeddedEngine({ directory });
+  onTestFinished(() => engine.close());
+  const newer = openSqlite(join(directory, 'lockstep.db'));
+  onTestFinished(() => newer.close());
+  newer.exec('ALTER TABLE keys RENAME COLUMN text TO another; PRAGMA user_version = 6');
+  await expect(engine.runBatch(call, ['key'], ['set', 'value'])).rejects.toMatchObject({
+    code: 'UNAVAILABLE',
+    message: expect.stringMatching(/newer lockstep has opened it/) as string,
+  });
+});
+
 test('members whose homes are the same come over from format 3, each to a place of its own', () => {
   const sqlite = openSqlite(':memory:');
   onTestFinished(() => sqlite.close());

@@ -4,6 +4,7 @@ import { systemClock } from '../../../src/base/clock.ts';
 import { openSqlite } from '../../../src/engines/embedded/driver.ts';
 import { embeddedEngine } from '../../../src/engines/embedded/embedded.ts';
 import type { Engine } from '../../../src/engines/engine.ts';
+import type { SqliteTx } from '../../../src/engines/embedded/tx.ts';
 import { memoryEngine } from '../../../src/engines/memory.ts';
 import type { BatchOperation, Tx } from '../../../src/operations/tx.ts';
 import { cleanUp, temporaryDirectory } from '../fixtures/processes.ts';
@@ -114,6 +115,18 @@ const program: BatchOperation<string> = {
   },
 };
 
+/** What the sweep does: args: of how many members at once. */
+const sweep: BatchOperation<number> = {
+  name: 'sweep',
+  batch: true,
+  step(tx, _, [count]) {
+    const own = tx as SqliteTx;
+    for (const key of own.sweepPage('', 10).expired) own.sweepKey(key, Number(count));
+    own.countMembers(1);
+    return 0;
+  },
+};
+
 function randomNumbers(seed: number): (below: number) => number {
   let state = seed;
   return (below) => {
@@ -155,6 +168,7 @@ test('two connections with what they remember are as one store, whatever steps f
     };
     expect(await all(connections[below(2)]!), `turn ${turn}`).toEqual(await all(model));
     nowUs += below(3) * 1_000;
+    if (below(5) === 0) await connections[below(2)]!.runBatch(sweep, [], [String(1 + below(3))]);
     for (const form of kindsOfForms.all()) forms.add(form.join());
   }
   look.close();
