@@ -43,13 +43,15 @@ export async function grow(title: string, all: readonly Grown[], plan: GrowthPla
   return { title, sizes: all.map(({ size }) => size), costs };
 }
 
-/** The share of the smallest size's cost that the largest one may have. */
+/** What the largest size may cost, as a share of that of `baseSize`, or of the smallest where there is none of that size. */
 const growthMax = 1.5;
+const baseSize = 10;
 
 /** A table of it; what is in `judged` must not grow. */
 export function sectionOf({ title, sizes, costs }: Growth, judged: readonly string[]): Section {
-  const [least, most] = [sizes[0]!, sizes.at(-1)!];
-  const ratios = new Map([...costs].map(([name, bySize]) => [name, ratioOf(bySize)]));
+  const base = Math.max(0, sizes.indexOf(baseSize));
+  const [least, most] = [sizes[base]!, sizes.at(-1)!];
+  const ratios = new Map([...costs].map(([name, bySize]) => [name, ratioOf(bySize, base)]));
   return {
     title: `${title}: client + server CPU µs, and µs that it took`,
     head: ['', ...sizes.map(digits), `${digits(most)} ÷ ${digits(least)}`],
@@ -72,8 +74,8 @@ function columnOf(rounds: readonly Cost[]): string {
   return `${digits(client)}${server === 0 ? '' : ` + ${digits(server)}`}, ${digits(wall)}`;
 }
 
-/** Of the CPU time at the largest size to that at the smallest, round by round. */
-function ratioOf(bySize: readonly (readonly Cost[])[]): ReturnType<typeof spread> {
-  const [least, most] = [bySize[0]!, bySize.at(-1)!];
+/** Of the CPU time at the largest size to that at another, round by round. */
+function ratioOf(bySize: readonly (readonly Cost[])[], base: number): ReturnType<typeof spread> {
+  const [least, most] = [bySize[base]!, bySize.at(-1)!];
   return spread(most.map((cost, round) => cpuOf(cost) / cpuOf(least[round]!)));
 }

@@ -3,9 +3,10 @@
  * key, those between them in chunks, each a row by the position of its first element. So what is pushed or popped at an end
  * is mostly a change of that one row.
  *
- * - `few` has the elements in the row of the key; where there are chunks, `astray` of these are before them.
+ * - `few` has the elements in the row of the key; where there are chunks, `astray` of these are before them. Where there are
+ *   none, `astray` means nothing.
  * - `start` is the position of the first element of all. Chunks follow each other without a gap.
- * - Where the row is full a chunk goes out of it, and where one of its ends is empty the next chunk comes in.
+ * - Where the row is full a chunk goes out of it. Of a chunk that is popped in part the rest comes in.
  */
 import { invalidArgument } from '../../base/errors.ts';
 import type { Tx } from '../../operations/tx.ts';
@@ -105,8 +106,8 @@ export function isInRow(list: Key): boolean {
 
 /** So many elements stand in the row of the key at most. Nobody looks for one among them. */
 const inRowMax = 32;
-/** No chunk has more: it may have been a row that was full, with another chunk that came into it. */
-const chunkMax = 2 * inRowMax;
+/** A chunk with a longer text is cut where one of its elements is set: else each of them might make it longer. */
+const chunkLengthMax = 1_024;
 
 /** The elements of a list, wherever they stand. What changes one leaves a row that may be too full: see `settle`. */
 interface Elements {
@@ -139,10 +140,10 @@ function elementsOf(sql: (text: string) => Statement, claim: (list: Key) => void
     return { from, elements: JSON.parse(value) as string[] };
   }
 
-  /** The first chunk, without so many elements, comes into the row, which has none before it. */
-  function fetchFirst(list: Key, without: number): void {
+  /** Removes so many of the first elements in chunks; the row has none before them. What is left of a chunk comes in. */
+  function dropFirst(list: Key, without: number): void {
     const position = begin(list) + without;
-    const { from, elements } = chunkAt(list, position);
+    const { from, elements } = chunkAt(list, position - 1);
     sql('DELETE FROM lists WHERE number = ? AND position <= ?').do(list.number, from);
     const kept = elements.slice(position - from);
     list.few!.unshift(...kept);
@@ -151,10 +152,10 @@ function elementsOf(sql: (text: string) => Statement, claim: (list: Key) => void
     list.size -= without;
   }
 
-  /** The last chunk, without so many elements, comes into the row, which has none behind it. */
-  function fetchLast(list: Key, without: number): void {
+  /** As `dropFirst`, of the last ones; the row has none behind them. */
+  function dropLast(list: Key, without: number): void {
     const position = end(list) - without;
-    const { from, elements } = chunkAt(list, position - 1);
+    const { from, elements } = chunkAt(list, position);
     sql('DELETE FROM lists WHERE number = ? AND position >= ?').do(list.number, from);
     list.few!.push(...elements.slice(0, position - from));
     list.size -= without;
@@ -172,9 +173,29 @@ function elementsOf(sql: (text: string) => Statement, claim: (list: Key) => void
   /** So many in the row, from this one on, are a chunk from now on. */
   function evict(list: Key, first: number, count: number): void {
     const position = first < list.astray ? list.start + first : end(list);
-    const elements = list.few!.splice(first, count);
-    const insert = sql('INSERT INTO lists (number, position, value) VALUES (?, ?, ?)');
-    insert.do(list.number, position, JSON.stringify(elements));
+    insert(list, position, list.few!.splice(first, count) as string[]);
+  }
+
+  function insert({ number }: Key, position: number, elements: readonly string[]): void {
+    if (elements.length === 0) return;
+    const chunk = sql('INSERT INTO lists (number, position, value) VALUES (?, ?, ?)');
+    chunk.do(number, position, JSON.stringify(elements));
+  }
+
+  /** Sets an element that stands in a chunk. */
+  function setInChunk(list: Key, position: number, element: string): void {
+    const { from, elements } = chunkAt(list, position);
+    const place = position - from;
+    elements[place] = element;
+    const text = JSON.stringify(elements);
+    if (text.length <= chunkLengthMax || elements.length === 1) {
+      sql('UPDATE lists SET value = ? WHERE number = ? AND position = ?').do(text, list.number, from);
+      return;
+    }
+    sql('DELETE FROM lists WHERE number = ? AND position = ?').do(list.number, from);
+    insert(list, from, elements.slice(0, place));
+    insert(list, position, [element]);
+    insert(list, position + 1, elements.slice(place + 1));
   }
 
   return {
@@ -186,9 +207,10 @@ function elementsOf(sql: (text: string) => Statement, claim: (list: Key) => void
       const to = Math.min(list.start + last + 1, end(list));
       if (from < to) {
         const between = sql(
-          'SELECT position, value FROM lists WHERE number = ? AND position > ? AND position < ? ORDER BY position',
+          'SELECT position, value FROM lists WHERE number = ? AND position < ? ' +
+            'AND position >= (SELECT max(position) FROM lists WHERE number = ? AND position <= ?) ORDER BY position',
         );
-        for (const [position, value] of between.all(list.number, from - chunkMax, to) as [number, string][]) {
+        for (const [position, value] of between.all(list.number, to, list.number, from) as [number, string][]) {
           const chunk = JSON.parse(value) as string[];
           for (let i = Math.max(0, from - position); i < Math.min(chunk.length, to - position); i++) {
             elements.push(chunk[i]!);
@@ -204,12 +226,7 @@ function elementsOf(sql: (text: string) => Statement, claim: (list: Key) => void
       const inChunks = list.size - few.length;
       if (inChunks === 0 || index < list.astray) few[index] = element;
       else if (index - inChunks >= list.astray) few[index - inChunks] = element;
-      else {
-        const { from, elements } = chunkAt(list, list.start + index);
-        elements[list.start + index - from] = element;
-        const update = sql('UPDATE lists SET value = ? WHERE number = ? AND position = ?');
-        update.do(JSON.stringify(elements), list.number, from);
-      }
+      else setInChunk(list, list.start + index, element);
     },
     drop(list, from, count) {
       const { few, astray } = list;
@@ -218,7 +235,7 @@ function elementsOf(sql: (text: string) => Statement, claim: (list: Key) => void
       const rest = count - there;
       if (rest <= 0) return;
       const inChunks = list.size - few!.length;
-      if (rest < inChunks) return from === 'first' ? fetchFirst(list, rest) : fetchLast(list, rest);
+      if (rest < inChunks) return from === 'first' ? dropFirst(list, rest) : dropLast(list, rest);
       sql('DELETE FROM lists WHERE number = ?').do(list.number);
       list.size -= inChunks;
       if (from === 'first') list.start += inChunks;
