@@ -302,7 +302,8 @@ test.runIf(process.platform === 'linux')('a long path takes one file descriptor,
   const bells = open(directory);
   expect(descriptors()).toBe(0);
   for (const session of ['a', 'b', 'c']) await bells.listen(session, { message: never });
-  expect(descriptors()).toBe(1);
+  // Another one is open for as long as the directory is looked through for sockets of the dead.
+  await until('one descriptor', () => descriptors() === 1);
   await bells.close();
-  expect(descriptors()).toBe(0);
+  await until('none', () => descriptors() === 0);
 });
