@@ -212,9 +212,7 @@ function elementsOf(sql: (text: string) => Statement, claim: (list: Key) => void
         );
         for (const [position, value] of between.all(list.number, to, list.number, from) as [number, string][]) {
           const chunk = JSON.parse(value) as string[];
-          for (let i = Math.max(0, from - position); i < Math.min(chunk.length, to - position); i++) {
-            elements.push(chunk[i]!);
-          }
+          elements.push(...chunk.slice(Math.max(0, from - position), to - position));
         }
       }
       const inChunks = list.size - few.length;

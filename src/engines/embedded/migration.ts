@@ -1,5 +1,5 @@
 import type { Sqlite, Value } from './driver.ts';
-import { kinds } from './keys.ts';
+import { kinds, list } from './keys.ts';
 import type { SqliteTx } from './tx.ts';
 
 /**
@@ -32,6 +32,19 @@ export function bringOver(sqlite: Sqlite, version: number): (tx: SqliteTx) => vo
     bringCollections(sqlite, tx);
     for (const table of ['keys', 'hashes', 'lists', 'sets', 'sorted']) sqlite.exec(`DROP TABLE former_${table}`);
   };
+}
+
+/**
+ * Makes tables of format 4 those of the present one, in the transaction under way. There each element of a list had a row of
+ * its own, and so had each member. A process of that format that still has the file open finds no column `value`: it
+ * fails, and writes nothing.
+ */
+export function bringOverFromFormat4(sqlite: Sqlite): void {
+  sqlite.exec(`
+    ALTER TABLE keys RENAME COLUMN value TO text;
+    UPDATE keys SET text = '[]' WHERE kind = ${list};
+    UPDATE lists SET value = json_array(value);
+  `);
 }
 
 /** So many rows are held at once. */

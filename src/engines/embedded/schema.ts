@@ -17,8 +17,7 @@
  */
 import { LockstepError } from '../../base/errors.ts';
 import type { Sqlite } from './driver.ts';
-import { list } from './keys.ts';
-import { bringOver } from './migration.ts';
+import { bringOver, bringOverFromFormat4 } from './migration.ts';
 import { sqliteTx } from './tx.ts';
 
 const applicationId = 0x4c4f434b; // 'LOCK'
@@ -112,13 +111,8 @@ export function mapFile(sqlite: Sqlite, bytes: number): void {
 function make(sqlite: Sqlite, version: number, hashBits: number | undefined): void {
   if (version === 0) return sqlite.exec(tables);
   if (version === 4) {
-    // A process of that format that still has the file open finds no such column: it fails, and writes nothing.
-    return sqlite.exec(`
-      ALTER TABLE keys RENAME COLUMN value TO text;
-      UPDATE keys SET text = '[]' WHERE kind = ${list};
-      UPDATE lists SET value = json_array(value);
-      PRAGMA user_version = ${schemaVersion};
-    `);
+    bringOverFromFormat4(sqlite);
+    return sqlite.exec(`PRAGMA user_version = ${schemaVersion}`);
   }
   const over = bringOver(sqlite, version);
   sqlite.exec(tables);
