@@ -137,9 +137,12 @@ export class LockAsk {
     if (!this.#ended) this.#sendIn(1 + this.#session.clock.random() * (limits.openMsMax - 1));
   }
 
-  /** Mail may have been lost. An ask that the store never heard of is not sent here: another step makes it. */
+  /**
+   * Mail may have been lost, also of an ask whose first reply is on its way: the store may have it in its queue. An ask
+   * that was never sent is not sent here, as another step makes it; nor one that does not wait, for which no mail comes.
+   */
   resync(): void {
-    if (this.#queued && !this.#ended) this.send();
+    if (this.#sends > 0 && !this.once && !this.#ended) this.send();
   }
 
   /** Nobody wants it any more: out of the queue, and out of the lock if it was granted meanwhile. */

@@ -178,9 +178,9 @@ class Taker {
     return true;
   }
 
-  /** Mail may have been lost. */
+  /** Mail may have been lost, also of an ask whose first reply is on its way: the store may have it in its line. */
   resync(): void {
-    if (this.#state === 'asking' && this.#queued) this.send();
+    if (this.#state === 'asking' && this.#asks > 0 && this.#wait?.once !== true) this.send();
   }
 
   close(): void {

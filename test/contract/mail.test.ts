@@ -2,9 +2,9 @@ import { expect, test } from 'vitest';
 import { LockstepError } from '../../src/base/errors.ts';
 import type { Lockstep } from '../../src/lockstep.ts';
 import type { Lease } from '../../src/primitives/lease.ts';
-import type { Engine } from '../../src/engines/engine.ts';
+import type { Engine, Inbox } from '../../src/engines/engine.ts';
 import { memoryEngine } from '../../src/engines/memory.ts';
-import { movedClock, openSession, until } from './sessions.ts';
+import { gate, movedClock, openSession, until } from './sessions.ts';
 
 /** The store as a session sees it whose mail arrives only when the test says so, and from then on at once. */
 function withHeldMail(engine: Engine): Engine & { deliver(): void } {
@@ -124,4 +124,63 @@ test('a wanted lock is given back also where the step that does so and asks for 
   expect(refused.length).toBeGreaterThan(10);
   for (const error of refused) expect(error).toMatchObject({ code: 'UNAVAILABLE' });
   await lease.release();
+});
+
+/** A session that gets no mail, and until `end` no reply to its first ask by the operation `name`; and another session. */
+async function cutOff(name: string) {
+  const engine = memoryEngine();
+  const begun = gate();
+  const first = gate();
+  let inbox: Inbox | undefined;
+  let asks = 0;
+  const cut: Engine = {
+    ...engine,
+    async run(operation, keys, args) {
+      const reply = await engine.run(operation, keys, args);
+      if (operation.name !== name) return reply;
+      asks += 1;
+      begun.open();
+      if (asks === 1) await first.opened;
+      return reply;
+    },
+    listen(session, to) {
+      inbox = to;
+      return engine.listen(session, { ...to, message: () => {} });
+    },
+  };
+  const openOn = (on: Engine, label: string): Promise<Lockstep> =>
+    openSession({ engine: async () => on, putText: async () => {} }, label);
+  return {
+    other: await openOn(engine, 'other'),
+    shared: await openOn(cut, 'cut off'),
+    asked: begun.opened,
+    /** The connection for mail is there again. */
+    resync: () => inbox?.resync(),
+    end: first.open,
+  };
+}
+
+test('who lost mail before the reply to its first ask for a lock came asks again', async () => {
+  const { other, shared, asked, resync, end } = await cutOff('lock.acquire');
+  const before = await other.lock('a', { ttl: '1h' }).acquire();
+  const waiting = shared.lock('a').acquire();
+  await asked;
+  await before.release();
+  resync();
+  const lease = await waiting;
+  expect(lease.fence).toBeGreaterThan(before.fence);
+  end(); // what that reply says is over
+  await lease.release();
+  await (await other.lock('a').acquire()).release();
+});
+
+test('who lost mail before the reply to its first ask for an element of a list came asks again', async () => {
+  const { other, shared, asked, resync, end } = await cutOff('list.take');
+  const waiting = shared.list('a').take();
+  await asked;
+  await other.list('a').pushAll(['one', 'two']);
+  resync();
+  expect(await waiting).toBe('one');
+  end();
+  expect(await shared.list('a').take()).toBe('two');
 });
