@@ -123,6 +123,7 @@ const reading: ReadonlySet<string> = new Set([
   'get',
   'hget',
   'hmget',
+  'hmgetWithin',
   'hexists',
   'hlen',
   'hvals',

@@ -153,20 +153,21 @@ export function cellStepOf(
   const { commits, lock } = space.commit;
   const keys = [commits, lock, map, expiry, watchers, value, valueWatchers, counter, counterWatchers];
   const things = ['3', 'hash', '3', 'x', 'é', '😀', 'value', 'value'];
-  return { keys, args: [session, id, ...things, ...unnamed(asked), ...(looks ? ['?'] : [])] };
+  return { keys, args: [session, id, ...things, ...unnamed(asked), ...(looks ? ['?', '2'] : [])] };
 }
 
-/** Cells that are next in order are not named: '' stands for each. */
+/** Tokens about the cell that is next in order do not name it. */
 function unnamed(asked: readonly string[][]): string[] {
-  const tokens = asked.flat();
+  const named = asked.flat();
+  const tokens: string[] = [];
   let next = 0;
   let length = 0;
-  for (let at = 0; at < tokens.length; at += length) {
-    const verb = tokens[at]!;
+  for (let at = 0; at < named.length; at += length) {
+    const [verb, which, ...rest] = named.slice(at) as [string, string, ...string[]];
     length = verb === ';' ? 1 : verb === '~' ? 4 : verb === '0' || verb === '-' ? 2 : 3;
-    if (verb === ';' || tokens[at + 1] !== String(next)) continue;
-    tokens[at + 1] = '';
-    next += 1;
+    if (verb !== ';' && which !== String(next)) tokens.push('@', which);
+    if (verb !== ';' && which === String(next)) next += 1;
+    tokens.push(verb, ...rest.slice(0, Math.max(0, length - 2)));
   }
   return tokens;
 }

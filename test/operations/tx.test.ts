@@ -93,6 +93,7 @@ describe.each(engines)('Tx on %s', (name, open) => {
       [0, 'h', 'hmset', 'é', ''],
       [['é', 0], 'h', 'hmget', '', 'e'],
       [['', 'é'], 'h', 'hmget', 'é', ''],
+      [['', 'é'], 'h', 'hmgetWithin', 'é', ''],
     ));
 
   test('lists grow and shrink at both ends, and vanish when empty', () =>
@@ -353,6 +354,7 @@ describe.each(engines)('Tx on %s', (name, open) => {
       ['zpopmin'],
       ['hvals'],
       ['hmget', 'f', 'g'],
+      ['hmgetWithin', 'f', 'g'],
       ['hmset', 'f', 'g'],
       ['sadd', 'm'],
       ['zadd', '1', 'm'],

@@ -126,8 +126,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a commit that does not look at what was read',
     file: 'src/operations/cells.ts',
-    from: "if (isOther(verb, now[cell]!, args[at + 2]!)) outcome = 'conflict';",
-    to: "if (at < 0 && isOther(verb, now[cell]!, args[at + 2]!)) outcome = 'conflict';",
+    from: "if (now[cell]! !== args[at + 1]!) outcome = ':conflict';",
+    to: "if (at < 0 && now[cell]! !== args[at + 1]!) outcome = ':conflict';",
     seed: 3,
   },
   {

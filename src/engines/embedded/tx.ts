@@ -327,7 +327,7 @@ export function sqliteTx(sqlite: Sqlite, sizes: RankSizes = rankSizes, bits: num
 const fieldsOfNumber = `SELECT field, value FROM hashes WHERE ${rowsOfNumber}`;
 const valuesOfNumber = `SELECT value FROM hashes WHERE ${rowsOfNumber}`;
 
-type HashVerb = 'hget' | 'hmget' | 'hexists' | 'hset' | 'hdel' | 'hmset' | 'hlen' | 'hgetall' | 'hvals';
+type HashVerb = 'hget' | 'hmget' | 'hmgetWithin' | 'hexists' | 'hset' | 'hdel' | 'hmset' | 'hlen' | 'hgetall' | 'hvals';
 
 interface HashParts {
   /** A live hash, if there is one. */
@@ -343,16 +343,19 @@ function hashVerbs(
   fields: Members,
   { read, open, resize }: HashParts,
 ): Pick<Tx, HashVerb> {
+  function hmget(key: string, of: readonly string[]): (string | false)[] {
+    const found = read(key);
+    if (found === undefined) return of.map(() => false);
+    return of.map((field) => (fields.get(found, field) as string | undefined) ?? false);
+  }
+
   return {
     hget(key, field) {
       const found = read(key);
       return found === undefined ? undefined : (fields.get(found, field) as string | undefined);
     },
-    hmget(key, of) {
-      const found = read(key);
-      if (found === undefined) return of.map(() => false);
-      return of.map((field) => (fields.get(found, field) as string | undefined) ?? false);
-    },
+    hmget,
+    hmgetWithin: (key, of, from, stop) => hmget(key, of.slice(from, stop)),
     hexists(key, field) {
       const found = read(key);
       return found !== undefined && fields.has(found, field);

@@ -124,6 +124,11 @@ export function memoryTx(entries: Map<string, Entry>, listens: (session: string)
     return keys.map((key) => read(key, 'set') ?? noMembers);
   }
 
+  function hmget(key: string, fields: readonly string[]): (string | false)[] {
+    const hash = read(key, 'hash');
+    return fields.map((field) => hash?.get(field) ?? false);
+  }
+
   function hset(key: string, field: string, value: string): number {
     const hash = open(key, 'hash');
     const before = hash.get(field);
@@ -187,10 +192,8 @@ export function memoryTx(entries: Map<string, Entry>, listens: (session: string)
     },
 
     hget: (key, field) => read(key, 'hash')?.get(field),
-    hmget(key, fields) {
-      const hash = read(key, 'hash');
-      return fields.map((field) => hash?.get(field) ?? false);
-    },
+    hmget,
+    hmgetWithin: (key, texts, from, stop) => hmget(key, texts.slice(from, stop)),
     hexists: (key, field) => read(key, 'hash')?.has(field) ?? false,
     hset,
     hmset(key, pairs) {

@@ -106,6 +106,10 @@ function tx:hmget(key, fields)
   return redis.call('HMGET', key, unpack(fields))
 end
 
+function tx:hmgetWithin(key, texts, from, stop)
+  return redis.call('HMGET', key, unpack(texts, from + 1, stop))
+end
+
 function tx:hexists(key, field)
   return redis.call('HEXISTS', key, field) == 1
 end
@@ -391,61 +395,140 @@ end
 
 --==[ cells ]==
 
-function cells_showAll(cells, reply)
-    for ____, text in ipairs(cells.now) do
-        reply[#reply + 1] = text == false and 0 or text
+function cells_carryOut(tx, keys, args, cells, isLocked)
+    local next = cells.next
+    local outcomes = ""
+    do
+        local at = next[1]
+        while at < #args and args[at + 1] ~= "?" do
+            local cell = next[2]
+            local outcome = cells_checked(tx, args, cells)
+            if isLocked and outcome == ":ok" and cells_isKept(
+                tx,
+                keys,
+                args,
+                at,
+                cell,
+                cells
+            ) then
+                outcome = ":turn"
+            end
+            if outcome == ":ok" then
+                cells_change(
+                    tx,
+                    keys,
+                    args,
+                    at,
+                    cell,
+                    cells
+                )
+            else
+                next[3] = 1
+            end
+            outcomes = outcomes .. outcome
+            at = next[1]
+        end
     end
+    return outcomes
 end
 
-function cells_load(tx, keys, args, from, isLocked)
-    local cells = {
-        now = {},
-        keys = {},
-        ends = {},
-        shifts = {},
-        changed = {},
-        next = {0, 0},
-        isLocked = isLocked
-    }
+function cells_replyOf(tx, args, cells, outcomes)
+    local at = cells.next[1]
+    if cells.next[3] == 1 then
+        return cells_shownFrom(0, cells, outcomes)
+    end
+    if at < #args then
+        return cells_shownFrom(
+            tonumber(args[at + 1 + 1]),
+            cells,
+            outcomes
+        )
+    end
+    return {"now", outcomes}
+end
+
+function cells_shownFrom(first, cells, outcomes)
+    local reply = {"now", outcomes}
     local now = cells.now
-    local ends = cells.ends
-    local things = tonumber(args[from + 1])
+    local length = #now
+    do
+        local cell = first
+        while cell < length do
+            local text = now[cell + 1]
+            reply[#reply + 1] = text == false and 0 or text
+            cell = cell + 1
+        end
+    end
+    return reply
+end
+
+function cells_load(tx, keys, args, from)
+    local things = {}
+    local entries = {}
+    local next = {0, 0, 0}
+    local now = {}
+    local shift = 0
     local key = from
     local at = from + 1
+    local count = tonumber(args[from + 1])
     do
         local thing = 0
-        while thing < things do
+        while thing < count do
             local kind = args[at + 1]
-            if kind == "hash" and (redis.call('EXISTS', keys[key + 1 + 1], keys[key + 2 + 1]) > 0) then
-                return cells
+            if cells_isElsewhere(tx, keys, key, kind) then
+                return {
+                    now = now,
+                    things = things,
+                    entries = entries,
+                    alone = 0,
+                    next = next
+                }
             end
-            if kind == "value" and (redis.call('EXISTS', keys[key + 1 + 1]) == 1) then
-                return cells
-            end
-            local placed = cells.keys
-            placed[#placed + 1] = key
-            local shifts = cells.shifts
-            shifts[#shifts + 1] = kind == "hash" and at + 2 - #now or 0
+            shift = kind == "hash" and at + 2 - #now or 0
             if kind == "hash" then
-                at = cells_loadEntries(
-                    tx,
-                    keys[key + 1],
-                    args,
-                    at + 2,
-                    now
+                local stop = at + 2 + tonumber(args[at + 1 + 1])
+                now = cells_joined(
+                    now,
+                    redis.call('HMGET', keys[key + 1], unpack(args, (at + 2) + 1, stop))
                 )
+                at = stop
             else
                 now[#now + 1] = (redis.call('GET', keys[key + 1]) or nil) or false
                 at = at + 1
             end
-            ends[#ends + 1] = #now
+            things[#things + 1] = key
+            things[#things + 1] = #now
+            things[#things + 1] = shift
+            entries[#entries + 1] = {}
             key = key + cells_keysOf(kind)
             thing = thing + 1
         end
     end
-    local place = cells.next
-    place[1] = at
-    return cells
+    next[1] = at
+    return {
+        now = now,
+        things = things,
+        entries = entries,
+        alone = count == 1 and shift or 0,
+        next = next
+    }
+end
+
+function cells_isElsewhere(tx, keys, key, kind)
+    if kind == "hash" then
+        return (redis.call('EXISTS', keys[key + 1 + 1], keys[key + 2 + 1]) > 0)
+    end
+    return kind == "value" and (redis.call('EXISTS', keys[key + 1 + 1]) == 1)
+end
+
+function cells_joined(before, texts)
+    if #before == 0 then
+        return texts
+    end
+    for ____, text in ipairs(texts) do
+        before[#before + 1] = text
+    end
+    return before
 end
 
 function cells_keysOf(kind)
@@ -455,61 +538,44 @@ function cells_keysOf(kind)
     return kind == "value" and 2 or 1
 end
 
-function cells_loadEntries(tx, key, args, from, now)
-    local fields = {}
-    local stop = from + tonumber(args[from])
-    do
-        local i = from
-        while i < stop do
-            fields[#fields + 1] = args[i + 1]
-            i = i + 1
-        end
-    end
-    for ____, text in ipairs(redis.call('HMGET', key, unpack(fields))) do
-        now[#now + 1] = text
-    end
-    return stop
-end
-
 function cells_lengthOf(verb)
     if verb == "~" then
-        return 4
+        return 3
     end
-    return (verb == "0" or verb == "-") and 2 or 3
+    return (verb == "0" or verb == "-") and 1 or 2
 end
 
-function cells_checked(tx, keys, args, cells)
+function cells_checked(tx, args, cells)
     local now = cells.now
-    local place = cells.next
-    local outcome = "ok"
-    local unnamed = place[2]
-    local at = place[1]
+    local outcome = ":ok"
+    local next = cells.next
+    local at = next[1]
+    local cell = next[2]
     do
-        while args[at + 1] ~= ";" do
-            local verb = args[at + 1]
-            local cell = unnamed
-            if args[at + 1 + 1] == "" then
-                unnamed = unnamed + 1
+        local verb = args[at + 1]
+        while verb ~= ";" do
+            if verb == "~" then
+                if now[cell + 1] ~= args[at + 1 + 1] then
+                    outcome = ":conflict"
+                end
+                at = at + 3
+                cell = cell + 1
             else
-                cell = tonumber(args[at + 1 + 1])
+                local token = verb == "@" and at + 2 or at
+                local which = verb == "@" and tonumber(args[at + 1 + 1]) or cell
+                if cells_isOther(args[token + 1], now[which + 1], args[token + 1 + 1]) then
+                    outcome = ":conflict"
+                end
+                if token == at then
+                    cell = cell + 1
+                end
+                at = token + cells_lengthOf(args[token + 1])
             end
-            if cells_isOther(verb, now[cell + 1], args[at + 2 + 1]) then
-                outcome = "conflict"
-            elseif cells.isLocked and outcome == "ok" and cells_isKept(
-                tx,
-                keys,
-                args,
-                verb,
-                cell,
-                cells
-            ) then
-                outcome = "turn"
-            end
-            at = at + cells_lengthOf(args[at + 1])
+            verb = args[at + 1]
         end
     end
-    place[1] = at + 1
-    place[2] = unnamed
+    next[1] = at + 1
+    next[2] = cell
     return outcome
 end
 
@@ -520,24 +586,52 @@ function cells_isOther(verb, now, expected)
     return (verb == "0" or verb == "+") and now ~= false
 end
 
-function cells_isKept(tx, keys, args, verb, cell, cells)
-    if verb == "=" or verb == "0" then
-        return false
+function cells_isKept(tx, keys, args, from, first, cells)
+    local at = from
+    local cell = first
+    do
+        local verb = args[at + 1]
+        while verb ~= ";" do
+            local token = verb == "@" and at + 2 or at
+            local which = verb == "@" and tonumber(args[at + 1 + 1]) or cell
+            if cells_isWriting(args[token + 1]) and cells_isReserved(
+                tx,
+                keys,
+                args,
+                which,
+                cells
+            ) then
+                return true
+            end
+            if token == at then
+                cell = cell + 1
+            end
+            at = token + cells_lengthOf(args[token + 1])
+            verb = args[at + 1]
+        end
     end
-    local thing = cells_thingOf(cells, cell)
-    local key = keys[cells.keys[thing + 1] + 1]
+    return false
+end
+
+function cells_isWriting(verb)
+    return verb ~= "=" and verb ~= "0"
+end
+
+function cells_isReserved(tx, keys, args, cell, cells)
+    local thing = cells_thingOf(cells.things, cell)
+    local key = keys[cells.things[thing * 3 + 1] + 1]
     if (redis.call('HEXISTS', keys[2], key) == 1) then
         return true
     end
-    local shift = cells.shifts[thing + 1]
+    local shift = cells.things[thing * 3 + 2 + 1]
     return shift > 0 and (redis.call('HEXISTS', keys[2], (key .. " ") .. args[cell + shift + 1]) == 1)
 end
 
-function cells_thingOf(cells, cell)
+function cells_thingOf(things, cell)
     do
         local thing = 0
-        while thing < #cells.ends do
-            if cells.ends[thing + 1] > cell then
+        while thing * 3 < #things do
+            if things[thing * 3 + 1 + 1] > cell then
                 return thing
             end
             thing = thing + 1
@@ -546,36 +640,63 @@ function cells_thingOf(cells, cell)
     return 0
 end
 
-function cells_change(tx, keys, args, from, cell, cells)
+function cells_change(tx, keys, args, from, first, cells)
     local now = cells.now
-    local changed = cells.changed
-    local unnamed = cell
+    local alone = cells.alone
+    local at = from
+    local cell = first
     do
-        local at = from
-        while args[at + 1] ~= ";" do
-            local verb = args[at + 1]
-            local which = unnamed
-            if args[at + 1 + 1] == "" then
-                unnamed = unnamed + 1
+        local verb = args[at + 1]
+        while verb ~= ";" do
+            if verb == "~" and alone > 0 then
+                local entries = cells.entries[1]
+                local text = args[at + 2 + 1]
+                entries[#entries + 1] = args[cell + alone + 1]
+                entries[#entries + 1] = text
+                now[cell + 1] = text
+                at = at + 3
+                cell = cell + 1
             else
-                which = tonumber(args[at + 1 + 1])
-            end
-            if verb ~= "=" and verb ~= "0" then
-                local thing = cells_thingOf(cells, which)
-                local text = args[(verb == "~" and at + 3 or at + 2) + 1]
-                if cells.shifts[thing + 1] == 0 then
-                    now[which + 1] = cells_writeText(tx, keys[cells.keys[thing + 1] + 1], verb, text)
-                else
-                    changed[#changed + 1] = which
-                    if verb == "-" then
-                        now[which + 1] = false
-                    else
-                        now[which + 1] = text
-                    end
+                local token = verb == "@" and at + 2 or at
+                local which = verb == "@" and tonumber(args[at + 1 + 1]) or cell
+                if cells_isWriting(args[token + 1]) then
+                    cells_write(
+                        tx,
+                        keys,
+                        args,
+                        token,
+                        which,
+                        cells
+                    )
                 end
+                if token == at then
+                    cell = cell + 1
+                end
+                at = token + cells_lengthOf(args[token + 1])
             end
-            at = at + cells_lengthOf(args[at + 1])
+            verb = args[at + 1]
         end
+    end
+end
+
+function cells_write(tx, keys, args, token, cell, cells)
+    local verb = args[token + 1]
+    local text = args[(verb == "~" and token + 2 or token + 1) + 1]
+    local thing = cells_thingOf(cells.things, cell)
+    local key = keys[cells.things[thing * 3 + 1] + 1]
+    local shift = cells.things[thing * 3 + 2 + 1]
+    local now = cells.now
+    if shift == 0 then
+        now[cell + 1] = cells_writeText(tx, key, verb, text)
+    elseif verb == "-" then
+        cells_writeEntries(tx, keys, cells, thing)
+        redis.call('HDEL', key, args[cell + shift + 1])
+        now[cell + 1] = false
+    else
+        local entries = cells.entries[thing + 1]
+        entries[#entries + 1] = args[cell + shift + 1]
+        entries[#entries + 1] = text
+        now[cell + 1] = text
     end
 end
 
@@ -591,105 +712,63 @@ function cells_writeText(tx, key, verb, text)
     return text
 end
 
-function cells_writeBack(tx, keys, args, cells)
-    local now = cells.now
-    local entries = {}
-    local thing = 0
-    for ____, cell in ipairs(cells.changed) do
-        local its = cells_thingOf(cells, cell)
-        if #entries > 0 and (its ~= thing or #entries == 2000) then
-            redis.call('HMSET', keys[cells.keys[thing + 1] + 1], unpack(entries))
-            entries = {}
-        end
-        thing = its
-        local field = args[cell + cells.shifts[thing + 1] + 1]
-        local text = now[cell + 1]
-        if text == false then
-            redis.call('HDEL', keys[cells.keys[thing + 1] + 1], field)
-        else
-            entries[#entries + 1] = field
-            entries[#entries + 1] = text
-        end
+function cells_writeEntries(tx, keys, cells, thing)
+    local entries = cells.entries
+    local its = entries[thing + 1]
+    if #its == 0 then
+        return
     end
-    if #entries > 0 then
-        redis.call('HMSET', keys[cells.keys[thing + 1] + 1], unpack(entries))
-    end
+    redis.call('HMSET', keys[cells.things[thing * 3 + 1] + 1], unpack(its))
+    entries[thing + 1] = {}
 end
 
 --- What came of each request, as one text: the id, then `:ok`, `:conflict`, or `:turn` where the commit lock is in the way. Then,
--- if one was refused or `?` follows them, what all cells hold now: a text, or 0 for none. `other` where it is not for here.
+-- if one was refused, what all cells hold now: a text, or 0 for none; else, if `?` follows the requests, what those hold from the
+-- one on whose number stands behind it. `other` where it is not for here.
 -- 
 -- keys: commits, lock, then of each thing its key and those that must not be. args: the field in commits, the id ('' for none), how
 -- many things; of each thing `hash`, how many fields, these fields, or `value`, or `string`; then the requests, each ended by `;`.
--- Cells are numbered in this order, from 0; '' is the first one that was not named so yet, as most are: to make a number of a text is
--- dear. A request is made of `=` cell text (it is that), `0` cell (it is absent), `~` cell text text (it is that, and becomes that),
--- `+` cell text (it is absent, and becomes that), `!` cell text (it becomes that), `-` cell (it is deleted), `#` cell integer (it becomes
+-- Cells are numbered in this order, from 0. Each token of a request is about the first one that none before it was about, as most are;
+-- or, behind `@` and a number, about that one. A token is `=` text (it is that), `0` (it is absent), `~` text text (it is that, and
+-- becomes that), `+` text (it is absent, and becomes that), `!` text (it becomes that), `-` (it is deleted), `#` integer (it becomes
 -- more by that).
 function cells_commit(tx, keys, args)
     local known = (redis.call('HGET', keys[1], args[1]) or nil) or ""
     if transaction_isDone(tx, known, args[2]) then
         return {"done", known}
     end
-    local cells = cells_load(
+    local isLocked = (redis.call('EXISTS', keys[2]) == 1)
+    local cells = cells_load(tx, keys, args, 2)
+    if cells.next[1] == 0 then
+        return {"other"}
+    end
+    local outcomes = args[2] .. cells_carryOut(
         tx,
         keys,
         args,
-        2,
-        (redis.call('EXISTS', keys[2]) == 1)
+        cells,
+        isLocked
     )
-    local place = cells.next
-    if place[1] == 0 then
-        return {"other"}
-    end
-    local isRefused = false
-    local outcomes = args[2]
     do
-        local at = place[1]
-        while at < #args and args[at + 1] ~= "?" do
-            local cell = place[2]
-            local outcome = cells_checked(tx, keys, args, cells)
-            if outcome == "ok" then
-                cells_change(
-                    tx,
-                    keys,
-                    args,
-                    at,
-                    cell,
-                    cells
-                )
-            else
-                isRefused = true
-            end
-            outcomes = (outcomes .. ":") .. outcome
-            at = place[1]
+        local thing = 0
+        while thing < #cells.entries do
+            cells_writeEntries(tx, keys, cells, thing)
+            thing = thing + 1
         end
     end
-    cells_writeBack(tx, keys, args, cells)
     if args[2] ~= "" then
         redis.call('HSET', keys[1], args[1], outcomes)
     end
-    local reply = {"now", outcomes}
-    if isRefused or place[1] < #args then
-        cells_showAll(cells, reply)
-    end
-    return reply
+    return cells_replyOf(tx, args, cells, outcomes)
 end
 
 --- What all cells hold: keys and args as of `commit`, of the things alone, and so is the reply.
 function cells_look(tx, keys, args)
-    local cells = cells_load(
-        tx,
-        keys,
-        args,
-        0,
-        false
-    )
+    local cells = cells_load(tx, keys, args, 0)
     if cells.next[1] == 0 then
         return {"other"}
     end
-    local reply = {"now", ""}
-    cells_showAll(cells, reply)
-    return reply
+    return cells_shownFrom(0, cells, "")
 end
 
 --==[ cells.commit ]==

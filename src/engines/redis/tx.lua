@@ -99,6 +99,10 @@ function tx:hmget(key, fields)
   return redis.call('HMGET', key, unpack(fields))
 end
 
+function tx:hmgetWithin(key, texts, from, stop)
+  return redis.call('HMGET', key, unpack(texts, from + 1, stop))
+end
+
 function tx:hexists(key, field)
   return redis.call('HEXISTS', key, field) == 1
 end

@@ -17,8 +17,8 @@ interface Thing {
 export interface CellStep {
   readonly keys: string[];
   readonly args: string[];
-  /** What a read gives, by the texts of all cells, which begin at `from` in a reply. */
-  textsOf(read: Read, reply: readonly (string | number)[], from: number): readonly string[];
+  /** What a read gives, by the texts of all cells, or the last of them, with which a reply ends. */
+  textsOf(read: Read, reply: readonly (string | number)[]): readonly string[];
 }
 
 /** Whether operations/cells.ts has all that a request needs. */
@@ -68,12 +68,12 @@ export function cellStep(
     pushRequest(request, named, own, cells, args);
     own += request.reads.length + request.writes.length;
   }
-  if (group.length > 0 && looks.length > 0) args.push('?');
+  if (group.length > 0 && looks.length > 0) args.push('?', String(cells.firstOf(looks)));
   return {
     keys,
     args,
-    textsOf(read, reply, from) {
-      const text = reply[from + cells.of(read).at];
+    textsOf(read, reply) {
+      const text = reply[reply.length - cells.count + cells.of(read).at]; // what is left out is the first of them
       if (read.verb === 'guard') return text === read.parameters[0] ? none : over;
       return typeof text === 'string' ? [text] : none;
     },
@@ -93,11 +93,23 @@ class Cells {
     return this.#cells.get(name)!;
   }
 
-  /** As requests name it, in their order. */
-  named({ at }: Cell): string {
-    if (at !== this.#unnamed) return String(at);
-    this.#unnamed += 1;
-    return '';
+  get count(): number {
+    return this.#cells.size;
+  }
+
+  /** The first one that is looked at. */
+  firstOf(looks: readonly { readonly read: Read }[]): number {
+    let first = this.count;
+    for (const { read } of looks) first = Math.min(first, this.of(read).at);
+    return first;
+  }
+
+  /** Writes down a token, which is about a cell: as requests are about them, in their order. */
+  push(args: string[], { at }: Cell, verb: string): void {
+    if (at === this.#unnamed) {
+      this.#unnamed += 1;
+      args.push(verb);
+    } else args.push('@', String(at), verb);
   }
 
   /** Of an entry, its field is the first parameter; names differ where cells do. */
@@ -144,8 +156,8 @@ function pushRequest(
     const cell = named[from + i]!;
     const text = read.verb === 'guard' ? read.parameters[0] : known.texts[0];
     const becomes = cell.write === undefined ? undefined : textOf(cell.write);
-    if (text === undefined) args.push(becomes === undefined ? '0' : '+', cells.named(cell));
-    else args.push(becomes === undefined ? '=' : '~', cells.named(cell), text);
+    cells.push(args, cell, tokenOf(text, becomes));
+    if (text !== undefined) args.push(text);
     if (becomes === undefined) continue;
     args.push(becomes);
     cell.write = undefined;
@@ -154,13 +166,18 @@ function pushRequest(
     const write = writes[i]!;
     const cell = named[fromWrites + i]!;
     if (cell.write === undefined) continue;
-    const text = textOf(write);
-    if (write.verb === 'counter.add') args.push('#', cells.named(cell), write.parameters[0]!);
-    else if (text === undefined) args.push('-', cells.named(cell));
-    else args.push('!', cells.named(cell), text);
+    const text = write.verb === 'counter.add' ? write.parameters[0] : textOf(write);
+    cells.push(args, cell, write.verb === 'counter.add' ? '#' : text === undefined ? '-' : '!');
+    if (text !== undefined) args.push(text);
     cell.write = undefined;
   }
   args.push(';');
+}
+
+/** `text`: what a cell must be; `becomes`: what is written there. */
+function tokenOf(text: string | undefined, becomes: string | undefined): string {
+  if (text === undefined) return becomes === undefined ? '0' : '+';
+  return becomes === undefined ? '=' : '~';
 }
 
 /** What is written as a whole; a counter that is added to keeps what else it has. */

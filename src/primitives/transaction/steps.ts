@@ -285,9 +285,9 @@ export class Steps {
       const is = outcomes[i + 1] as 'ok' | 'conflict' | 'turn';
       asked.turn?.end(is === 'ok');
       if (is === 'ok') asked.resolve({ is, moment });
-      else asked.resolve({ is, moment, now: asked.reads.map(({ read }) => step.textsOf(read, reply, 2)) });
+      else asked.resolve({ is, moment, now: asked.reads.map(({ read }) => step.textsOf(read, reply)) });
     }
-    for (const looking of looks) looking.resolve({ texts: step.textsOf(looking.read, reply, 2), moment });
+    for (const looking of looks) looking.resolve({ texts: step.textsOf(looking.read, reply), moment });
   }
 
   /** Asks what came of a step, by asking for it again: it is done only where it was not done before. */

@@ -125,6 +125,7 @@ function textsOf(values: readonly (string | false)[]): Reply {
 
 function onMany(tx: Tx, verb: string, key: string, first: string, second: string): Reply | undefined {
   if (verb === 'hmget') return textsOf(tx.hmget(key, [first, second]));
+  if (verb === 'hmgetWithin') return textsOf(tx.hmgetWithin(key, [second, first, second, first], 1, 3));
   if (verb === 'hmset') {
     tx.hmset(key, [first, second, second, first]);
     return 0;
