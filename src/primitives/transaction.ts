@@ -328,7 +328,7 @@ class Run<T> implements Asker {
     if (this.#ended !== undefined) throw this.#ended.reason;
     this.#committing = true;
     for (const check of checks) check.committing?.();
-    this.#turn?.send(writes, writes.length === 0 ? none : attempt.left(), restsOf(reads));
+    this.#turn?.send(writes, attempt, restsOf(reads));
     let done = false;
     try {
       const outcome = await this.#steps.ask(

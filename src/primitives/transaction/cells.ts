@@ -3,6 +3,8 @@ import type { Place, Read, Request, Write } from './steps.ts';
 /** A text of the store, and its number in a step of operations/cells.ts. */
 interface Cell {
   readonly field: string;
+  /** How many were entered before it. */
+  readonly place: number;
   at: number;
   /** What the request that is being written down does with it. */
   write: Write | undefined;
@@ -55,11 +57,8 @@ export function cellStep(
 ): CellStep {
   const cells = new Cells();
   const named: Cell[] = [];
-  for (const { reads, writes } of group) {
-    for (const { read } of reads) named.push(cells.enter(read));
-    for (const write of writes) named.push(cells.enter(write));
-  }
-  for (const { read } of looks) cells.enter(read);
+  for (const request of group) nameAll(request, cells, named);
+  for (const { read } of looks) cells.ofRead(read);
   const keys = [...first.keys];
   const args = [...first.args];
   cells.number(keys, args);
@@ -73,7 +72,7 @@ export function cellStep(
     keys,
     args,
     textsOf(read, reply) {
-      const text = reply[reply.length - cells.count + cells.of(read).at]; // what is left out is the first of them
+      const text = reply[reply.length - cells.count + cells.ofRead(read).at]; // what is left out is the first of them
       if (read.verb === 'guard') return text === read.parameters[0] ? none : over;
       return typeof text === 'string' ? [text] : none;
     },
@@ -83,14 +82,36 @@ export function cellStep(
 const none: readonly string[] = [];
 const over: readonly string[] = ['over'];
 
+/** The cells of a request's reads, and behind them those of its writes, most of which it has read. */
+function nameAll({ reads, writes }: Request, cells: Cells, named: Cell[]): void {
+  const from = named.length;
+  for (const { read } of reads) named.push(cells.ofRead(read));
+  for (const write of writes) {
+    const place = reads.length > walkMax ? -1 : reads.findIndex(({ read }) => read.name === write.name);
+    named.push(place === -1 ? cells.enter(write) : named[from + place]!);
+  }
+}
+
+/** Up to so many reads, to walk along them is as quick as to look one up. */
+const walkMax = 8;
+
+let lastStep = 0;
+
 class Cells {
+  readonly #step = (lastStep += 1);
   readonly #things: Map<string, Thing> = new Map();
   readonly #cells: Map<string, Cell> = new Map();
+  readonly #entered: Cell[] = [];
   /** The first one that was not named yet. */
   #unnamed = 0;
 
-  of({ name }: Read | Write): Cell {
-    return this.#cells.get(name)!;
+  /** Of a read: entered if it was not. The same one is mostly asked for again. */
+  ofRead(read: Read): Cell {
+    if (read.step === this.#step) return this.#entered[read.cell!]!;
+    const entered = this.enter(read);
+    read.step = this.#step;
+    read.cell = entered.place;
+    return entered;
   }
 
   get count(): number {
@@ -100,7 +121,7 @@ class Cells {
   /** The first one that is looked at. */
   firstOf(looks: readonly { readonly read: Read }[]): number {
     let first = this.count;
-    for (const { read } of looks) first = Math.min(first, this.of(read).at);
+    for (const { read } of looks) first = Math.min(first, this.ofRead(read).at);
     return first;
   }
 
@@ -116,7 +137,9 @@ class Cells {
   enter({ name, place, verb, parameters }: Read | Write): Cell {
     const known = this.#cells.get(name);
     if (known !== undefined) return known;
-    const cell: Cell = { field: verb.startsWith('map.') ? parameters[0]! : '', at: 0, write: undefined };
+    const field = verb.startsWith('map.') ? parameters[0]! : '';
+    const cell: Cell = { field, place: this.#entered.length, at: 0, write: undefined };
+    this.#entered.push(cell);
     this.#cells.set(name, cell);
     const key = place.keys[0]!;
     const thing = this.#things.get(key);

@@ -66,11 +66,11 @@ class MapView<V> implements TransactionMap<V> {
 
   set(key: string, value: V, options?: LifeOptions, more?: unknown): Promise<void> {
     const work = (): void | Promise<void> => {
-      this.#entries.place.entry(key); // refuses what can be none
+      const read = this.#entries.place.entry(key); // refuses what can be none
       const ms = msOf(options, this.#ttlMs) ?? 0;
       const text = this.#codec.encode(() => this.#entries.where(key), value);
-      if (typeof text === 'string') return this.#entries.put(key, text, ms);
-      return text.then((later) => this.#entries.put(key, later, ms));
+      if (typeof text === 'string') return this.#entries.putAt(read, text, ms);
+      return text.then((later) => this.#entries.putAt(read, later, ms));
     };
     return this.#attempt.call(this.#entries.place.what, work, more);
   }
@@ -143,9 +143,14 @@ export class Entries implements Thing {
 
   /** `text`: undefined deletes. `ms`: see `putEntry` in operations/map.ts. */
   put(field: string, text: string | undefined, ms = 0): void {
-    const before = this.#written.get(field);
-    const now = over(before, text, ms);
-    this.#written.set(field, { read: before?.read ?? this.place.entry(field), text: now.text, ms: now.ms });
+    this.putAt(this.place.entry(field), text, ms);
+  }
+
+  /** At the entry that `read` reads. */
+  putAt(read: Read, text: string | undefined, ms: number): void {
+    const field = read.parameters[0]!;
+    const now = over(this.#written.get(field), text, ms);
+    this.#written.set(field, { read, text: now.text, ms: now.ms });
   }
 
   async size(): Promise<number> {

@@ -76,7 +76,7 @@ class EntryReads {
     // Neither keys nor fields hold control characters. Texts that are joined so are in one piece: two pieces are slow to compare.
     const name = [place.keys[0]!, own].join('\n');
     const id = ['map.get', name].join(' ');
-    const read: Read = { id, name, place, verb: 'map.get', parameters: [own] };
+    const read: Read = { id, name, place, verb: 'map.get', parameters: [own], line: undefined, step: 0, cell: 0 };
     known.set(own, read);
     return read;
   }

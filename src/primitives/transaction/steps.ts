@@ -5,7 +5,7 @@ import { commit as commitCells, look as lookAtCells } from '../../operations/cel
 import * as operations from '../../operations/transaction.ts';
 import { forgetCommits, type Session } from '../../session/session.ts';
 import { type CellStep, cellStep, isCell, isOfCells } from './cells.ts';
-import type { Known, Turn } from './turns.ts';
+import type { Known, Line, Turn } from './turns.ts';
 
 /** Where a thing is: its keys, and what Redis calls the type of each. */
 export interface Place {
@@ -24,6 +24,11 @@ export interface Read {
   readonly place: Place;
   readonly verb: string;
   readonly parameters: readonly string[];
+  /** Where the transactions of a session stand that depend on `name`: kept by `Turns`, which looks for it by that else. */
+  line?: Line | undefined;
+  /** The last step by cells that it was written down in, and the place of its cell there. */
+  step?: number;
+  cell?: number;
 }
 
 /** A verb that writes. */

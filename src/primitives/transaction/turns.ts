@@ -24,14 +24,19 @@ export interface Left {
  * done: a Map in which entries come and go makes new tables, an old one points to the new one, and the garbage collector takes
  * what came behind an old one for alive.
  */
-interface Line {
+export interface Line {
   readonly name: string;
   turns: number;
   last: Turn | undefined;
-  /** The last one that writes it: where `left` does not tell what it leaves, nobody knows before it is done. */
+  /** The last one that writes it: where it does not tell what it leaves, nobody knows before it is done. */
   writer: Turn | undefined;
-  /** By read: what it will give. */
-  left: Few<Foreseen | undefined> | undefined;
+  /** There may be another one of this name. */
+  isForgotten: boolean;
+}
+
+/** What a transaction wants to write, once its body is over. */
+interface Leaving {
+  left(): readonly Left[];
 }
 
 interface Foreseen extends Known {
@@ -57,15 +62,14 @@ export class Turns {
   }
 
   /** What a read will give when all is committed that is on its way; nothing where nobody writes it, or that is not known. */
-  foreseen({ name, id }: Read): Known | undefined {
-    return leftIn(this.#lines.get(name), id);
+  foreseen(read: Read): Known | undefined {
+    return leftIn(lineOf(read, this.#lines), read);
   }
 
   /** What a read gave at a commit that was refused for it: what one that is done left is not there any more. */
-  learn({ name, id }: Read, texts: readonly string[]): void {
-    const left = this.#lines.get(name)?.left;
-    const known = left?.get(id);
-    if (known?.by.isOver === true && !same(known.texts, texts)) left!.set(id, undefined);
+  learn(read: Read, texts: readonly string[]): void {
+    const writer = lineOf(read, this.#lines)?.writer;
+    if (writer?.isOver === true) writer.unlearn(read, texts);
   }
 
   /** When nobody is in its way, or it has waited for long; nothing where nobody is. */
@@ -93,7 +97,7 @@ export class Turns {
   /** Gets in line for all that is read and written at once, so that none waits for one that waits for it. */
   take(reads: readonly { readonly read: Read }[], writes: readonly Write[]): Turn {
     const turn = new Turn(this.#lines, reads);
-    for (const { read } of reads) turn.enter(read.name);
+    for (const { read } of reads) read.line = turn.enter(read.name, lineOf(read, this.#lines));
     for (const { name } of writes) if (name !== '') turn.enter(name);
     return turn;
   }
@@ -116,6 +120,9 @@ export class Turn {
   #waiting: Turn[] | undefined;
   /** Those who have read what it will leave. */
   #resting: Turn[] | undefined;
+  /** Where that is to be learned, by read, as long as nobody asked. */
+  #leaving: Leaving | undefined;
+  #left: Few<Foreseen | undefined> | undefined;
 
   constructor(lines: Map<string, Line>, reads: readonly { readonly read: Read }[]) {
     this.#lines = lines;
@@ -127,20 +134,21 @@ export class Turn {
   }
 
   /** As `Turns.foreseen`, of what it reads itself. */
-  foreseen({ name, id }: Read): Known | undefined {
-    return leftIn(this.#line(name), id);
+  foreseen(read: Read): Known | undefined {
+    return leftIn(this.#line(read.name), read);
   }
 
-  /** Nobody else enters a line before it has entered all. */
-  enter(name: string): void {
-    const line = this.#line(name) ?? this.#lines.get(name) ?? this.#newLine(name);
-    if (line.last === this) return;
+  /** Nobody else enters a line before it has entered all. `known`: the line, if that is known. */
+  enter(name: string, known?: Line): Line {
+    const line = known ?? this.#line(name) ?? this.#lines.get(name) ?? this.#newLine(name);
+    if (line.last === this) return line;
     this.#own.push(line);
     if (line.last === undefined) line.turns = 0;
     else if (!line.last.#isSent) line.last.#letWait(this);
     else if (line.writer?.hides(name, this) === true) line.writer.#letWait(this);
     line.turns += 1;
     line.last = this;
+    return line;
   }
 
   /** Its own, or where it has many, anybody's. */
@@ -152,7 +160,7 @@ export class Turn {
 
   #newLine(name: string): Line {
     if (this.#lines.size >= limits.transactionLinesMax) forgetIdle(this.#lines);
-    const line: Line = { name, turns: 0, last: undefined, writer: undefined, left: undefined };
+    const line: Line = { name, turns: 0, last: undefined, writer: undefined, isForgotten: false };
     this.#lines.set(name, line);
     return line;
   }
@@ -168,14 +176,14 @@ export class Turn {
     this.#grant?.();
   }
 
-  /** Its commit is about to be sent. `rests`: on whose it builds. */
-  send(writes: readonly Write[], left: readonly Left[], rests: Iterable<Turn>): void {
+  /** Its commit is about to be sent. `leaving`: what it wants to write; `rests`: on whose it builds. */
+  send(writes: readonly Write[], leaving: Leaving, rests: Iterable<Turn>): void {
     for (const by of rests) {
       if (by.isVoid) this.isVoid = true;
       else if (!by.isOver) (by.#resting ??= []).push(this);
     }
     this.#isSent = true;
-    if (!this.isVoid) this.#foretell(writes, left);
+    if (!this.isVoid) this.#foretell(writes, leaving);
     const waiting = this.#waiting;
     if (waiting === undefined) return;
     this.#waiting = undefined;
@@ -186,17 +194,30 @@ export class Turn {
     }
   }
 
-  #foretell(writes: readonly Write[], left: readonly Left[]): void {
+  #foretell(writes: readonly Write[], leaving: Leaving): void {
+    this.#leaving = leaving;
     for (const { name } of writes) {
       const line = this.#line(name);
-      if (line === undefined || line.writer === this) continue;
-      line.writer = this;
-      line.left = undefined;
+      if (line !== undefined) line.writer = this;
     }
-    for (const { name, id, texts } of left) {
-      const line = this.#line(name);
-      if (line !== undefined) (line.left ??= new Few()).set(id, { texts, moment: 0, by: this });
-    }
+  }
+
+  /** What a read gives when it is done, as far as that is known. */
+  leaves({ id }: Read): Foreseen | undefined {
+    if (this.#leaving !== undefined) this.#tell(this.#leaving);
+    return this.#left?.get(id);
+  }
+
+  #tell(leaving: Leaving): void {
+    this.#leaving = undefined;
+    this.#left = new Few();
+    for (const { id, texts } of leaving.left()) this.#left.set(id, { texts, moment: 0, by: this });
+  }
+
+  /** A read gives something else by now. */
+  unlearn(read: Read, texts: readonly string[]): void {
+    const known = this.leaves(read);
+    if (known !== undefined && !same(known.texts, texts)) this.#left!.set(read.id, undefined);
   }
 
   /** Leaves all lines, also before it was granted. Idempotent. `isDone`: what it was to leave is there. */
@@ -210,11 +231,11 @@ export class Turn {
     this.#resting = undefined;
     for (const line of this.#own) {
       line.turns -= 1;
-      if (line.turns > 0) continue;
-      line.last = line.writer = undefined;
-      line.left = undefined;
+      if (line.turns === 0) line.last = line.writer = undefined;
+      else if (line.writer === this && this.#leaving !== undefined) this.#tell(this.#leaving);
     }
     this.#own = [];
+    this.#leaving = undefined; // it knows on what it builds
     const waiting = this.#waiting ?? [];
     this.#waiting = undefined;
     for (const turn of waiting) turn.#proceed();
@@ -224,7 +245,7 @@ export class Turn {
   hides(name: string, turn: Turn): boolean {
     if (this.isOver) return false;
     for (const { read } of turn.#reads) {
-      if (read.name === name && this.#line(name)!.left?.get(read.id) === undefined) return true;
+      if (read.name === name && this.leaves(read) === undefined) return true;
     }
     return false;
   }
@@ -256,13 +277,24 @@ const nothing: readonly never[] = [];
 /** Up to so many lines, to walk along them is as quick as to look one up. */
 const walkMax = 8;
 
-function leftIn(line: Line | undefined, id: string): Known | undefined {
-  const left = line?.left?.get(id);
-  return left === undefined || left.by.isVoid ? undefined : left;
+/** The line for what a read depends on, if there is one. */
+function lineOf(read: Read, lines: ReadonlyMap<string, Line>): Line | undefined {
+  const { line } = read;
+  if (line !== undefined && !line.isForgotten) return line;
+  return (read.line = lines.get(read.name));
+}
+
+function leftIn(line: Line | undefined, read: Read): Known | undefined {
+  const writer = line?.writer;
+  return writer === undefined || writer.isVoid ? undefined : writer.leaves(read);
 }
 
 function forgetIdle(lines: Map<string, Line>): void {
-  for (const [name, { turns }] of lines) if (turns === 0) lines.delete(name);
+  for (const [name, line] of lines) {
+    if (line.turns > 0) continue;
+    line.isForgotten = true;
+    lines.delete(name);
+  }
 }
 
 /** Whether two reads gave the same. */
