@@ -61,7 +61,7 @@ await bench('transactions', 240_000, async (stage) => {
     }
     stage.show({
       title: `${processes} processes × ${tasks} tasks, transfers between ${accounts} accounts`,
-      head: ['', 'transfers/s', 'p99 ms', 'lockstep is'],
+      head: ['', 'transfers/s', 'p99 ms', 'times the other'],
       lines: [line(ours, `${cell(ratio)} ×`), line(theirs, '')],
       findings,
       figures: found,
@@ -70,6 +70,7 @@ await bench('transactions', 240_000, async (stage) => {
 
   if (stage.wants('hot')) await compare(10, 'lockstep on Redis', 'WATCH', 6);
   if (stage.wants('wide')) await compare(1_000, 'lockstep on Redis', 'WATCH', 5);
+  if (stage.wants('bare')) await compare(1_000, 'bare client', 'WATCH');
   if (stage.wants('embedded')) {
     await compare(10, 'lockstep', 'sqlite');
     await compare(1_000, 'lockstep', 'sqlite');

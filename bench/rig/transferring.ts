@@ -3,11 +3,12 @@ import { DatabaseSync } from 'node:sqlite';
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { open } from '../../src/index.ts';
+import { openBareClient } from './bare-transfers.ts';
 import { nowMs } from './clock.ts';
 import { patiently } from './counting.ts';
 
 /** Ways to move money from one account to another. */
-export type TransferrerName = 'lockstep on Redis' | 'WATCH' | 'lockstep' | 'sqlite';
+export type TransferrerName = 'lockstep on Redis' | 'bare client' | 'WATCH' | 'lockstep' | 'sqlite';
 
 export interface TransferPlan {
   readonly tasks: number;
@@ -44,6 +45,7 @@ export interface BankPlace {
 
 export async function openBank(name: TransferrerName, place: BankPlace): Promise<Bank> {
   if (name === 'WATCH') return openWatch(place);
+  if (name === 'bare client') return openBareClient(place);
   if (name === 'sqlite') return openSqlite(place);
   return openLockstep(name === 'lockstep' ? join(place.directory, 'lockstep') : `redis+unix:${place.redisPath}`, place);
 }
