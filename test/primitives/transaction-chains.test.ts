@@ -122,7 +122,7 @@ describe('behind a commit that is on its way', () => {
     const ahead = turns.take(reading('x'), [write('x')]);
     const behind = turns.take(reading('x', 'y'), [write('x'), write('y')]);
     behind.end(false);
-    ahead.send([write('x')], { left: () => [{ name: 'x', id: 'get x', texts: ['1'] }] }, []);
+    ahead.send([write('x')], { left: () => [{ id: 'get x', texts: ['1'] }] }, []);
     expect(turns.foreseen(read('x'))?.texts).toEqual(['1']);
   });
 

@@ -164,7 +164,7 @@ class Total implements Thing {
 
   left(): Left[] {
     if (this.#written === undefined) return [];
-    return [{ name: this.#read.name, id: this.#read.id, texts: [this.#written] }];
+    return [{ id: this.#read.id, texts: [this.#written] }];
   }
 }
 

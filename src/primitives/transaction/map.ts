@@ -180,8 +180,8 @@ export class Entries implements Thing {
 
   left(): Left[] {
     const left: Left[] = [];
-    this.#written.forEach(({ read: { name, id }, text }) => {
-      left.push({ name, id, texts: text === undefined ? [] : [text] });
+    this.#written.forEach(({ read: { id }, text }) => {
+      left.push({ id, texts: text === undefined ? [] : [text] });
     });
     return left;
   }

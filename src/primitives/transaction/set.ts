@@ -122,8 +122,8 @@ export class Members implements Thing {
 
   left(): Left[] {
     return [...this.#written].map(([text, there]) => {
-      const { name, id } = this.#member(text);
-      return { name, id, texts: there ? ['1'] : [] };
+      const { id } = this.#member(text);
+      return { id, texts: there ? ['1'] : [] };
     });
   }
 

@@ -243,8 +243,8 @@ export class Scores implements Thing {
     for (const [text, score] of this.#written) {
       // Stores print fractions in ways of their own.
       if (score !== undefined && !Number.isSafeInteger(score)) continue;
-      const { name, id } = this.#member(text);
-      left.push({ name, id, texts: score === undefined ? [] : [String(score)] });
+      const { id } = this.#member(text);
+      left.push({ id, texts: score === undefined ? [] : [String(score)] });
     }
     return left;
   }

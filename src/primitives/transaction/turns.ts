@@ -14,7 +14,6 @@ export interface Known {
 
 /** What a transaction leaves behind: what a read will give when it is committed. */
 export interface Left {
-  readonly name: string;
   readonly id: string;
   readonly texts: readonly string[];
 }

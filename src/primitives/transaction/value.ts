@@ -135,6 +135,6 @@ export class Cell implements Thing {
   left(): Left[] {
     if (this.#written === undefined) return [];
     const { text } = this.#written;
-    return [{ name: this.#read.name, id: this.#read.id, texts: text === undefined ? [] : [text] }];
+    return [{ id: this.#read.id, texts: text === undefined ? [] : [text] }];
   }
 }
