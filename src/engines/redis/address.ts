@@ -48,6 +48,11 @@ function tcp(where: string, scheme: string): RedisAddress {
   } catch {
     throw invalidArgument('where', masked(where), wanted);
   }
+  const isPlain = [...url.searchParams.keys()].every((parameter) => parameter === 'db');
+  if (!isPlain || url.hash !== '') {
+    const only = 'an address whose only parameter is ?db=n, as all else is said in the options of open';
+    throw invalidArgument('where', masked(where), `${only}; ${encoding}`); // what follows may be a part of a password
+  }
   const host = decodeURIComponent(url.hostname).replace(/^\[(.*)\]$/, '$1') || '127.0.0.1';
   const port = url.port === '' ? 6379 : Number(url.port);
   const db = database(where, url.pathname.slice(1) || url.searchParams.get('db') || '0');
