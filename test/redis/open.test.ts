@@ -174,6 +174,13 @@ describe.skipIf(!hasRedisServer)('open of a Redis server', () => {
     const error = await failure(open(`redis://127.0.0.1:${gone.port}`));
     expect(error).toMatchObject({ code: 'UNAVAILABLE', details: { applied: 'no' } });
     expect(error.message).toContain('ECONNREFUSED');
+    expect(error.message).toMatch(/Is it there, and does it speak without TLS\?$/);
+  });
+
+  test('a server without TLS at an address with it is UNAVAILABLE, with what to look for', async () => {
+    const error = await failure(open(`rediss://127.0.0.1:${server.port}`));
+    expect(error).toMatchObject({ code: 'UNAVAILABLE', details: { applied: 'no' } });
+    expect(error.message).toMatch(/Is it there, and does it speak TLS\?$/);
   });
 
   test('a node of a cluster is refused with the reason', async () => {

@@ -4,16 +4,25 @@ import { ReplyError } from './client.ts';
 /** Whether a step that failed was carried out: surely not, or nobody knows. */
 export type Applied = 'no' | 'unknown';
 
-/** `UNAVAILABLE`, with what the server or the network said, and what to do. `details.applied` is as `Applied`. */
-export function unavailable(name: string, reason: Error, applied: Applied): LockstepError {
+/**
+ * `UNAVAILABLE`, with what the server or the network said, and what to do. `details.applied` is as `Applied`. `wasThere`: it
+ * has answered before.
+ */
+export function unavailable(name: string, reason: Error, applied: Applied, wasThere = true): LockstepError {
   const word = reason instanceof ReplyError ? reason.word : '';
-  const advice = adviceOn[word] ?? (word === '' ? 'Lockstep goes on by itself when it is back.' : '');
+  const advice = adviceOn[word] ?? (word === '' ? adviceOnSilence(name, wasThere) : '');
   const outcome = applied === 'no' ? 'Nothing was written.' : 'It may have been carried out.';
   const said = reason instanceof ReplyError ? 'refused a step' : 'does not answer';
   return new LockstepError('UNAVAILABLE', `${name} ${said} (${reason.message}). ${outcome} ${advice}`.trimEnd(), {
     cause: reason,
     details: { server: name, applied },
   });
+}
+
+function adviceOnSilence(name: string, wasThere: boolean): string {
+  if (wasThere) return 'Lockstep goes on by itself when it is back.';
+  if (name.startsWith('rediss')) return 'Is it there, and does it speak TLS?';
+  return name.startsWith('redis:') ? 'Is it there, and does it speak without TLS?' : 'Is it there?';
 }
 
 export function closedError(name: string): LockstepError {

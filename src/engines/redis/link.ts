@@ -1,7 +1,8 @@
+import type { LockstepError } from '../../base/errors.ts';
 import { InOrder } from '../../base/in-order.ts';
 import { limits } from '../../base/limits.ts';
 import { type Answer, type Explained, type RedisClients, type RedisConnection, ReplyError } from './client.ts';
-import { closedError, unavailable } from './failure.ts';
+import { type Applied, closedError, unavailable } from './failure.ts';
 import type { Script } from './scripts.ts';
 
 export interface LinkOptions {
@@ -146,7 +147,7 @@ export class Link {
     const sinceMs = nowMs();
     const down = this.#down;
     if (down !== undefined && sinceMs - down.sinceMs > this.#options.commandMs) {
-      const refusal = unavailable(this.name, down.reason, 'no');
+      const refusal = this.#unavailable(down.reason, 'no');
       // In a turn of its own: who asks again at once would leave the event loop none in which to connect.
       return new Promise((_, reject) => setImmediate(reject, refusal));
     }
@@ -318,7 +319,7 @@ export class Link {
     const reason = this.#putOff ?? silent(commandMs);
     for (const command of this.#sent) {
       if (command.sinceMs > longAgoMs) break;
-      this.#reject(command, unavailable(this.name, reason, 'unknown'));
+      this.#reject(command, this.#unavailable(reason, 'unknown'));
     }
     const { first } = this.#sent;
     if (first !== undefined && first.sentMs <= longAgoMs) this.#lost(this.#connection, silent(commandMs));
@@ -340,10 +341,14 @@ export class Link {
     return this.#line[0]?.sinceMs;
   }
 
+  #unavailable(reason: Error, applied: Applied): LockstepError {
+    return unavailable(this.name, reason, applied, this.#ups > 0);
+  }
+
   #failFirst(): void {
     const command = this.#line.shift()!;
     const reason = this.#down?.reason ?? this.#putOff ?? silent(this.#options.commandMs);
-    this.#reject(command, unavailable(this.name, reason, 'no'));
+    this.#reject(command, this.#unavailable(reason, 'no'));
   }
 
   // Connecting
@@ -355,7 +360,7 @@ export class Link {
     connection.close();
     const unanswered = this.#sent.clear();
     this.#line.unshift(...this.#refused.splice(0));
-    for (const command of unanswered) this.#reject(command, unavailable(this.name, reason, 'unknown'));
+    for (const command of unanswered) this.#reject(command, this.#unavailable(reason, 'unknown'));
     this.#wake?.();
   }
 
