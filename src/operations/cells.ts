@@ -158,9 +158,9 @@ function lengthOf(verb: string): number {
 }
 
 /** Whether all is as the next request expects. What most tokens are is done in place: a call costs as much as all else. */
-function checked(tx: Tx, args: readonly string[], cells: Cells): ':ok' | ':conflict' | ':turn' {
+function checked(tx: Tx, args: readonly string[], cells: Cells): string {
   const now = cells.now;
-  let outcome: ':ok' | ':conflict' = ':ok';
+  let outcome = ':ok';
   const next = cells.next;
   let at = next[0]!;
   let cell = next[1]!;

@@ -51,7 +51,7 @@ export interface Tx {
   hget(key: string, field: string): string | undefined;
   /** HMGET: by field, its value, or false. At least one field, at most 5,000. */
   hmget(key: string, fields: readonly string[]): (string | false)[];
-  /** HMGET of the fields that stand in `texts` from `from` to before `stop`. */
+  /** HMGET of the fields that stand in `texts` from `from` to before `stop`: at least one, at most 5,000. */
   hmgetWithin(key: string, texts: readonly string[], from: number, stop: number): (string | false)[];
   hexists(key: string, field: string): boolean;
   /** HSET of one field: 1 if it is new. */

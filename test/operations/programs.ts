@@ -19,7 +19,14 @@ import { type CollectionCommand, collectionCommand, collectionKeys, collectionSt
 import { type QueueCommand, queueCommand, queueFields, queueState, queueStepOf } from './queue-programs.ts';
 import { type TopicCommand, topicCommand, topicFields, topicState, topicStepOf } from './topic-programs.ts';
 import * as transaction from '../../src/operations/transaction.ts';
-import { cellRequests, cellStepOf, requests, stepOf, type TransactionRequest } from './transactions.ts';
+import {
+  type CellPlaces,
+  cellRequests,
+  cellStepOf,
+  requests,
+  stepOf,
+  type TransactionRequest,
+} from './transactions.ts';
 import { call, state } from './verbs/verbs.ts';
 
 /** A waiter: of the session in this place (or of the one before it, which is gone), with this lease. */
@@ -70,8 +77,15 @@ export type Command =
   | { on: 'transaction'; do: 'commit'; id: number; requests: TransactionRequest[] }
   | { on: 'transaction'; do: 'look'; requests: TransactionRequest[] }
   | { on: 'transaction'; do: 'forget' }
-  | { on: 'transaction'; do: 'commitCells'; id: number; asked: string[][]; looks: boolean }
-  | { on: 'transaction'; do: 'lookAtCells' }
+  | {
+      on: 'transaction';
+      do: 'commitCells';
+      id: number;
+      places: CellPlaces;
+      asked: string[][];
+      from: number | undefined;
+    }
+  | { on: 'transaction'; do: 'lookAtCells'; places: CellPlaces }
   | { on: 'map'; do: 'readMap'; by: (typeof mapReads)[number]; field: string }
   | ({ on: 'map'; do: 'writeMap'; by: (typeof mapWrites)[number]; field: string; other: string } & Written)
   | { on: 'map'; do: 'foreignEntry'; field: string; text: string }
@@ -312,6 +326,8 @@ const dataCommand = fc.oneof(
   kind('watch', 'forget', { what: watched, place }),
 );
 
+const places = fc.constantFrom<CellPlaces>('mixed', 'one map', 'two maps');
+
 const transactionCommand = fc.oneof(
   { weight: 6, arbitrary: kind('transaction', 'commit', { id: fc.constantFrom(0, 0, 1, 2, 3), requests }) },
   { weight: 2, arbitrary: kind('transaction', 'look', { requests }) },
@@ -320,11 +336,12 @@ const transactionCommand = fc.oneof(
     weight: 4,
     arbitrary: kind('transaction', 'commitCells', {
       id: fc.constantFrom(0, 0, 1, 2, 3),
+      places,
       asked: cellRequests,
-      looks: fc.boolean(),
+      from: fc.option(fc.integer({ min: 0, max: 5 }), { nil: undefined }),
     }),
   },
-  { weight: 1, arbitrary: kind('transaction', 'lookAtCells', {}) },
+  { weight: 1, arbitrary: kind('transaction', 'lookAtCells', { places }) },
 );
 
 const sessionCommand = fc.oneof(
@@ -666,11 +683,11 @@ export class Meaning {
 
   #cellStep(command: On<'transaction'> & { do: 'commitCells' | 'lookAtCells' }): Step {
     if (command.do === 'lookAtCells') {
-      const { keys, args } = cellStepOf(this.#space, '', '', [], false);
+      const { keys, args } = cellStepOf(this.#space, '', '', command.places, [], undefined);
       return batch(cells.look, keys.slice(2), args.slice(2));
     }
     const id = command.id === 0 ? '' : String(command.id);
-    const { keys, args } = cellStepOf(this.#space, this.session(0), id, command.asked, command.looks);
+    const { keys, args } = cellStepOf(this.#space, this.session(0), id, command.places, command.asked, command.from);
     return batch(cells.commit, keys, args);
   }
 

@@ -115,7 +115,7 @@ const entry = fc.constantFrom('0', '1', '2');
 const cell = fc.constantFrom('0', '0', '1', '2', '3');
 const counted = fc.constantFrom('0', '1', '2', '3');
 
-/** Requests over cells: three entries of a map, a value, and a counter, which is added to only where it is known. */
+/** Requests over five cells, of which the last may be a counter: it is added to only where it is known. */
 export const cellRequests: fc.Arbitrary<string[][]> = fc.array(
   fc
     .array(
@@ -136,24 +136,44 @@ export const cellRequests: fc.Arbitrary<string[][]> = fc.array(
   { minLength: 1, maxLength: 4 },
 );
 
-/** Keys and arguments of `cells.commit`. */
+/** What five cells are: entries of one map, of two, or of one and other things; the last one is a counter but in one map. */
+export type CellPlaces = 'mixed' | 'one map' | 'two maps';
+
+/** Keys and arguments of `cells.commit`. `from`: the first cell that is looked at; none if it is undefined. */
 export function cellStepOf(
   space: SpaceKeys,
   session: string,
   id: string,
+  places: CellPlaces,
   asked: readonly string[][],
-  looks: boolean,
+  from: number | undefined,
 ): {
   keys: string[];
   args: string[];
 } {
-  const { map, expiry, watchers } = space.map('m');
-  const { value, watchers: valueWatchers } = space.value('v');
-  const { counter, watchers: counterWatchers } = space.counter('n');
   const { commits, lock } = space.commit;
-  const keys = [commits, lock, map, expiry, watchers, value, valueWatchers, counter, counterWatchers];
-  const things = ['3', 'hash', '3', 'x', 'é', '😀', 'value', 'value'];
-  return { keys, args: [session, id, ...things, ...unnamed(asked), ...(looks ? ['?', '2'] : [])] };
+  const { keys, args } = cellPlaces(space, places);
+  const look = from === undefined ? [] : ['?', String(from)];
+  const tokens = unnamed(asked);
+  // An entry can't be added to.
+  const fitting = places === 'one map' ? tokens.map((token) => (token === '#' ? '!' : token)) : tokens;
+  return { keys: [commits, lock, ...keys], args: [session, id, ...args, ...fitting, ...look] };
+}
+
+/** Keys and arguments of the things of a step. */
+function cellPlaces(space: SpaceKeys, places: CellPlaces): { keys: string[]; args: string[] } {
+  const { map, expiry, watchers } = space.map('m');
+  const entries = [map, expiry, watchers];
+  const { counter, watchers: counterWatchers } = space.counter('n');
+  if (places === 'one map') return { keys: entries, args: ['1', 'hash', '5', 'x', 'é', '😀', 'y', 'z'] };
+  if (places === 'two maps') {
+    const other = space.map('other');
+    const keys = [other.map, other.expiry, other.watchers, ...entries, counter];
+    return { keys, args: ['3', 'hash', '2', 'x', 'é', 'hash', '2', 'é', 'y', 'string'] };
+  }
+  const { value, watchers: valueWatchers } = space.value('v');
+  const keys = [...entries, value, valueWatchers, counter, counterWatchers];
+  return { keys, args: ['3', 'hash', '3', 'x', 'é', '😀', 'value', 'value'] };
 }
 
 /** Tokens about the cell that is next in order do not name it. */

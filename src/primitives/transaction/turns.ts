@@ -231,7 +231,7 @@ export class Turn {
     for (const line of this.#own) {
       line.turns -= 1;
       if (line.turns === 0) line.last = line.writer = undefined;
-      else if (line.writer === this && this.#leaving !== undefined) this.#tell(this.#leaving);
+      else if (line.writer === this && !this.isVoid && this.#leaving !== undefined) this.#tell(this.#leaving);
     }
     this.#own = [];
     this.#leaving = undefined; // it knows on what it builds
