@@ -52,6 +52,9 @@ export class LockAsk {
   #ended = false;
   #sends = 0;
   #confirming = false;
+  #onItsWay = 0;
+  /** Mail may have been lost since the reply that is on its way was made. */
+  #isOld = false;
   /** The store has it in its queue. */
   #queued = false;
   #sentAt: Instant = { monotonicMs: 0, wallMs: 0 };
@@ -93,6 +96,7 @@ export class LockAsk {
   #send(gives: string, done?: (isSure: boolean) => void): void {
     this.#recheck?.cancel();
     this.#sends += 1;
+    this.#onItsWay += 1;
     const isFirst = this.#sends === 1;
     const sentAt = instantNow(this.#session.clock);
     const request = {
@@ -105,6 +109,7 @@ export class LockAsk {
     };
     this.#session.engine.run(operations.acquire, this.#keys, request).then(
       (reply) => {
+        this.#onItsWay -= 1;
         done?.(true);
         if (this.#ended) return; // `leave` was sent after this
         // It may have been granted by an earlier send, whose reply was lost, or by who had it: only what is left counts.
@@ -115,6 +120,7 @@ export class LockAsk {
         else this.#held(sentAt, reply);
       },
       (error: unknown) => {
+        this.#onItsWay -= 1;
         done?.(false);
         if (!this.#ended) this.#unanswered(error as Error);
       },
@@ -123,7 +129,7 @@ export class LockAsk {
 
   /** Mail says that the lock is ours. False if that is not about this ask. */
   pushed(owner: string, waitedMs: number): boolean {
-    if (this.#ended || !owner.startsWith(`${this.token}:`)) return false;
+    if (this.#ended || !this.isFor(owner)) return false;
     const now = instantNow(this.#session.clock);
     const until = validFor(this.#grantedAt(owner, now), this.#ttlMs);
     const isNews = (parseOwner(owner)?.fence ?? 0) > this.#holderFence;
@@ -138,11 +144,17 @@ export class LockAsk {
   }
 
   /**
-   * Mail may have been lost, also of an ask whose first reply is on its way: the store may have it in its queue. An ask
-   * that was never sent is not sent here, as another step makes it; nor one that does not wait, for which no mail comes.
+   * Mail may have been lost, also before the reply that is on its way came, which is waited for: two sends on their way might
+   * come after what the first one led to. An ask that the store never heard of is not sent here: another step makes it.
    */
   resync(): void {
-    if (this.#sends > 0 && !this.once && !this.#ended) this.send();
+    if (this.#onItsWay > 0) this.#isOld = true;
+    else if (this.#queued && !this.#ended) this.send();
+  }
+
+  /** Whether that is who owns the lock when this was granted. */
+  isFor(owner: string): boolean {
+    return owner.startsWith(`${this.token}:`);
   }
 
   /** Nobody wants it any more: out of the queue, and out of the lock if it was granted meanwhile. */
@@ -197,6 +209,10 @@ export class LockAsk {
     this.#watch(ahead);
     const random = this.#session.clock.random();
     this.#polls = this.#holderFence === Number.POSITIVE_INFINITY ? this.#polls + 1 : 0; // it sends no mail
+    if (this.#isOld) {
+      this.#isOld = false;
+      return this.send();
+    }
     this.#sendIn(this.#polls > 0 ? foreignPollMs(this.#polls, random) : recheckMs(holderLeftMs, random));
   }
 

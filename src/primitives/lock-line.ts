@@ -73,6 +73,8 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
   #heldSince = 0;
   /** Since when another session waits: monotonic ms. */
   #wantedSince = Number.POSITIVE_INFINITY;
+  /** What was said to the owner of the lock before it was known here that this is who that is. */
+  #early: [verb: string, owner: string, note: string][] = [];
 
   constructor(session: Session, where: LockName, idle: (line: LockLine) => void) {
     this.session = session;
@@ -171,6 +173,7 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
   // What comes of an ask
 
   granted(owner: string, until: Instant, waitedMs: number, fences: number): void {
+    const early = this.#early;
     this.#endAsk();
     const first = this.#waiters[0];
     if (first === undefined) {
@@ -181,13 +184,14 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
     this.#fences = fences;
     this.#inARow = 0;
     this.#heldSince = this.session.clock.monotonicMs();
-    this.#wantedSince = waitedMs < 0 ? Number.POSITIVE_INFINITY : this.session.clock.monotonicMs() - waitedMs;
+    this.#wantedSince = waitedMs < 0 ? Number.POSITIVE_INFINITY : this.#heldSince - waitedMs;
     const { ttlMs, maxHoldMs } = first;
     const hold = this.session.leases.keep(this.keys.owner, owner, ttlMs, until, maxHoldMs, (loss) =>
       this.#lost(hold, loss),
     );
     this.#hold = hold;
     this.#next();
+    for (const [verb, subject, note] of early) this.told(verb, subject, -1, note);
   }
 
   held(blocker: Blocker): void {
@@ -216,16 +220,22 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
 
   told(verb: string, subject: string, waitedMs: number, note: string): void {
     if (verb === 'granted') this.#pushed(subject, waitedMs);
+    else if (this.#hold?.owner === subject) this.#holderTold(verb, note);
+    else if (this.#ask?.isFor(subject) === true) this.#early.push([verb, subject, note]);
     else if (verb === 'moved' && this.#ask?.token === subject) this.#ask.send();
     else if (verb === 'open' && this.#ask?.token === subject) this.#ask.sendLater();
-    else if (this.#hold?.owner !== subject) return;
-    else if (verb === 'wanted') this.#wanted();
-    else if (verb === 'revoke') this.lease?.requested(note);
-    else if (verb === 'lost') this.session.leases.end(this.#hold, 'forced');
   }
 
+  #holderTold(verb: string, note: string): void {
+    if (verb === 'wanted') this.#wanted();
+    else if (verb === 'revoke') this.lease?.requested(note);
+    else if (verb === 'lost') this.session.leases.end(this.#hold!, 'forced');
+  }
+
+  /** Mail may have been lost: that another session waits for what is held here, too. */
   resync(): void {
     this.#ask?.resync();
+    if (this.#hold !== undefined) this.#wanted();
   }
 
   async close(): Promise<void> {
@@ -386,6 +396,7 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
   #endAsk(): void {
     this.#ask?.end();
     this.#ask = undefined;
+    this.#early = [];
     this.#reserved = false;
   }
 

@@ -30,6 +30,8 @@ export class QueueLine implements Receiver {
   readonly #lineKeys: readonly string[];
   #lastConsumer = 0;
   #lastClaim = 0;
+  /** How often there may have been room since: by mail, or by mail that was lost. */
+  rooms = 0;
   /** So many claims are not tried with few keys, as one was refused. */
   #fullClaims = 0;
   /** When leases that are over were looked for last: monotonic ms. */
@@ -172,6 +174,7 @@ export class QueueLine implements Receiver {
 
   resync(): void {
     for (const consumer of this.#consumers.values()) consumer.wake();
+    this.rooms += 1;
     for (const pusher of this.#pushers) pusher.wake();
   }
 
@@ -182,6 +185,7 @@ export class QueueLine implements Receiver {
 
   /** Whoever waited here may have given up meanwhile: then another session's turn has come. */
   #roomFor(): void {
+    this.rooms += 1;
     if (this.#pushers.size === 0) this.session.inBackground(this.run(operations.pass, ['room']));
     for (const pusher of this.#pushers) pusher.wake();
   }

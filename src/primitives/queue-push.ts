@@ -60,8 +60,12 @@ export class Pushes implements QueueWaiter {
   }
 
   async #orPark(pushed: Promise<string>, message: Outgoing, options: WaitOptions): Promise<string> {
+    const { rooms } = this.#line;
     const id = await pushed;
-    return id === 'full' ? this.#park(message, options) : id;
+    if (id !== 'full') return id;
+    const parked = this.#park(message, options);
+    if (this.#line.rooms !== rooms) this.wake(); // nobody was here to hear of it
+    return parked;
   }
 
   /** Somebody made room. */

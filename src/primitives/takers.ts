@@ -123,6 +123,9 @@ class Taker {
   #queued = false;
   /** Asks by its token that the store has heard, or may hear yet. */
   #asks = 0;
+  #onItsWay = 0;
+  /** Mail may have been lost since the reply that is on its way was made. */
+  #isOld = false;
   #timer: Timer | undefined;
   /** Since when the store does not answer, and how often it was asked since: monotonic ms. */
   #silentSince = 0;
@@ -144,8 +147,10 @@ class Taker {
     const ask = { token: this.#token, wait: this.#wait?.once === true ? 0 : 1 };
     const { keys } = this.#line;
     this.#asks += 1;
+    this.#onItsWay += 1;
     this.#session.engine.run(operations.take, keys, ask).then(
       ([verdict, found]) => {
+        this.#onItsWay -= 1;
         if (this.#state !== 'asking' || ask.token !== this.#token) return;
         this.#attempts = 0;
         if (verdict === 'taken') this.granted(String(found));
@@ -153,6 +158,7 @@ class Taker {
         else this.#waitForMail(found === 1);
       },
       (error: unknown) => {
+        this.#onItsWay -= 1;
         if (ask.token !== this.#token) return;
         if (wasRefused(error)) this.#asks -= 1;
         if (this.#state === 'asking') this.#unanswered(error as Error, this.#queued);
@@ -178,9 +184,13 @@ class Taker {
     return true;
   }
 
-  /** Mail may have been lost, also of an ask whose first reply is on its way: the store may have it in its line. */
+  /**
+   * Mail may have been lost, also before the reply that is on its way came, which is waited for: a second ask that came after
+   * what the first one led to would take an element for nobody.
+   */
   resync(): void {
-    if (this.#state === 'asking' && this.#asks > 0 && this.#wait?.once !== true) this.send();
+    if (this.#onItsWay > 0) this.#isOld = true;
+    else if (this.#state === 'asking' && this.#queued) this.send();
   }
 
   close(): void {
@@ -221,6 +231,10 @@ class Taker {
 
   #waitForMail(isFirst: boolean): void {
     this.#queued = true;
+    if (this.#isOld) {
+      this.#isOld = false;
+      return this.send();
+    }
     const ms = isFirst ? limits.takeRecheckMs : limits.takeRecheckMsMax;
     this.#in(ms * (0.75 + this.#session.clock.random() / 2), () => this.send());
   }

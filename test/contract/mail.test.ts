@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { LockstepError } from '../../src/base/errors.ts';
 import type { Lockstep } from '../../src/lockstep.ts';
 import type { Lease } from '../../src/primitives/lease.ts';
@@ -126,61 +126,123 @@ test('a wanted lock is given back also where the step that does so and asks for 
   await lease.release();
 });
 
-/** A session that gets no mail, and until `end` no reply to its first ask by the operation `name`; and another session. */
-async function cutOff(name: string) {
+/**
+ * A session whose reply to its first step `name` is on its way until `end`, and which gets mail, or none; and another
+ * session.
+ */
+async function withLateReply(name: string, mail: 'comes' | 'is lost') {
   const engine = memoryEngine();
   const begun = gate();
   const first = gate();
   let inbox: Inbox | undefined;
-  let asks = 0;
-  const cut: Engine = {
+  let steps = 0;
+  async function late<R>(step: string, reply: Promise<R>): Promise<R> {
+    if (step !== name) return reply;
+    steps += 1;
+    if (steps > 1) return reply;
+    const came = await reply;
+    begun.open();
+    await first.opened;
+    return came;
+  }
+  const far: Engine = {
     ...engine,
-    async run(operation, keys, args) {
-      const reply = await engine.run(operation, keys, args);
-      if (operation.name !== name) return reply;
-      asks += 1;
-      begun.open();
-      if (asks === 1) await first.opened;
-      return reply;
-    },
+    run: (operation, keys, args) => late(operation.name, engine.run(operation, keys, args)),
+    runBatch: (operation, keys, args) => late(operation.name, engine.runBatch(operation, keys, args)),
     listen(session, to) {
       inbox = to;
-      return engine.listen(session, { ...to, message: () => {} });
+      return engine.listen(session, mail === 'comes' ? to : { ...to, message: () => {} });
     },
   };
   const openOn = (on: Engine, label: string): Promise<Lockstep> =>
     openSession({ engine: async () => on, putText: async () => {} }, label);
   return {
     other: await openOn(engine, 'other'),
-    shared: await openOn(cut, 'cut off'),
-    asked: begun.opened,
+    shared: await openOn(far, 'far'),
+    /** The first step is done, and its reply on its way. */
+    begun: begun.opened,
+    steps: () => steps,
     /** The connection for mail is there again. */
     resync: () => inbox?.resync(),
-    end: first.open,
+    /** The first reply comes: what follows from it has been asked for then. */
+    async end() {
+      first.open();
+      await new Promise((resolve) => setImmediate(resolve));
+    },
   };
 }
 
-test('who lost mail before the reply to its first ask for a lock came asks again', async () => {
-  const { other, shared, asked, resync, end } = await cutOff('lock.acquire');
-  const before = await other.lock('a', { ttl: '1h' }).acquire();
-  const waiting = shared.lock('a').acquire();
-  await asked;
-  await before.release();
-  resync();
-  const lease = await waiting;
-  expect(lease.fence).toBeGreaterThan(before.fence);
-  end(); // what that reply says is over
-  await lease.release();
-  await (await other.lock('a').acquire()).release();
+describe('mail that is lost before the reply to the first ask comes', () => {
+  test('for a lock: it is asked for again when that comes, and not before', async () => {
+    const { other, shared, begun, steps, resync, end } = await withLateReply('lock.acquire', 'is lost');
+    const before = await other.lock('a', { ttl: '1h' }).acquire();
+    const waiting = shared.lock('a').acquire();
+    await begun;
+    await before.release();
+    resync();
+    expect(steps()).toBe(1); // one that came later than what the first one led to would own the lock for nobody
+    await end();
+    expect(steps()).toBe(2);
+    const lease = await waiting;
+    expect(lease.fence).toBeGreaterThan(before.fence);
+    await lease.release();
+    await (await other.lock('a').acquire()).release();
+  });
+
+  test('for an element of a list: it is asked for again when that comes, and not before', async () => {
+    const { other, shared, begun, steps, resync, end } = await withLateReply('list.take', 'is lost');
+    const waiting = shared.list('a').take();
+    await begun;
+    await other.list('a').pushAll(['one', 'two']);
+    resync();
+    expect(steps()).toBe(1);
+    await end();
+    expect(steps()).toBe(2);
+    expect(await waiting).toBe('one');
+    expect(await shared.list('a').take()).toBe('two');
+  });
+
+  test.each(['comes', 'is lost'] as const)(
+    'for room in a queue, or too early (it %s): it is pushed again',
+    async (mail) => {
+      const { other, shared, begun, steps, resync, end } = await withLateReply('queue.push', mail);
+      const queue = other.queue<number>('a', { capacity: 1 });
+      await queue.push(1);
+      const pushed = shared.queue<number>('a', { capacity: 1 }).push(2);
+      await begun;
+      const stopping = new AbortController();
+      const working = queue.work(() => stopping.abort(), { signal: stopping.signal });
+      await working;
+      if (mail === 'is lost') resync();
+      expect(steps()).toBe(1);
+      await end();
+      await until('it is pushed again', () => steps() === 2, 2_000); // it looks by itself after five seconds
+      await pushed;
+      expect(await queue.size()).toMatchObject({ ready: 1 });
+    },
+  );
 });
 
-test('who lost mail before the reply to its first ask for an element of a list came asks again', async () => {
-  const { other, shared, asked, resync, end } = await cutOff('list.take');
-  const waiting = shared.list('a').take();
-  await asked;
-  await other.list('a').pushAll(['one', 'two']);
-  resync();
-  expect(await waiting).toBe('one');
-  end();
-  expect(await shared.list('a').take()).toBe('two');
+describe('a lock that is kept goes to another session that waits', () => {
+  test('when that was said before the reply that grants it came', async () => {
+    const { other, shared, begun, end } = await withLateReply('lock.acquire', 'comes');
+    const acquiring = shared.lock('a', { keep: '1h' }).acquire();
+    await begun;
+    const waiting = other.lock('a').acquire();
+    await until('the other waits', async () => (await other.lock('a').inspect()).waiters.length === 1);
+    await end();
+    await (await acquiring).release();
+    expect((await waiting).remaining()).toBeGreaterThan(0);
+  });
+
+  test.each(['held', 'kept'] as const)('when that was said while the connection for mail was away: %s', async (how) => {
+    const { other, shared, resync } = await withLateReply('none', 'is lost');
+    const lease = await shared.lock('a', { keep: '1h' }).acquire();
+    if (how === 'kept') await lease.release();
+    const waiting = other.lock('a').acquire();
+    await until('the other waits', async () => (await other.lock('a').inspect()).waiters.length === 1);
+    resync();
+    if (how === 'held') await lease.release();
+    expect((await waiting).fence).toBeGreaterThan(lease.fence);
+  });
 });
