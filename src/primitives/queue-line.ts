@@ -30,7 +30,7 @@ export class QueueLine implements Receiver {
   readonly #lineKeys: readonly string[];
   #lastConsumer = 0;
   #lastClaim = 0;
-  /** How often there may have been room since: by mail, or by mail that was lost. */
+  /** How often mail said that there is room, or mail may have been lost that did. */
   rooms = 0;
   /** So many claims are not tried with few keys, as one was refused. */
   #fullClaims = 0;
