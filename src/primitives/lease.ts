@@ -30,7 +30,10 @@ export interface Lease extends AsyncDisposable {
    * because of that. When the store can't be reached it is tried again until the lease is over by itself.
    */
   release(): Promise<void>;
-  /** Calls `listener` when somebody asks for the lock with `requestRelease`. The returned function stops that. */
+  /**
+   * Calls `listener` when somebody asks for the lock with `requestRelease`, the first one also if that was before. The
+   * returned function stops that.
+   */
   onReleaseRequest(listener: (request: ReleaseRequest) => void): () => void;
 }
 
@@ -67,6 +70,8 @@ export class HeldLease implements Lease, Guarding {
   #loss: LockstepError | undefined;
   #abort: AbortController | undefined;
   #listeners: Set<(request: ReleaseRequest) => void> | undefined;
+  /** The reason of a request that came before the first of these. */
+  #unheard: string | undefined;
 
   constructor(source: LeaseSource, lock: string, grant: Grant, site: CallSite | undefined) {
     this.source = source;
@@ -116,6 +121,9 @@ export class HeldLease implements Lease, Guarding {
   onReleaseRequest(listener: (request: ReleaseRequest) => void): () => void {
     this.#listeners ??= new Set();
     this.#listeners.add(listener);
+    const unheard = this.#unheard;
+    this.#unheard = undefined;
+    if (unheard !== undefined) this.requested(unheard);
     return () => this.#listeners?.delete(listener);
   }
 
@@ -128,6 +136,7 @@ export class HeldLease implements Lease, Guarding {
 
   /** Called by the source. A listener that throws is the program's own uncaught error, not the lock's. */
   requested(reason: string): void {
+    if (this.#listeners === undefined) this.#unheard = reason;
     for (const listener of this.#listeners ?? []) {
       queueMicrotask(() => listener({ lock: this.lock, reason }));
     }

@@ -148,7 +148,7 @@ export class LockAsk {
    * come after what the first one led to. An ask that the store never heard of is not sent here: another step makes it.
    */
   resync(): void {
-    if (this.#onItsWay > 0) this.#isOld = true;
+    if (this.#onItsWay > 0 || this.#confirming) this.#isOld = true;
     else if (this.#queued && !this.#ended) this.send();
   }
 
@@ -171,6 +171,7 @@ export class LockAsk {
   }
 
   #granted(owner: string, until: Instant, waitedMs: number, fences: number): void {
+    if (this.#isOld) return this.#sendAgain(); // it may be over since, or wanted
     const { engine } = this.#session;
     if (engine.confirm === undefined) {
       this.end();
@@ -183,6 +184,8 @@ export class LockAsk {
     const given = engine.confirm({ key: this.#keys.owner, owner, ttlMs: this.#ttlMs }).then(
       () => {
         if (this.#ended) return; // given up meanwhile
+        this.#confirming = false;
+        if (this.#isOld) return this.#sendAgain();
         this.end();
         this.#outcome.granted(owner, until, waitedMs, fences);
       },
@@ -193,6 +196,12 @@ export class LockAsk {
       },
     );
     this.#session.inBackground(given);
+  }
+
+  /** Mail may have been lost since the last reply was made. */
+  #sendAgain(): void {
+    this.#isOld = false;
+    this.send();
   }
 
   /** Wait for mail, for the end of whoever is ahead, or until the holder's lease is over. */
@@ -209,10 +218,7 @@ export class LockAsk {
     this.#watch(ahead);
     const random = this.#session.clock.random();
     this.#polls = this.#holderFence === Number.POSITIVE_INFINITY ? this.#polls + 1 : 0; // it sends no mail
-    if (this.#isOld) {
-      this.#isOld = false;
-      return this.send();
-    }
+    if (this.#isOld) return this.#sendAgain();
     this.#sendIn(this.#polls > 0 ? foreignPollMs(this.#polls, random) : recheckMs(holderLeftMs, random));
   }
 

@@ -74,7 +74,9 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
   /** Since when another session waits: monotonic ms. */
   #wantedSince = Number.POSITIVE_INFINITY;
   /** What was said to the owner of the lock before it was known here that this is who that is. */
-  #early: [verb: string, owner: string, note: string][] = [];
+  #early: Map<string, readonly [owner: string, note: string]> | undefined;
+  /** Mail may have been lost since a step of `lockAll` was sent. */
+  #isOld = false;
 
   constructor(session: Session, where: LockName, idle: (line: LockLine) => void) {
     this.session = session;
@@ -166,7 +168,12 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
       fail: () => {},
       refuse: () => {},
     });
+    const isOld = this.#isOld;
     this.granted(owner, until, -1, limits.handOversInARow);
+    if (isOld) {
+      this.#wanted();
+      this.session.verify();
+    }
     return lease!;
   }
 
@@ -191,7 +198,8 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
     );
     this.#hold = hold;
     this.#next();
-    for (const [verb, subject, note] of early) this.told(verb, subject, -1, note);
+    if (early === undefined) return;
+    for (const [verb, [subject, note]] of early) this.told(verb, subject, -1, note);
   }
 
   held(blocker: Blocker): void {
@@ -221,7 +229,7 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
   told(verb: string, subject: string, waitedMs: number, note: string): void {
     if (verb === 'granted') this.#pushed(subject, waitedMs);
     else if (this.#hold?.owner === subject) this.#holderTold(verb, note);
-    else if (this.#ask?.isFor(subject) === true) this.#early.push([verb, subject, note]);
+    else if (this.#ask?.isFor(subject) === true) (this.#early ??= new Map()).set(verb, [subject, note]);
     else if (verb === 'moved' && this.#ask?.token === subject) this.#ask.send();
     else if (verb === 'open' && this.#ask?.token === subject) this.#ask.sendLater();
   }
@@ -235,6 +243,7 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
   /** Mail may have been lost: that another session waits for what is held here, too. */
   resync(): void {
     this.#ask?.resync();
+    this.#isOld = this.#reserved;
     if (this.#hold !== undefined) this.#wanted();
   }
 
@@ -396,8 +405,8 @@ export class LockLine implements Receiver, LeaseSource, AskOutcome {
   #endAsk(): void {
     this.#ask?.end();
     this.#ask = undefined;
-    this.#early = [];
-    this.#reserved = false;
+    this.#early = undefined;
+    this.#reserved = this.#isOld = false;
   }
 
   #dismiss(waiter: Waiter): void {

@@ -15,6 +15,10 @@ export interface Outgoing {
 
 interface Parked {
   readonly message: Outgoing;
+  /** A step with it is on its way. */
+  isSent: boolean;
+  /** Nobody waits for room any more. */
+  givenUp: { readonly reason: unknown } | undefined;
   resolve(id: string): void;
   reject(error: unknown): void;
 }
@@ -47,7 +51,8 @@ export class Pushes implements QueueWaiter {
       itemsMax: limits.queuePushBatch,
       weightMax: limits.queuePushLength,
       weight: ({ payload }) => payload.length,
-      send: (messages) => this.#send(messages),
+      // What waits came before.
+      send: async (messages) => (this.#parked.length > 0 ? messages.map(() => 'full') : this.#send(messages)),
     });
   }
 
@@ -73,7 +78,12 @@ export class Pushes implements QueueWaiter {
     this.#again = true;
     if (this.#retrying || this.#parked.length === 0) return;
     this.#retrying = true;
-    this.#line.session.inBackground(this.#retry().finally(() => (this.#retrying = false)));
+    this.#line.session.inBackground(this.#retry().finally(() => this.#retried()));
+  }
+
+  #retried(): void {
+    this.#retrying = false;
+    if (this.#again && this.#parked.length > 0) this.wake(); // in the last moment
   }
 
   async close(): Promise<void> {
@@ -102,8 +112,8 @@ export class Pushes implements QueueWaiter {
       const fail: (error: Error) => void = reject;
       const what = `queue ${JSON.stringify(name)} is full (capacity ${this.#rules.capacity}): pushing to it`;
       const wait = startWait(what, options, session.clock, (reason) => {
-        this.#remove(parked);
-        fail(reason as Error);
+        if (parked.isSent) parked.givenUp = { reason }; // it may go in: known soon
+        else this.#giveUp(parked, reason);
       });
       if (wait?.once === true) {
         wait.end();
@@ -112,6 +122,8 @@ export class Pushes implements QueueWaiter {
       }
       const parked: Parked = {
         message,
+        isSent: false,
+        givenUp: undefined,
         resolve: (id) => {
           wait?.end();
           resolve(id);
@@ -129,6 +141,11 @@ export class Pushes implements QueueWaiter {
     });
   }
 
+  #giveUp(parked: Parked, reason: unknown): void {
+    this.#remove(parked);
+    parked.reject(reason);
+  }
+
   #remove(parked: Parked): void {
     const place = this.#parked.indexOf(parked);
     if (place === -1) return;
@@ -142,6 +159,7 @@ export class Pushes implements QueueWaiter {
       this.#again = false;
       const batch = this.#parked.slice(0, limits.queuePushBatch);
       let ids: readonly string[];
+      for (const parked of batch) parked.isSent = true;
       try {
         ids = await this.#send(batch.map(({ message }) => message));
       } catch (error) {
@@ -150,7 +168,9 @@ export class Pushes implements QueueWaiter {
         continue;
       }
       for (const [i, parked] of batch.entries()) {
+        parked.isSent = false;
         if (ids[i] !== 'full') this.#end(parked, () => parked.resolve(ids[i]!));
+        else if (parked.givenUp !== undefined) this.#giveUp(parked, parked.givenUp.reason);
       }
       if (ids.includes('full')) this.#lookLater();
       else this.#again = true;

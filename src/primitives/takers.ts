@@ -150,16 +150,17 @@ class Taker {
     this.#onItsWay += 1;
     this.#session.engine.run(operations.take, keys, ask).then(
       ([verdict, found]) => {
+        if (ask.token !== this.#token) return;
         this.#onItsWay -= 1;
-        if (this.#state !== 'asking' || ask.token !== this.#token) return;
+        if (this.#state !== 'asking') return;
         this.#attempts = 0;
         if (verdict === 'taken') this.granted(String(found));
         else if (verdict === 'empty') this.#fail(this.#emptyError());
         else this.#waitForMail(found === 1);
       },
       (error: unknown) => {
-        this.#onItsWay -= 1;
         if (ask.token !== this.#token) return;
+        this.#onItsWay -= 1;
         if (wasRefused(error)) this.#asks -= 1;
         if (this.#state === 'asking') this.#unanswered(error as Error, this.#queued);
       },
@@ -224,7 +225,7 @@ class Taker {
   }
 
   #renew(): void {
-    this.#asks = 0;
+    this.#asks = this.#onItsWay = 0;
     this.#token = `${this.#session.token(0)}:${this.#side}`;
     this.#line.byToken.set(this.#token, this);
   }

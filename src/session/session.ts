@@ -75,7 +75,7 @@ export class Session {
       undelivered: (_, text) => session.#deliver(text, true),
       resync() {
         for (const receiver of session.receivers.values()) receiver.resync();
-        session.inBackground(session.leases.verify((keys, args) => engine.runBatch(renew, keys, args)));
+        session.verify();
       },
     });
     session.#doorbell.unref();
@@ -97,6 +97,11 @@ export class Session {
     this.keys = keysOf(options.space);
     this.info = newSessionInfo(options.label, this.clock, options.id);
     this.leases = new Leases(engine, options.maxStallMs);
+  }
+
+  /** Asks the store whether all that is held is still held: that it is not may have been said by mail that was lost. */
+  verify(): void {
+    this.inBackground(this.leases.verify((keys, args) => this.engine.runBatch(renew, keys, args)));
   }
 
   /** A token for one ask: its own for ever, made before the ask is sent. */

@@ -127,10 +127,10 @@ test('a wanted lock is given back also where the step that does so and asks for 
 });
 
 /**
- * A session whose reply to its first step `name` is on its way until `end`, and which gets mail, or none; and another
- * session.
+ * A session whose reply to its first (or `nth`) step `name` is on its way until `end`, and which gets mail, or none; and
+ * another session.
  */
-async function withLateReply(name: string, mail: 'comes' | 'is lost') {
+async function withLateReply(name: string, mail: 'comes' | 'is lost', nth = 1) {
   const engine = memoryEngine();
   const begun = gate();
   const first = gate();
@@ -139,7 +139,7 @@ async function withLateReply(name: string, mail: 'comes' | 'is lost') {
   async function late<R>(step: string, reply: Promise<R>): Promise<R> {
     if (step !== name) return reply;
     steps += 1;
-    if (steps > 1) return reply;
+    if (steps !== nth) return reply;
     const came = await reply;
     begun.open();
     await first.opened;
@@ -159,12 +159,12 @@ async function withLateReply(name: string, mail: 'comes' | 'is lost') {
   return {
     other: await openOn(engine, 'other'),
     shared: await openOn(far, 'far'),
-    /** The first step is done, and its reply on its way. */
+    /** That step is done, and its reply on its way. */
     begun: begun.opened,
     steps: () => steps,
     /** The connection for mail is there again. */
     resync: () => inbox?.resync(),
-    /** The first reply comes: what follows from it has been asked for then. */
+    /** The reply comes: what follows from it has been asked for then. */
     async end() {
       first.open();
       await new Promise((resolve) => setImmediate(resolve));
@@ -221,6 +221,95 @@ describe('mail that is lost before the reply to the first ask comes', () => {
       expect(await queue.size()).toMatchObject({ ready: 1 });
     },
   );
+});
+
+test('what is pushed behind a message that waits for room does not overtake it', async () => {
+  const { other, shared, begun, resync, end } = await withLateReply('queue.push', 'is lost');
+  const queue = other.queue<string>('a', { capacity: 1 });
+  await queue.push('before');
+  const pushes = shared.queue<string>('a', { capacity: 1 });
+  const first = pushes.push('first');
+  await begun; // it is full
+  const second = pushes.push('second');
+  const stopping = new AbortController();
+  await queue.work(() => stopping.abort(), { signal: stopping.signal });
+  await end();
+  resync();
+  await first;
+  expect((await queue.peek()).map(({ data }) => data)).toEqual(['first']);
+  expect(await queue.drain()).toBe(1);
+  resync();
+  await second;
+});
+
+test('a push that is given up while it goes in has gone in', async () => {
+  const { other, shared, begun, end } = await withLateReply('queue.push', 'comes', 2);
+  const queue = other.queue<string>('a', { capacity: 1 });
+  await queue.push('before');
+  const giving = new AbortController();
+  const pushed = shared.queue<string>('a', { capacity: 1 }).push('behind', { signal: giving.signal });
+  const stopping = new AbortController();
+  await queue.work(() => stopping.abort(), { signal: stopping.signal });
+  await begun; // it is pushed again
+  giving.abort();
+  await end();
+  expect((await pushed).id).not.toBe('');
+  expect(await queue.size()).toMatchObject({ ready: 1 });
+});
+
+describe('mail that is lost before the reply that grants a lock comes', () => {
+  test('that another session waits: it gets the lock, which is not kept', async () => {
+    const { other, shared, begun, resync, end } = await withLateReply('lock.acquire', 'is lost');
+    const acquiring = shared.lock('a', { keep: '1h' }).acquire();
+    await begun;
+    const waiting = other.lock('a').acquire();
+    await until('the other waits', async () => (await other.lock('a').inspect()).waiters.length === 1);
+    resync();
+    await end();
+    await (await acquiring).release();
+    expect((await waiting).remaining()).toBeGreaterThan(0);
+  });
+
+  test('that the lock was forced away: it is waited for', async () => {
+    const { other, shared, begun, resync, end } = await withLateReply('lock.acquire', 'is lost');
+    let isIn = false;
+    const acquiring = shared.lock('a').acquire();
+    const entering = acquiring.then(() => (isIn = true));
+    await begun;
+    await other.lock('a').forceRelease();
+    const held = await other.lock('a').acquire();
+    resync();
+    await end();
+    expect(isIn).toBe(false);
+    await held.release();
+    await entering;
+    expect((await acquiring).fence).toBeGreaterThan(held.fence);
+  });
+
+  test('that a lock of several was forced away: its lease ends', async () => {
+    const { other, shared, begun, resync, end } = await withLateReply('lock.acquireAll', 'is lost');
+    const acquiring = shared.lockAll(['a', 'b'], { ttl: '1h' });
+    await begun;
+    await other.lock('a').forceRelease();
+    const held = await other.lock('a').acquire();
+    resync();
+    await end();
+    const { signal } = await acquiring;
+    await until('it is told', () => signal.aborted, 5_000);
+    expect(signal.reason).toMatchObject({ code: 'LEASE_LOST' });
+    await held.release();
+  });
+});
+
+test('a request for a lock that came before its grant was known is heard', async () => {
+  const { other, shared, begun, end } = await withLateReply('lock.acquire', 'comes');
+  const acquiring = shared.lock('a').acquire();
+  await begun;
+  await other.lock('a').requestRelease('mine');
+  await end();
+  const lease = await acquiring;
+  const heard = await new Promise((listener) => lease.onReleaseRequest(listener));
+  expect(heard).toEqual({ lock: 'a', reason: 'mine' });
 });
 
 describe('a lock that is kept goes to another session that waits', () => {
