@@ -31,8 +31,8 @@ export interface Lease extends AsyncDisposable {
    */
   release(): Promise<void>;
   /**
-   * Calls `listener` when somebody asks for the lock with `requestRelease`, the first one also if that was before. The
-   * returned function stops that.
+   * Calls `listener` when somebody asks for the lock with `requestRelease`; the last request before the first listener is told
+   * to that one. The returned function stops it.
    */
   onReleaseRequest(listener: (request: ReleaseRequest) => void): () => void;
 }

@@ -172,8 +172,8 @@ export class Pushes implements QueueWaiter {
         if (ids[i] !== 'full') this.#end(parked, () => parked.resolve(ids[i]!));
         else if (parked.givenUp !== undefined) this.#giveUp(parked, parked.givenUp.reason);
       }
-      if (ids.includes('full')) this.#lookLater();
-      else this.#again = true;
+      if (!ids.includes('full')) this.#again = true;
+      else if (this.#parked.length > 0) this.#lookLater();
     }
   }
 
