@@ -32,7 +32,7 @@ export interface PushRules {
 
 /**
  * The messages that one handle pushes, in the order of its calls: those of a turn in one step. In front of a queue that
- * is full they wait, and are tried again when somebody makes room.
+ * is full they wait, and are tried again when somebody makes room; what comes then waits behind them, without a step.
  */
 export class Pushes implements QueueWaiter {
   readonly #line: QueueLine;
@@ -51,15 +51,13 @@ export class Pushes implements QueueWaiter {
       itemsMax: limits.queuePushBatch,
       weightMax: limits.queuePushLength,
       weight: ({ payload }) => payload.length,
-      // What waits came before.
-      send: async (messages) => (this.#parked.length > 0 ? messages.map(() => 'full') : this.#send(messages)),
+      send: async (messages) => (this.#parked.length > 0 ? messages.map(() => 'behind') : this.#send(messages)),
     });
   }
 
   /** The id in the store, or '' for a duplicate. */
   push(message: Outgoing, options: WaitOptions): Promise<string> {
     this.#line.session.assertOpen();
-    if (this.#parked.length > 0) return this.#park(message, options);
     const pushed = this.#batch.add(message);
     return this.#rules.capacity === 0 ? pushed : this.#orPark(pushed, message, options);
   }
@@ -67,9 +65,10 @@ export class Pushes implements QueueWaiter {
   async #orPark(pushed: Promise<string>, message: Outgoing, options: WaitOptions): Promise<string> {
     const { rooms } = this.#line;
     const id = await pushed;
-    if (id !== 'full') return id;
+    if (id !== 'full' && id !== 'behind') return id;
     const parked = this.#park(message, options);
-    if (this.#line.rooms !== rooms) this.wake(); // nobody was here to hear of it
+    // Nobody was here to hear of room, or those before it have gone in meanwhile.
+    if (this.#line.rooms !== rooms || (id === 'behind' && this.#parked.length === 1)) this.wake();
     return parked;
   }
 
