@@ -51,7 +51,8 @@ export class Pushes implements QueueWaiter {
       itemsMax: limits.queuePushBatch,
       weightMax: limits.queuePushLength,
       weight: ({ payload }) => payload.length,
-      send: async (messages) => (this.#parked.length > 0 ? messages.map(() => 'behind') : this.#send(messages)),
+      send: (messages) =>
+        this.#parked.length > 0 ? Promise.resolve(messages.map(() => 'behind')) : this.#send(messages),
     });
   }
 
@@ -112,7 +113,7 @@ export class Pushes implements QueueWaiter {
       const what = `queue ${JSON.stringify(name)} is full (capacity ${this.#rules.capacity}): pushing to it`;
       const wait = startWait(what, options, session.clock, (reason) => {
         if (parked.isSent) parked.givenUp = { reason }; // it may go in: known soon
-        else this.#giveUp(parked, reason);
+        else this.#end(parked, () => parked.reject(reason));
       });
       if (wait?.once === true) {
         wait.end();
@@ -140,11 +141,6 @@ export class Pushes implements QueueWaiter {
     });
   }
 
-  #giveUp(parked: Parked, reason: unknown): void {
-    this.#remove(parked);
-    parked.reject(reason);
-  }
-
   #remove(parked: Parked): void {
     const place = this.#parked.indexOf(parked);
     if (place === -1) return;
@@ -169,7 +165,7 @@ export class Pushes implements QueueWaiter {
       for (const [i, parked] of batch.entries()) {
         parked.isSent = false;
         if (ids[i] !== 'full') this.#end(parked, () => parked.resolve(ids[i]!));
-        else if (parked.givenUp !== undefined) this.#giveUp(parked, parked.givenUp.reason);
+        else if (parked.givenUp !== undefined) this.#end(parked, () => parked.reject(parked.givenUp?.reason));
       }
       if (!ids.includes('full')) this.#again = true;
       else if (this.#parked.length > 0) this.#lookLater();

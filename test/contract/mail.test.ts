@@ -6,6 +6,10 @@ import type { Engine, Inbox } from '../../src/engines/engine.ts';
 import { memoryEngine } from '../../src/engines/memory.ts';
 import { gate, movedClock, openSession, until } from './sessions.ts';
 
+function openOn(on: Engine, label: string): Promise<Lockstep> {
+  return openSession({ engine: async () => on, putText: async () => {} }, label);
+}
+
 /** The store as a session sees it whose mail arrives only when the test says so, and from then on at once. */
 function withHeldMail(engine: Engine): Engine & { deliver(): void } {
   let held: (() => void)[] | undefined = [];
@@ -41,8 +45,6 @@ async function lateGrant(sharesClock: boolean): Promise<Late> {
   const clock = movedClock();
   const engine = memoryEngine({ clock });
   const slow = withHeldMail({ ...engine, sharesClock });
-  const openOn = (on: Engine, label: string): Promise<Lockstep> =>
-    openSession({ engine: async () => on, putText: async () => {} }, label);
   const [first, second, third] = [
     await openOn(engine, 'first'),
     await openOn(slow, 'second'),
@@ -109,8 +111,6 @@ test('a wanted lock is given back also where the step that does so and asks for 
       return Promise.reject(new LockstepError('UNAVAILABLE', 'the connection was lost'));
     },
   };
-  const openOn = (on: Engine, label: string): Promise<Lockstep> =>
-    openSession({ engine: async () => on, putText: async () => {} }, label);
   const [first, second] = [await openOn(losing, 'first'), await openOn(engine, 'second')];
   const lock = first.lock('a', { ttl: '1h' });
   const before = await lock.acquire();
@@ -133,7 +133,7 @@ test('a wanted lock is given back also where the step that does so and asks for 
 async function withLateReply(name: string, mail: 'comes' | 'is lost', nth = 1) {
   const engine = memoryEngine();
   const begun = gate();
-  const first = gate();
+  const arrival = gate();
   let inbox: Inbox | undefined;
   let steps = 0;
   async function late<R>(step: string, reply: Promise<R>): Promise<R> {
@@ -142,7 +142,7 @@ async function withLateReply(name: string, mail: 'comes' | 'is lost', nth = 1) {
     if (steps !== nth) return reply;
     const came = await reply;
     begun.open();
-    await first.opened;
+    await arrival.opened;
     return came;
   }
   const far: Engine = {
@@ -154,8 +154,6 @@ async function withLateReply(name: string, mail: 'comes' | 'is lost', nth = 1) {
       return engine.listen(session, mail === 'comes' ? to : { ...to, message: () => {} });
     },
   };
-  const openOn = (on: Engine, label: string): Promise<Lockstep> =>
-    openSession({ engine: async () => on, putText: async () => {} }, label);
   return {
     other: await openOn(engine, 'other'),
     shared: await openOn(far, 'far'),
@@ -166,7 +164,7 @@ async function withLateReply(name: string, mail: 'comes' | 'is lost', nth = 1) {
     resync: () => inbox?.resync(),
     /** The reply comes: what follows from it has been asked for then. */
     async end() {
-      first.open();
+      arrival.open();
       await new Promise((resolve) => setImmediate(resolve));
     },
   };

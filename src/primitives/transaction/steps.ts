@@ -24,7 +24,7 @@ export interface Read {
   readonly place: Place;
   readonly verb: string;
   readonly parameters: readonly string[];
-  /** Where the transactions of a session stand that depend on `name`: kept by `Turns`, which looks for it by that else. */
+  /** Where the transactions of a session stand that depend on `name`: kept by `Turns`, which looks it up by that otherwise. */
   line?: Line | undefined;
   /** The last step by cells that it was written down in, and the place of its cell there. */
   step?: number;

@@ -96,7 +96,7 @@ export class Turns {
   /** Gets in line for all that is read and written at once, so that none waits for one that waits for it. */
   take(reads: readonly { readonly read: Read }[], writes: readonly Write[]): Turn {
     const turn = new Turn(this.#lines, reads);
-    for (const { read } of reads) read.line = turn.enter(read.name, lineOf(read, this.#lines));
+    for (const { read } of reads) turn.enter(read.name, lineOf(read, this.#lines));
     for (const { name } of writes) if (name !== '') turn.enter(name);
     return turn;
   }
@@ -138,16 +138,15 @@ export class Turn {
   }
 
   /** Nobody else enters a line before it has entered all. `known`: the line, if that is known. */
-  enter(name: string, known?: Line): Line {
+  enter(name: string, known?: Line): void {
     const line = known ?? this.#line(name) ?? this.#lines.get(name) ?? this.#newLine(name);
-    if (line.last === this) return line;
+    if (line.last === this) return;
     this.#own.push(line);
     if (line.last === undefined) line.turns = 0;
     else if (!line.last.#isSent) line.last.#letWait(this);
     else if (line.writer?.hides(name, this) === true) line.writer.#letWait(this);
     line.turns += 1;
     line.last = this;
-    return line;
   }
 
   /** Its own, or where it has many, anybody's. */
