@@ -463,8 +463,9 @@ describe.skipIf(!hasRedisServer).each(Object.entries(clients))('a Redis server t
   });
 
   test('a server that is loading is asked again until it has loaded', async () => {
+    // It loads 1,000 keys in a second, and answers its clients meanwhile.
     const slowly = ['--key-load-delay', '1000', '--loading-process-events-interval-bytes', '1024'];
-    const loader = await startRedisServer(['--appendonly', 'yes', ...slowly]);
+    const loader = await startRedisServer(['--enable-debug-command', 'yes', ...slowly]);
     onTestFinished(() => loader.remove());
     const behind = await startProxy(loader.socket);
     onTestFinished(() => behind.close());
@@ -472,16 +473,34 @@ describe.skipIf(!hasRedisServer).each(Object.entries(clients))('a Redis server t
     onTestFinished(() => engine.close());
     await add(engine);
     const keys = loader.client().pipeline();
-    for (let i = 0; i < 500; i++) keys.set(`k${i}`, 'x'.repeat(100));
+    for (let i = 0; i < 1_000; i++) keys.set(`k${i}`, `${i}`.padStart(150, 'x'));
     await keys.exec();
-    await loader.stop();
-    await failure(add(engine)); // the connection is gone
-    const loaded = loader.start();
-    expect(await Promise.all([add(engine), add(engine)])).toEqual([
+    const [admin, other] = [loader.client(), loader.client()];
+    await other.ping();
+    const isLoading = async (): Promise<boolean> => /LOADING/.test(String(await other.get('k1').catch(String)));
+
+    // A connection that stays, as to a replica that takes all anew.
+    const reloaded = admin.call('DEBUG', 'RELOAD');
+    await until('it loads', isLoading);
+    const stayed = await Promise.all([add(engine), add(engine), reloaded]);
+    expect(stayed.slice(0, 2)).toEqual([
       ['ok', '2'],
       ['ok', '3'],
     ]);
-    await loaded;
+
+    // One that is made anew.
+    await admin.save();
+    behind.hold = true;
+    // Asked before the server ends: who asks after the loss was seen waits for the server, here for 30 s.
+    const cut = failure(add(engine));
+    await loader.stop();
+    expect(await cut).toMatchObject({ code: 'UNAVAILABLE', details: { applied: 'unknown' } });
+    behind.hold = false;
+    const [, ...anew] = await Promise.all([loader.start(), add(engine), add(engine)]);
+    expect(anew).toEqual([
+      ['ok', '4'],
+      ['ok', '5'],
+    ]);
   });
 
   test('CLIENT KILL in storms: waiters are served, in turn, and nobody hangs', async () => {
