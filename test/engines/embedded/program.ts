@@ -7,8 +7,9 @@ import { by, counterAt } from '../../counting.ts';
 const [what, directory = '', number = '0'] = process.argv.slice(2);
 const keys = counterAt('n');
 
-function say(...words: string[]): void {
-  process.stdout.write(`${JSON.stringify(words)}\n`);
+/** Resolves when it is in the hands of the kernel, so that it is heard also if this process is killed. */
+function say(...words: string[]): Promise<void> {
+  return new Promise((said) => process.stdout.write(`${JSON.stringify(words)}\n`, () => said()));
 }
 
 /** Adds 1 so often, with 8 tasks at once. Says the worst wait of one of them in ms. */
@@ -24,7 +25,7 @@ async function addAll(times: number): Promise<void> {
     }
   };
   await Promise.all(Array.from({ length: 8 }, task));
-  say('done', worstMs.toFixed(1));
+  await say('done', worstMs.toFixed(1));
   await engine.close();
 }
 
@@ -33,7 +34,7 @@ async function addForEver(): Promise<never> {
   const engine = await embeddedEngine({ directory });
   for (;;) {
     const [, value] = await engine.run(add, keys, by(1));
-    say(value);
+    await say(value);
   }
 }
 
@@ -42,7 +43,7 @@ async function addOnce(): Promise<void> {
   const engine = await embeddedEngine({ directory });
   await engine.run(add, keys, by(1));
   await engine.close();
-  say('done');
+  await say('done');
 }
 
 /** Says how opening failed. */
@@ -50,17 +51,17 @@ async function openOnly(): Promise<void> {
   try {
     const engine = await embeddedEngine({ directory });
     await engine.close();
-    say('opened');
+    await say('opened');
   } catch (error) {
-    say((error as { code: string }).code, (error as Error).message);
+    await say((error as { code: string }).code, (error as Error).message);
   }
 }
 
 /** Holds SQLite's write lock with something written. */
-function stay(): void {
+async function stay(): Promise<void> {
   const sqlite = openSqlite(`${directory}/lockstep.db`);
   sqlite.exec("BEGIN IMMEDIATE; DELETE FROM keys; INSERT INTO keys VALUES ('half', 0, NULL, 'done', 0, 0, 0, 0)");
-  say('inside');
+  await say('inside');
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
 }
 
@@ -68,4 +69,4 @@ if (what === 'add') await addAll(Number(number));
 else if (what === 'for-ever') await addForEver();
 else if (what === 'once') await addOnce();
 else if (what === 'open') await openOnly();
-else stay();
+else await stay();
