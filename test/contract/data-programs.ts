@@ -1,4 +1,7 @@
-/** Random calls of everything that holds data, through the public API, beside what JavaScript's own Map, Set and Array say. */
+/**
+ * Random calls of everything that holds data, through the public API, beside what JavaScript's own Map, Set and Array say:
+ * each on its own, in transactions, and in batches.
+ */
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import { expect } from 'vitest';
@@ -11,6 +14,7 @@ import type {
   SharedSortedSet,
   SharedValue,
   Stats,
+  Transaction,
 } from '../../src/index.ts';
 import { failure, until } from './sessions.ts';
 
@@ -24,9 +28,12 @@ export interface Things {
   readonly list: SharedList<unknown>;
   readonly counter: Counter;
   readonly stats: Stats;
+  /** Who pushes to a list there is not told how long it is then. */
+  readonly inTransaction: boolean;
 }
 
 const bound = 5;
+const bounds = { min: -bound, max: bound };
 
 export function thingsOf(shared: Lockstep, name: string): Things {
   return {
@@ -36,9 +43,51 @@ export function thingsOf(shared: Lockstep, name: string): Things {
     b: shared.set(`${name} b`),
     sorted: shared.sortedSet(name),
     list: shared.list(name),
-    counter: shared.counter(name, { min: -bound, max: bound }),
+    counter: shared.counter(name, bounds),
     stats: shared.stats(name, { every: 31_622_400_000 }),
+    inTransaction: false,
   };
+}
+
+/** They have a part of the verbs. */
+type Partly = Pick<Transaction, 'value' | 'map' | 'set' | 'sortedSet' | 'list' | 'counter'>;
+
+function thingsIn(tx: Partly, name: string): Things {
+  const things = {
+    value: tx.value(name),
+    map: tx.map(name),
+    a: tx.set(`${name} a`),
+    b: tx.set(`${name} b`),
+    sorted: tx.sortedSet(name),
+    list: tx.list(name),
+    counter: tx.counter(name, bounds),
+    inTransaction: true,
+  };
+  return things as unknown as Things;
+}
+
+/** What a call gives that is only noted. */
+const unsaid = Symbol('nobody is told');
+
+/** Things of which nothing is known. */
+type Called = Readonly<Record<PropertyKey, Readonly<Record<PropertyKey, (...args: unknown[]) => unknown>>>>;
+
+/** Notes calls, to be made on other things. */
+function noting(calls: ((things: Things) => void)[]): Things {
+  const kinds = { inTransaction: true };
+  const note = (kind: PropertyKey): object =>
+    new Proxy(
+      {},
+      {
+        get:
+          (_, verb) =>
+          (...args: unknown[]) => {
+            calls.push((things) => void (things as unknown as Called)[kind]![verb]!(...args));
+            return Promise.resolve(unsaid);
+          },
+      },
+    );
+  return new Proxy(kinds, { get: (_, kind) => kinds[kind as 'inTransaction'] ?? note(kind) }) as unknown as Things;
 }
 
 /** A value, and whether it ends some time. */
@@ -68,6 +117,10 @@ export class Model {
     return [...this.sorted].sort(
       ([one, low], [other, high]) => low - high || Buffer.compare(Buffer.from(one), Buffer.from(other)),
     );
+  }
+
+  copy(): Model {
+    return Object.assign(new Model(), structuredClone(this));
   }
 
   sizeOf(whole: Whole): number {
@@ -101,12 +154,51 @@ export interface Command {
   readonly reverse: boolean;
 }
 
+/** Calls that are made each on its own, or together. */
+export interface Group {
+  readonly how: 'each' | 'transaction' | 'thrown away' | 'batch';
+  readonly commands: readonly Command[];
+}
+
 type Verb = (things: Things, model: Model, command: Command) => Promise<void>;
 
 /** Runs one call, and checks that it says what the model says. */
 export async function obey(things: Things, model: Model, command: Command): Promise<void> {
   await verbs[command.do]!(things, model, command);
   for (const whole of model.ends) if (model.sizeOf(whole) === 0) model.ends.delete(whole);
+}
+
+/** Runs a group, and checks what its calls say. What is there then. */
+export async function obeyAll(
+  sessions: readonly [Lockstep, Lockstep],
+  name: string,
+  model: Model,
+  { how, commands }: Group,
+): Promise<Model> {
+  const shared = sessions[commands[0]?.session ?? 0];
+  if (how === 'each') {
+    for (const command of commands) await obey(thingsOf(sessions[command.session], name), model, command);
+    return model;
+  }
+  if (how === 'batch') {
+    const calls: ((things: Things) => void)[] = [];
+    for (const command of commands) await obey(noting(calls), model, command);
+    await shared.batch((batch) => {
+      const things = thingsIn(batch as unknown as Partly, name);
+      for (const call of calls) call(things);
+    });
+    return model;
+  }
+  let left = model;
+  const done = shared.transaction(async (tx) => {
+    left = model.copy(); // it may run again
+    const things = thingsIn(tx, name);
+    for (const command of commands) await obey(things, left, command);
+    if (how === 'thrown away') throw new Error('enough');
+  });
+  if (how === 'transaction') return await done.then(() => left);
+  expect((await failure(done)).message).toBe('enough');
+  return model;
 }
 
 /** Checks that everything is as the model has it. */
@@ -145,7 +237,8 @@ function sortedByKey<T>(all: T[]): T[] {
 }
 
 async function same(reply: Promise<unknown>, expected: unknown): Promise<void> {
-  expect(await reply).toEqual(expected);
+  const said = await reply;
+  if (said !== unsaid) expect(said).toEqual(expected);
 }
 
 const textOf = (value: unknown): string => JSON.stringify(value);
@@ -308,6 +401,7 @@ const ofSets: Record<string, Verb> = {
     await same(reply, m[set].size - before);
   },
   has: (t, m, c) => same(t[setsOf(c)[0]].has(c.member), m[setsOf(c)[0]].has(textOf(c.member))),
+  sizeOfSet: (t, m, c) => same(t[setsOf(c)[0]].size(), m[setsOf(c)[0]].size),
   deleteMember: (t, m, c) => same(t[setsOf(c)[0]].delete(c.member), m[setsOf(c)[0]].delete(textOf(c.member))),
   deleteAll: (t, m, c) =>
     same(
@@ -429,10 +523,13 @@ const take =
     else expect(await failure(t.list[verb]({ timeout: 0 }))).toMatchObject({ code: 'TIMEOUT' });
   };
 
+const lengthThen = ({ inTransaction }: Things, length: number): number | undefined =>
+  inTransaction ? undefined : length;
+
 const ofLists: Record<string, Verb> = {
-  push: (t, m, c) => same(t.list.push(c.member), m.list.push(textOf(c.member))),
+  push: (t, m, c) => same(t.list.push(c.member), lengthThen(t, m.list.push(textOf(c.member)))),
   pushAll: (t, m, c) => same(t.list.pushAll(c.members), m.list.push(...c.members.map(textOf))),
-  unshift: (t, m, c) => same(t.list.unshift(c.member), m.list.unshift(textOf(c.member))),
+  unshift: (t, m, c) => same(t.list.unshift(c.member), lengthThen(t, m.list.unshift(textOf(c.member)))),
   unshiftAll: (t, m, c) => same(t.list.unshiftAll(c.members), m.list.unshift(...c.members.map(textOf))),
   pop: take('pop'),
   shift: take('shift'),
@@ -532,27 +629,48 @@ const key = fc.constantFrom('a', 'b', 'c:d', '\u{1f600}');
 const value = fc.constantFrom<unknown>(0, 'x', null, { a: 1, b: [2] }, { b: [2], a: 1 }, [0.1]);
 const member = fc.constantFrom<unknown>('x', 'é', '\u{1f600}', '', 7, [1], { a: null });
 
-const command: fc.Arbitrary<Command> = fc.record(
-  {
-    do: fc.constantFrom(...Object.keys(verbs)),
-    session: fc.constantFrom(0 as const, 1 as const),
-    cell: fc.constantFrom('value' as const, 'map' as const, 'map' as const),
-    whole: fc.constantFrom<Whole>('a', 'b', 'sorted', 'list'),
-    key,
-    keys: fc.uniqueArray(key, { maxLength: 4 }),
-    value,
-    other: fc.oneof(value, fc.constant(undefined)),
-    member,
-    members: fc.array(member, { maxLength: 5 }),
-    ttl: fc.boolean(),
-    score: fc.constantFrom(0, 1, 2, -1.5, 0.1, 1e300, 1.7976931348623157e308),
-    limit: fc.nat(4),
-    index: fc.integer({ min: -4, max: 4 }),
-    end: fc.integer({ min: -4, max: 6 }),
-    by: fc.integer({ min: -4, max: 4 }),
-    reverse: fc.boolean(),
-  },
-  { noNullPrototype: true },
-);
+const commandOf = (names: readonly string[]): fc.Arbitrary<Command> =>
+  fc.record(
+    {
+      do: fc.constantFrom(...names),
+      session: fc.constantFrom(0 as const, 1 as const),
+      cell: fc.constantFrom('value' as const, 'map' as const, 'map' as const),
+      whole: fc.constantFrom<Whole>('a', 'b', 'sorted', 'list'),
+      key,
+      keys: fc.uniqueArray(key, { maxLength: 4 }),
+      value,
+      other: fc.oneof(value, fc.constant(undefined)),
+      member,
+      members: fc.array(member, { maxLength: 5 }),
+      ttl: fc.boolean(),
+      score: fc.constantFrom(0, 1, 2, -1.5, 0.1, 1e300, 1.7976931348623157e308),
+      limit: fc.nat(4),
+      index: fc.integer({ min: -4, max: 4 }),
+      end: fc.integer({ min: -4, max: 6 }),
+      by: fc.integer({ min: -4, max: 4 }),
+      reverse: fc.boolean(),
+    },
+    { noNullPrototype: true },
+  );
 
-export const dataProgram: fc.Arbitrary<Command[]> = fc.array(command, { maxLength: 60, size: 'max' });
+const blind = ['put', 'delete', 'add', 'deleteMember', 'setScore', 'deleteScore', 'push', 'unshift', 'setCounter'];
+const seeing = ['get', 'exists', 'update', 'size', 'has', 'sizeOfSet', 'addScore', 'score', 'hasScore', 'sizeOfSorted'];
+const ordering = ['range', 'rangeByScore', 'pop', 'shift', 'at', 'setAt', 'slice', 'length'];
+
+const group = (how: Group['how'], names: readonly string[], maxLength: number): fc.Arbitrary<Group> =>
+  fc.record(
+    { how: fc.constant(how), commands: fc.array(commandOf(names), { minLength: 1, maxLength, size: 'max' }) },
+    { noNullPrototype: true },
+  );
+
+const inTransactions = [...blind, ...seeing, ...ordering, 'addToCounter', 'tryAdd', 'getCounter'];
+
+export const dataProgram: fc.Arbitrary<Group[]> = fc.array(
+  fc.oneof(
+    { weight: 2, arbitrary: group('each', Object.keys(verbs), 10) },
+    { weight: 2, arbitrary: group('transaction', inTransactions, 8) },
+    { weight: 1, arbitrary: group('thrown away', inTransactions, 4) },
+    { weight: 1, arbitrary: group('batch', blind, 6) },
+  ),
+  { maxLength: 12, size: 'max' },
+);
