@@ -3,7 +3,7 @@
  *
  *   commits  hash            session:slot → id:outcome… of the last step that this session sent through this slot
  *   lock     hash, PX        the commit lock: '' → the ticket of who has it, name → '1' for what others must not write
- *   queue    sorted set, PX  the tickets of those who want the commit lock, by arrival (store µs)
+ *   queue    sorted set, PX  the tickets of those who wait for the commit lock, by arrival (store µs)
  *
  * and behind them the keys of everything that is read and written, whose layouts stand in their own files. A thing with
  * several keys has them one behind the other; a step of a transaction names the first.
@@ -519,19 +519,18 @@ function queueUp(tx: Tx, keys: readonly string[], args: readonly string[], at: n
   return outcome === 'overtaken' ? outcome : 'granted';
 }
 
-/** Gives the commit lock, if it is free, to the first in line who lives; and puts that one last, as it may not move any more. */
+/** Gives the commit lock, if it is free, to the first in line who lives; who does not move then stands in nobody's way again. */
 function promote(tx: Tx, lock: string, queue: string, ticket: string): void {
   if (tx.exists(lock)) return;
   for (let i = 0; i < 100; i++) {
     const head = tx.zrange(queue, 0, 0)[0];
     if (head === undefined) return;
+    tx.zrem(queue, head);
     if (head === ticket || tx.wake(tx.part(head, 0), 'turn ' + head + ' 0 ' + queue)) {
       tx.hset(lock, '', head);
       tx.pexpire(lock, lockMs);
-      tx.zadd(queue, arrival(tx, queue), head);
       return;
     }
-    tx.zrem(queue, head); // its session is dead
   }
 }
 

@@ -5429,13 +5429,12 @@ function transaction_promote(tx, lock, queue, ticket)
             if head == nil then
                 return
             end
+            redis.call('ZREM', queue, head)
             if head == ticket or (redis.call('PUBLISH', 'lockstep:' .. (tx:part(head, 0)), (("turn " .. head) .. " 0 ") .. queue) > 0) then
                 redis.call('HSET', lock, "", head)
                 redis.call('PEXPIRE', lock, lifetime(transaction_lockMs))
-                redis.call('ZADD', queue, digits((transaction_arrival(tx, queue)) + 0), head)
                 return
             end
-            redis.call('ZREM', queue, head)
             i = i + 1
         end
     end
