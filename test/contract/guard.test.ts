@@ -151,7 +151,7 @@ async function all<T>(each: AsyncIterable<T>): Promise<T[]> {
 /** In hours, as time passes. */
 const hours = (ms: number | undefined): number | undefined => ms && Math.ceil(ms / 3_600_000);
 
-async function found({ value, map, a, sorted, list, counter, stats }: Things): Promise<unknown> {
+async function contents({ value, map, a, sorted, list, counter, stats }: Things): Promise<unknown> {
   return {
     value: [await value.get(), hours(await value.remaining())],
     map: [new Map(await all(map.entries())), hours(await map.remaining('a'))],
@@ -177,12 +177,12 @@ eachEngine((_, openStore) => {
       for (const [verb, write] of Object.entries(writes[kind])) {
         const things = thingsOf(shared, verb);
         await fill(things);
-        const before = await found(things);
+        const before = await contents(things);
         const late = write(things, { guard: over.lease });
         await expect(late, verb).rejects.toEqual(failure('LEASE_LOST', '"writing"'));
-        expect(await found(things), verb).toEqual(before);
+        expect(await contents(things), verb).toEqual(before);
         await write(things, { guard: lease });
-        expect(await found(things), verb).not.toEqual(before);
+        expect(await contents(things), verb).not.toEqual(before);
       }
     });
   });
