@@ -213,6 +213,11 @@ export async function compare(things: Things, model: Model): Promise<void> {
   expect(await fromAsync(things.sorted.entries(), false)).toEqual(scored(model.ordered));
   expect(await fromAsync(things.list.values(), false)).toEqual(valuesOf(model.list));
   expect(await things.counter.get()).toBe(model.counter);
+  if (model.value.has('')) expect(endsIn(await things.value.remaining())).toBe(model.value.get('')!.ends);
+  for (const [key, { ends }] of model.map) expect(endsIn(await things.map.remaining(key)), key).toBe(ends);
+  for (const whole of ['a', 'b', 'sorted', 'list'] as const) {
+    expect(endsIn((await things[whole].ttl()) ?? Infinity), whole).toBe(model.ends.has(whole));
+  }
   const { count, sum, min, max, mean } = await things.stats.current();
   const all = model.recorded;
   const total = all.reduce((one, other) => one + other, 0);
@@ -224,6 +229,14 @@ export async function compare(things: Things, model: Model): Promise<void> {
     max: none ? undefined : Math.max(...all),
     mean: none ? undefined : total / all.length,
   });
+}
+
+/** Whether what is left is about an hour; false if it is for ever. */
+function endsIn(ms: number | undefined): boolean {
+  if (ms === Infinity) return false;
+  expect(ms).toBeGreaterThan(3_000_000);
+  expect(ms).toBeLessThanOrEqual(3_600_000);
+  return true;
 }
 
 async function fromAsync<T>(all: AsyncIterable<T>, anyOrder = true): Promise<T[]> {
@@ -314,8 +327,8 @@ const ofCells: Record<string, Verb> = {
   async remaining(t, m, c) {
     const { now } = keptOf(m, c);
     const ms = await cellOf(t, c).remaining();
-    if (now?.ends !== true) expect(ms).toBe(now === undefined ? undefined : Number.POSITIVE_INFINITY);
-    else expect(ms! > 3_000_000 && ms! <= 3_600_000).toBe(true);
+    if (now === undefined) expect(ms).toBeUndefined();
+    else expect(endsIn(ms)).toBe(now.ends);
   },
   async expire(t, m, c) {
     const { now, put } = keptOf(m, c);
@@ -563,8 +576,7 @@ const ofWholes: Record<string, Verb> = {
     m.ends.delete(c.whole);
   },
   async ttl(t, m, c) {
-    const ms = await t[c.whole].ttl();
-    expect(ms === undefined ? false : ms > 3_000_000).toBe(m.ends.has(c.whole));
+    expect(endsIn((await t[c.whole].ttl()) ?? Infinity)).toBe(m.ends.has(c.whole));
   },
   async clear(t, m, c) {
     await t[c.whole].clear();

@@ -9,7 +9,7 @@ import { openSession } from './sessions.ts';
 describe('values, maps, sets, sorted sets, lists, counters and statistics', () => {
   eachEngine((_, openStore) => {
     it('do and say what plain JavaScript does, in any program of two sessions', { timeout: 300_000 }, async () => {
-      const run = randomly(40);
+      const run = randomly(200);
       const store = await openStore();
       const sessions = [await openSession(store, 'a'), await openSession(store, 'b')] as const;
       let round = 0;
