@@ -26,7 +26,7 @@ describe('values, maps, sets, sorted sets, lists, counters and statistics', () =
 
     it('are told to those who watch, so that they end with what is there', { timeout: 300_000 }, async () => {
       // A failure is only seen by waiting: a smaller one would be waited for too long.
-      const run = { ...randomly(12), endOnFailure: true };
+      const run = { ...randomly(40), endOnFailure: true };
       const store = await openStore();
       const [writer, reader] = [await openSession(store, 'writer'), await openSession(store, 'reader')];
       let round = 0;
