@@ -3,14 +3,17 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { keysOf } from '../../src/base/names.ts';
 import * as list from '../../src/operations/list.ts';
+import * as transaction from '../../src/operations/transaction.ts';
 import * as watch from '../../src/operations/watch.ts';
 import { randomly } from '../contract/seed.ts';
 import { handClock, memorySubject } from './subjects.ts';
+import { stepOf } from './transactions.ts';
 
 type Side = 'front' | 'back';
 
 type Command =
   | { do: 'push'; side: Side; count: number }
+  | { do: 'pushInTransaction'; side: Side; count: number }
   | { do: 'pop'; side: Side; count: number }
   | { do: 'take' | 'confirm' | 'leave' | 'giveUp'; token: string; wait: number }
   | { do: 'pass'; ms: number }
@@ -21,6 +24,7 @@ const session = fc.constantFrom('a', 'b', 'c');
 const token = fc
   .tuple(session, fc.nat(2), fc.constantFrom<Side>('front', 'front', 'back'))
   .map(([its, ask, end]) => `${its}:${ask}:0:${end}`);
+const count = fc.integer({ min: 1, max: 3 });
 const wait = fc.constantFrom(1, 1, 1, 0);
 const about = (verb: 'take' | 'confirm' | 'leave' | 'giveUp'): fc.Arbitrary<Command> =>
   fc.record({ do: fc.constant(verb), token, wait });
@@ -30,7 +34,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
     weight: 4,
     arbitrary: fc.record({ do: fc.constant('push' as const), side, count: fc.integer({ min: 1, max: 3 }) }),
   },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('pop' as const), side, count: fc.integer({ min: 1, max: 3 }) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('pop' as const), side, count }) },
   { weight: 6, arbitrary: about('take') },
   { weight: 3, arbitrary: about('confirm') },
   { weight: 2, arbitrary: about('leave') },
@@ -163,18 +167,34 @@ test('takers get elements in their order, and what was handed to the dead comes 
       await store.connect('watcher', () => (isTold = true));
       let made = 0;
 
+      const newElements = (of: number): string[] => Array.from({ length: of }, () => `element ${++made}`);
+
+      const push = async (end: Side, elements: readonly string[]): Promise<[unknown, unknown]> => {
+        const said = await store.runBatch(list.push, [...placesOf(keys), guarded.guard], ['', end, ...elements]);
+        model.recover();
+        model.add(end, elements);
+        const length = model.list.length;
+        model.serve();
+        return [said, length];
+      };
+
+      const pushInTransaction = async (end: Side, elements: readonly string[]): Promise<[unknown, unknown]> => {
+        const writes = elements.map((element) => ({ verb: 'list.push', parameters: [end, element] }));
+        const step = stepOf(space, () => 'a', '', [], [{ ticket: undefined, reads: [], writes }]);
+        const said = await store.runBatch(transaction.commit, step.keys, step.args);
+        for (const element of elements) {
+          model.add(end, [element]);
+          model.serve();
+        }
+        return [said, ['now', 'ok']];
+      };
+
       const answer = async (its: Command): Promise<[unknown, unknown]> => {
         switch (its.do) {
-          case 'push': {
-            const elements = Array.from({ length: its.count }, () => `element ${++made}`);
-            const args = ['', its.side, ...elements];
-            const said = await store.runBatch(list.push, [...placesOf(keys), guarded.guard], args);
-            model.recover();
-            model.add(its.side, elements);
-            const length = model.list.length;
-            model.serve();
-            return [said, length];
-          }
+          case 'push':
+            return push(its.side, newElements(its.count));
+          case 'pushInTransaction':
+            return pushInTransaction(its.side, newElements(its.count));
           case 'pop': {
             const said = await store.run(list.pop, guarded, { side: its.side, count: its.count, owner: '' });
             model.recover();
