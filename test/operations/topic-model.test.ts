@@ -209,6 +209,23 @@ const found = { missed: 0, back: 0, woken: 0 };
 
 /** Runs one command on both. `woken`: members that heard of something and did not claim since. */
 async function step(one: Command, store: Store, model: Model, woken: Set<Session>): Promise<void> {
+  if (one.do === 'pass') return;
+  if (one.do === 'return') {
+    if (model.alive.has(one.session)) return;
+    model.alive.add(one.session);
+    return store.connect(one.session);
+  }
+  if (!model.alive.has(one.session)) return; // the dead do nothing
+  if (one.do === 'claim') return claim(one.session, one.max, store, model, woken);
+  if (one.do === 'leave' || one.do === 'die') return end(one.session, one.do === 'die', store, model, woken);
+  return stepAlone(one, store, model);
+}
+
+async function stepAlone(
+  one: Extract<Command, { do: 'publish' | 'begin' | 'read' | 'stop' }>,
+  store: Store,
+  model: Model,
+): Promise<void> {
   switch (one.do) {
     case 'publish':
       model.publish(one.count, one.keep, one.keepMs);
@@ -228,24 +245,17 @@ async function step(one: Command, store: Store, model: Model, woken: Set<Session
     case 'stop':
       expect(await store.stop(one.session)).toBe(model.readersWaiting.delete(one.session) ? 1 : 0);
       return;
-    case 'claim':
-      return claim(one.session, one.max, store, model, woken);
-    case 'leave':
-      model.membersWaiting.delete(one.session);
-      woken.delete(one.session);
-      return store.leave(one.session, false);
-    case 'die':
-      found.back += model.leased.get(one.session)?.length ?? 0;
-      model.died(one.session);
-      woken.delete(one.session);
-      return store.die(one.session);
-    case 'return':
-      if (!model.alive.has(one.session)) await store.connect(one.session);
-      model.alive.add(one.session);
-      return;
-    case 'pass':
-      return;
   }
+}
+
+/** Of a member, or of its session. */
+function end(its: Session, isDead: boolean, store: Store, model: Model, woken: Set<Session>): Promise<void> {
+  woken.delete(its);
+  model.membersWaiting.delete(its);
+  if (!isDead) return store.leave(its, false);
+  found.back += model.leased.get(its)?.length ?? 0;
+  model.died(its);
+  return store.die(its);
 }
 
 /** All who read alone and live hear of it, once; those who don't are forgotten. */
