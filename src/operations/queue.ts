@@ -486,6 +486,7 @@ function die(tx: Tx, queue: QueueKeys, subject: string, block: number, reason: s
   tx.zadd(queue.dead, tx.nowUs(), id);
   tx.hset(queue.deaths, id, tx.part(subject, 1) + ':' + tx.part(subject, 2) + ':' + blocked + ':' + reason);
   if (group !== '' && blocked === '0' && advance(tx, queue, group)) wakeWaiting(tx, queue, 1);
+  wakeRoom(tx, queue, 1); // the dead don't count
 }
 
 /** When the first lease is over or the first delayed message is due: µs; the highest integer where there is nothing. */
@@ -639,10 +640,7 @@ function giveBack(tx: Tx, queue: QueueKeys, token: string, back: Return, limit: 
   const deliveries = tx.integer(tx.part(token, 1)) ?? 1;
   if (back.uncounted) tx.zadd(queue.ranked, placeOf(tx, token), entryOf(tx, token, deliveries - 1));
   else if (back.delayMs === 0 || (limit.maxDeliveries > 0 && deliveries >= limit.maxDeliveries)) {
-    if (putBack(tx, queue, token, limit, back.reason) === 1) {
-      wakeRoom(tx, queue, 1);
-      return 2;
-    }
+    if (putBack(tx, queue, token, limit, back.reason) === 1) return 2;
   } else {
     tx.zadd(queue.delayed, tx.nowUs() + back.delayMs * 1_000, entryOf(tx, token, deliveries));
     wakeWaiting(tx, queue, 1); // its due time may come before what those who wait know of

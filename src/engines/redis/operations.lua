@@ -2581,6 +2581,7 @@ function queue_die(tx, queue, subject, block, reason)
     if group ~= "" and blocked == "0" and queue_advance(tx, queue, group) then
         queue_wakeWaiting(tx, queue, 1)
     end
+    queue_wakeRoom(tx, queue, 1)
 end
 
 function queue_firstDueUs(tx, queue)
@@ -2698,7 +2699,6 @@ function queue_giveBack(tx, queue, token, back, limit)
             limit,
             back.reason
         ) == 1 then
-            queue_wakeRoom(tx, queue, 1)
             return 2
         end
     else
