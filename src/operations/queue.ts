@@ -478,14 +478,14 @@ function putBack(tx: Tx, queue: QueueKeys, token: string, limit: Limit, reason: 
   return 0;
 }
 
-/** `subject`: the entry or token of its last delivery, which is in none of the sets any more. */
+/** `subject`: the entry or token of its last delivery, which is in none of the sets any more. Wakes nobody for what is ready by that. */
 function die(tx: Tx, queue: QueueKeys, subject: string, block: number, reason: string): void {
   const id = tx.firstPart(subject);
   const group = groupOf(tx, queue, id);
   const blocked = group !== '' && block === 1 ? '1' : '0';
   tx.zadd(queue.dead, tx.nowUs(), id);
   tx.hset(queue.deaths, id, tx.part(subject, 1) + ':' + tx.part(subject, 2) + ':' + blocked + ':' + reason);
-  if (group !== '' && blocked === '0' && advance(tx, queue, group)) wakeWaiting(tx, queue, 1);
+  if (group !== '' && blocked === '0') advance(tx, queue, group);
   wakeRoom(tx, queue, 1); // the dead don't count
 }
 

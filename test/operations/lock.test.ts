@@ -42,6 +42,26 @@ test('a lock that others poll for goes from waiter to waiter for a while, and is
   expect((await ask('c'))[0]).toBe('granted');
 });
 
+test('who takes several locks at once does not overtake who waits for one of them', async () => {
+  const clock = handClock();
+  const store = memorySubject(clock);
+  onTestFinished(() => store.close());
+  const [one, other] = [keysOf('test').lockAt('one'), keysOf('test').lockAt('other')];
+  const mail: string[] = [];
+  for (const session of ['a', 'b', 'c']) await store.connect(session, (text) => mail.push(`${session}: ${text}`));
+  await store.run(lock.acquire, other, firstAsk('a'));
+  await store.run(lock.acquire, other, firstAsk('b'));
+  const all = [one.fences, one.owner, one.queue, other.owner, other.queue];
+  const takeAll = (): Promise<readonly unknown[]> =>
+    store.runBatch(lock.acquireAll, all, ['1', 'c:1:10000', 'c:2:10000']);
+  expect(await takeAll()).toEqual(['held', 1]);
+  clock.nowUs += 10_001_000; // the holder's lease is over, and nobody noticed
+  expect(await takeAll()).toEqual(['held', 1]);
+  expect(mail.at(-1)).toMatch(/^b: granted b:1:10000:/);
+  await store.run(lock.leave, other, { token: 'b:1:10000', fences: 1 });
+  expect((await takeAll())[0]).toBe('granted');
+});
+
 test.for([
   ['999', 1_000, 1_000],
   ['1000', 1_000, 1_001],

@@ -14,7 +14,7 @@ type Command =
   | { do: 'ack' | 'stale' | 'die'; which: number }
   | { do: 'nack'; which: number; delayMs: number; uncounted: boolean }
   | { do: 'pass'; ms: number }
-  | { do: 'redrive' };
+  | { do: 'redrive' | 'discard' };
 
 const which = fc.nat(5);
 const command: fc.Arbitrary<Command> = fc.oneof(
@@ -56,7 +56,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
     }),
   },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.constantFrom(1, 10, 25) }) },
-  fc.record({ do: fc.constant('redrive' as const) }),
+  fc.record({ do: fc.constantFrom('redrive' as const, 'discard' as const) }),
 );
 
 interface Program {
@@ -100,6 +100,7 @@ async function step(one: Command, store: Store, model: Model, clock: HandClock, 
   if (one.do === 'pass') clock.nowUs += one.ms * 1_000;
   // In a group of a topic it depends on what the group has taken in behind which of its key a dead message comes again.
   if (one.do === 'redrive' && !isTopic) expect(await store.redrive()).toBe(model.redrive());
+  if (one.do === 'discard') expect(await store.discard()).toBe(model.discard());
   if (one.do === 'ack' || one.do === 'stale' || one.do === 'nack' || one.do === 'die') await settle(one, store, model);
   const [ready, , leased, dead] = await store.sizes();
   expect([leased, dead]).toEqual([model.in('leased').length, model.in('dead').length]);
@@ -245,6 +246,10 @@ class Store {
   async redrive(): Promise<number> {
     return this.#subject.runBatch(queue.revive, this.#keys, ['redrive', '1000']);
   }
+
+  async discard(): Promise<number> {
+    return this.#subject.runBatch(queue.revive, this.#keys, ['discard', '1000']);
+  }
 }
 
 interface Message {
@@ -328,6 +333,15 @@ class Model {
       message.deliveries = 0;
       const group = this.#groups.get(message.group);
       if (group !== undefined && !group.includes(message.id)) group.push(message.id);
+    }
+    return dead.length;
+  }
+
+  discard(): number {
+    const dead = this.in('dead');
+    for (const message of dead) {
+      message.state = 'done';
+      this.#advance(message);
     }
     return dead.length;
   }

@@ -2578,8 +2578,8 @@ function queue_die(tx, queue, subject, block, reason)
     local blocked = group ~= "" and block == 1 and "1" or "0"
     redis.call('ZADD', queue.dead, digits((tx:nowUs()) + 0), id)
     redis.call('HSET', queue.deaths, id, (((((tx:part(subject, 1) .. ":") .. tx:part(subject, 2)) .. ":") .. blocked) .. ":") .. reason)
-    if group ~= "" and blocked == "0" and queue_advance(tx, queue, group) then
-        queue_wakeWaiting(tx, queue, 1)
+    if group ~= "" and blocked == "0" then
+        queue_advance(tx, queue, group)
     end
     queue_wakeRoom(tx, queue, 1)
 end
