@@ -900,6 +900,7 @@ export const drain: BatchOperation<number> = {
       if (group !== '') advance(tx, queue, group);
     }
     wakeRoom(tx, queue, done);
+    wakeForReady(tx, queue); // what stood behind others of its group
     return done;
   },
 };

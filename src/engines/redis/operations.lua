@@ -3262,6 +3262,7 @@ function queue_drain(tx, keys, args)
         end
     end
     queue_wakeRoom(tx, queue, done)
+    queue_wakeForReady(tx, queue)
     return done
 end
 
