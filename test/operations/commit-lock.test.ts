@@ -122,7 +122,7 @@ test('what the holder of the commit lock reads is written by nobody else, for a 
     }),
     randomly(500),
   );
-  expect(Math.min(found.ok, found.turn)).toBeGreaterThan(100);
+  expect(Math.min(found.ok, found.turn)).toBeGreaterThan(50);
 });
 
 /** Of a cell: what it says where nothing was written, and what may be done to it there. */
@@ -158,7 +158,7 @@ test('cells that the holder of the commit lock reads are written by nobody else'
     }),
     randomly(500),
   );
-  expect(Math.min(found.ok, found.turn)).toBeGreaterThan(100);
+  expect(Math.min(found.ok, found.turn)).toBeGreaterThan(50);
 });
 
 test('the commit lock goes to who came next, whatever the clock does, and by that to nobody who is gone', async () => {
