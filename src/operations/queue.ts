@@ -478,7 +478,10 @@ function putBack(tx: Tx, queue: QueueKeys, token: string, limit: Limit, reason: 
   return 0;
 }
 
-/** `subject`: the entry or token of its last delivery, which is in none of the sets any more. Wakes nobody for what is ready by that. */
+/**
+ * `subject`: the entry or token of its last delivery, which is in none of the sets any more. Tells who waits for room; what is
+ * ready by that is for the caller to tell.
+ */
 function die(tx: Tx, queue: QueueKeys, subject: string, block: number, reason: string): void {
   const id = tx.firstPart(subject);
   const group = groupOf(tx, queue, id);
@@ -859,7 +862,6 @@ export const revive: BatchOperation<number> = {
         else discardOne(tx, queue, id);
       }
     }
-    if (args[0] === 'discard') wakeRoom(tx, queue, done);
     wakeForReady(tx, queue);
     return done;
   },
@@ -889,6 +891,7 @@ export const drain: BatchOperation<number> = {
     const queue = queueAt(keys, 0);
     const max = numberAt(tx, args, 0);
     let done = 0;
+    let hasNext = false;
     for (let i = 0; i < max; i++) {
       const id = popAny(tx, queue);
       if (id === '') {
@@ -897,10 +900,10 @@ export const drain: BatchOperation<number> = {
       }
       const group = groupOf(tx, queue, id);
       done = done + tx.hdel(queue.messages, id);
-      if (group !== '') advance(tx, queue, group);
+      if (group !== '' && advance(tx, queue, group)) hasNext = true;
     }
     wakeRoom(tx, queue, done);
-    wakeForReady(tx, queue); // what stood behind others of its group
+    if (hasNext) wakeForReady(tx, queue);
     return done;
   },
 };

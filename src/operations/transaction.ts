@@ -499,7 +499,10 @@ function holderOf(tx: Tx, lock: string): string {
   return tx.hget(lock, '') ?? '';
 }
 
-/** A ticket that is done leaves, and the next one has the commit lock; another one gets in line. What came of its request. */
+/**
+ * A ticket that is done leaves, and the next one has the commit lock; another one gets in line, but for the holder, whom others
+ * would wait for once more if it did not move. What came of its request.
+ */
 function queueUp(tx: Tx, keys: readonly string[], args: readonly string[], at: number, outcome: string): string {
   const lock = keys[1]!;
   const queue = keys[2]!;
@@ -510,8 +513,10 @@ function queueUp(tx: Tx, keys: readonly string[], args: readonly string[], at: n
     promote(tx, lock, queue, ticket);
     return outcome;
   }
-  tx.zaddNew(queue, arrival(tx, queue), ticket);
-  tx.pexpire(queue, queueMs);
+  if (outcome !== 'overtaken') {
+    tx.zaddNew(queue, arrival(tx, queue), ticket);
+    tx.pexpire(queue, queueMs);
+  }
   promote(tx, lock, queue, ticket);
   if (tx.hget(lock, '') !== ticket) return outcome;
   reserve(tx, keys, args, at);
@@ -519,7 +524,7 @@ function queueUp(tx: Tx, keys: readonly string[], args: readonly string[], at: n
   return outcome === 'overtaken' ? outcome : 'granted';
 }
 
-/** Gives the commit lock, if it is free, to the first in line who lives; who does not move then stands in nobody's way again. */
+/** Gives the commit lock, if it is free, to the first in line who lives, and who is out of the line by that. */
 function promote(tx: Tx, lock: string, queue: string, ticket: string): void {
   if (tx.exists(lock)) return;
   for (let i = 0; i < 100; i++) {

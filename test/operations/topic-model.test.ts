@@ -212,6 +212,7 @@ class Store {
   }
 }
 
+/** What happened at all. */
 const found = { missed: 0, back: 0, woken: 0 };
 
 /** Runs one command on both. `woken`: members that heard of something and did not claim since. */
@@ -281,7 +282,23 @@ async function claim(member: Session, most: number, store: Store, model: Model, 
   found.missed += wanted.filter(({ missed }) => missed > 0).length;
 }
 
+/** What random programs seldom come to. */
+const examples: [Command[]][] = [
+  // Who was woken for a message leaves without having claimed it; whom the ring tells of that is busy.
+  [
+    [
+      { do: 'publish', session: 'c', count: 1, keep: 100, keepMs: 0 },
+      { do: 'claim', session: 'c', max: 1 },
+      { do: 'claim', session: 'a', max: 1 },
+      { do: 'claim', session: 'b', max: 1 },
+      { do: 'publish', session: 'c', count: 1, keep: 100, keepMs: 0 },
+      { do: 'leave', session: 'a' },
+    ],
+  ],
+];
+
 test('everybody gets all in order, hears what was missed, and nobody waits while there is something', async () => {
+  const run = { ...randomly(500), examples };
   await fc.assert(
     fc.asyncProperty(fc.array(command, { minLength: 10, maxLength: 60, size: 'max' }), async (commands) => {
       const clock = handClock();
@@ -295,8 +312,12 @@ test('everybody gets all in order, hears what was missed, and nobody waits while
         model.passed();
         await step(one, store, model, woken);
         const members = store.mail.splice(0).filter((text) => !text.endsWith(` ${names[0]}`));
-        for (const text of members) woken.add(text.split(' ')[1]!.split(':')[0] as Session);
-        found.woken += members.length;
+        for (const text of members) {
+          const its = text.split(' ')[1]!.split(':')[0] as Session;
+          if (!model.membersWaiting.has(its)) continue; // it is told whom to look after
+          woken.add(its);
+          found.woken += 1;
+        }
         expect(await store.sizes()).toEqual([model.log.length, model.seq, model.behind]);
         const waiting = [...model.membersWaiting].filter((its) => model.alive.has(its));
         const isThere = model.behind > 0 || model.ready.length > 0;
@@ -304,7 +325,7 @@ test('everybody gets all in order, hears what was missed, and nobody waits while
       }
       await subject.close();
     }),
-    randomly(500),
+    run,
   );
-  expect(Math.min(found.missed, found.back, found.woken)).toBeGreaterThan(50);
+  expect(Math.min(found.missed, found.back, found.woken)).toBeGreaterThan(run.numRuns / 20);
 });

@@ -3233,9 +3233,6 @@ function queue_revive(tx, keys, args)
             end
         end
     end
-    if args[1] == "discard" then
-        queue_wakeRoom(tx, queue, done)
-    end
     queue_wakeForReady(tx, queue)
     return done
 end
@@ -3245,6 +3242,7 @@ function queue_drain(tx, keys, args)
     local queue = queue_queueAt(keys, 0)
     local max = queue_numberAt(tx, args, 0)
     local done = 0
+    local hasNext = false
     do
         local i = 0
         while i < max do
@@ -3255,14 +3253,16 @@ function queue_drain(tx, keys, args)
             end
             local group = queue_groupOf(tx, queue, id)
             done = done + redis.call('HDEL', queue.messages, id)
-            if group ~= "" then
-                queue_advance(tx, queue, group)
+            if group ~= "" and queue_advance(tx, queue, group) then
+                hasNext = true
             end
             i = i + 1
         end
     end
     queue_wakeRoom(tx, queue, done)
-    queue_wakeForReady(tx, queue)
+    if hasNext then
+        queue_wakeForReady(tx, queue)
+    end
     return done
 end
 
@@ -5408,8 +5408,10 @@ function transaction_queueUp(tx, keys, args, at, outcome)
         transaction_promote(tx, lock, queue, ticket)
         return outcome
     end
-    redis.call('ZADD', queue, 'NX', digits((transaction_arrival(tx, queue)) + 0), ticket)
-    redis.call('PEXPIRE', queue, lifetime(transaction_queueMs))
+    if outcome ~= "overtaken" then
+        redis.call('ZADD', queue, 'NX', digits((transaction_arrival(tx, queue)) + 0), ticket)
+        redis.call('PEXPIRE', queue, lifetime(transaction_queueMs))
+    end
     transaction_promote(tx, lock, queue, ticket)
     if (redis.call('HGET', lock, "") or nil) ~= ticket then
         return outcome
