@@ -163,7 +163,7 @@ export interface Group {
 type Verb = (things: Things, model: Model, command: Command) => Promise<void>;
 
 /** Runs one call, and checks that it says what the model says. */
-export async function obey(things: Things, model: Model, command: Command): Promise<void> {
+async function obey(things: Things, model: Model, command: Command): Promise<void> {
   await verbs[command.do]!(things, model, command);
   for (const whole of model.ends) if (model.sizeOf(whole) === 0) model.ends.delete(whole);
 }

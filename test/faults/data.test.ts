@@ -168,15 +168,15 @@ test.skipIf(!hasRedisServer)(
     onTestFinished(() => proxy.close());
     const shared = await opened(server.address);
     await shared.map<number>('accounts').setAll(accounts.map((name) => [name, 100]));
+    const work: BankWork = { where: proxy.address, accounts, tasks };
+    const programs = [start('bank', work), start('bank', work), start('bank', work)];
+    for (const program of programs) await program.hears('ready'); // who is cut off while it opens has not opened
     let cuts = 0;
     proxy.cutAfter = (request) => {
       const isCut = request.includes('EVAL') && between(0, 1) < 0.02;
       if (isCut) cuts += 1;
       return isCut;
     };
-    const work: BankWork = { where: proxy.address, accounts, tasks };
-    const programs = [start('bank', work), start('bank', work), start('bank', work)];
-    for (const program of programs) await program.hears('ready');
     for (let i = 0; i < restarts; i++) {
       await sleep(between(200, 700));
       await server.stop();
