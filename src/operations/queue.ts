@@ -894,10 +894,7 @@ export const drain: BatchOperation<number> = {
     let hasNext = false;
     for (let i = 0; i < max; i++) {
       const id = popAny(tx, queue);
-      if (id === '') {
-        wakeRoom(tx, queue, done);
-        return done;
-      }
+      if (id === '') break;
       const group = groupOf(tx, queue, id);
       done = done + tx.hdel(queue.messages, id);
       if (group !== '' && advance(tx, queue, group)) hasNext = true;

@@ -528,9 +528,8 @@ function queueUp(tx: Tx, keys: readonly string[], args: readonly string[], at: n
 function promote(tx: Tx, lock: string, queue: string, ticket: string): void {
   if (tx.exists(lock)) return;
   for (let i = 0; i < 100; i++) {
-    const head = tx.zrange(queue, 0, 0)[0];
+    const head = tx.zpopmin(queue);
     if (head === undefined) return;
-    tx.zrem(queue, head);
     if (head === ticket || tx.wake(tx.part(head, 0), 'turn ' + head + ' 0 ' + queue)) {
       tx.hset(lock, '', head);
       tx.pexpire(lock, lockMs);

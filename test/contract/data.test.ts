@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { SetChanges } from '../../src/index.ts';
-import { compare, dataProgram, Model, obeyAll, thingsOf, verbs } from './data-programs.ts';
+import { type Command, compare, dataProgram, Model, obeyAll, thingsOf, verbs } from './data-programs.ts';
 import { eachEngine } from './each-engine.ts';
 import { randomly } from './seed.ts';
 import { openSession } from './sessions.ts';
@@ -47,14 +47,22 @@ describe('values, maps, sets, sorted sets, lists, counters and statistics', () =
             follow.each(seen.map.watch({ signal }), (changes) => follow.parts(follow.map, changes)),
             follow.each(seen.sorted.watch({ signal }), (changes) => follow.parts(follow.sorted, changes)),
           ];
-          for (const group of program) {
-            model = await obeyAll([writer, writer], name, model, group);
+          const seesAll = async (): Promise<void> => {
             const wanted = Following.of(model).text();
             while (!late.aborted && follow.text() !== wanted) await new Promise((next) => setTimeout(next, 1));
             expect(follow.text()).toBe(wanted);
+          };
+          for (const group of program) {
+            model = await obeyAll([writer, writer], name, model, group);
+            await seesAll();
           }
+          // What is written last was never there before: who has seen that has seen all.
+          await writer.counter(name).set((model.counter = 1_000));
+          model = await obeyAll([writer, writer], name, model, { how: 'each', commands: lastly });
+          await seesAll();
           end.abort();
           await Promise.all(done);
+          expect(follow.text()).toBe(Following.of(model).text());
         }),
         run,
       );
@@ -67,6 +75,13 @@ it('programs use every verb', () => {
   const used = new Set(groups.flatMap(({ commands }) => commands.map((each) => each.do)));
   expect(Object.keys(verbs).filter((verb) => !used.has(verb))).toEqual([]);
 });
+
+const nothing = { keys: [], members: [], other: 0, ttl: false, limit: 0, index: 0, end: 0, by: 0, reverse: false };
+const ending = { ...nothing, session: 0, whole: 'a', key: 'end', value: 'end', member: 'end', score: 9 } as const;
+const lastly: readonly Command[] = [
+  ...['put', 'add', 'setScore', 'push'].map((verb) => ({ ...ending, do: verb, cell: 'value' as const })),
+  { ...ending, do: 'put', cell: 'map' },
+];
 
 /** What a reader knows who only watches. Members are there by their JSON. */
 class Following {

@@ -6,6 +6,7 @@ import { failure } from '../failure.ts';
 import { type Things, thingsOf } from './data-programs.ts';
 import { eachEngine } from './each-engine.ts';
 import { hold } from './hold.ts';
+import { collect } from './sessions.ts';
 
 type Kind = Exclude<keyof Things, 'b' | 'inTransaction'>;
 
@@ -142,22 +143,16 @@ async function fill({ value, map, a, b, sorted, list, counter, stats }: Things):
   await stats.record(1);
 }
 
-async function all<T>(each: AsyncIterable<T>): Promise<T[]> {
-  const found: T[] = [];
-  for await (const one of each) found.push(one);
-  return found;
-}
-
 /** In hours, as time passes. */
 const hours = (ms: number | undefined): number | undefined => ms && Math.ceil(ms / 3_600_000);
 
 async function contents({ value, map, a, sorted, list, counter, stats }: Things): Promise<unknown> {
   return {
     value: [await value.get(), hours(await value.remaining())],
-    map: [new Map(await all(map.entries())), hours(await map.remaining('a'))],
-    a: [new Set(await all(a.values())), hours(await a.ttl())],
-    sorted: [await all(sorted.entries()), hours(await sorted.ttl())],
-    list: [await all(list.values()), hours(await list.ttl())],
+    map: [new Map(await collect(map.entries())), hours(await map.remaining('a'))],
+    a: [new Set(await collect(a.values())), hours(await a.ttl())],
+    sorted: [await collect(sorted.entries()), hours(await sorted.ttl())],
+    list: [await collect(list.values()), hours(await list.ttl())],
     counter: await counter.get(),
     stats: (await stats.current()).count,
   };

@@ -10,6 +10,7 @@ import { failure } from '../failure.ts';
 import { eachEngine } from './each-engine.ts';
 import { guarding, hold } from './hold.ts';
 import { randomly } from './seed.ts';
+import { collect } from './sessions.ts';
 
 const keys = keysOf('shop');
 const stockKeys = keys.map('stock');
@@ -210,12 +211,6 @@ async function sessionOn(engine: Engine): Promise<Session> {
   const session = await Session.open(engine, { space: 'shop', label: 'test', maxStallMs: 0 });
   onTestFinished(() => session.close());
   return session;
-}
-
-async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
-  const all: T[] = [];
-  for await (const item of items) all.push(item);
-  return all;
 }
 
 const amount: StandardSchemaV1<unknown, number> = {

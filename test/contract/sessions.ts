@@ -22,6 +22,13 @@ function outliving(engine: Engine): Engine {
   });
 }
 
+/** All that it gives, in order. */
+export async function collect<T>(all: AsyncIterable<T>): Promise<T[]> {
+  const found: T[] = [];
+  for await (const one of all) found.push(one);
+  return found;
+}
+
 /** Waits until `condition` holds; fails after `deadlineMs`. */
 export async function until(
   what: string,

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Lockstep } from '../../src/lockstep.ts';
 import { failure } from '../failure.ts';
 import { eachEngine } from './each-engine.ts';
-import { openSession } from './sessions.ts';
+import { collect, openSession } from './sessions.ts';
 
 describe('a set', () => {
   eachEngine((_, openStore) => {
@@ -128,9 +128,3 @@ describe('a set', () => {
     });
   });
 });
-
-async function collect<T>(all: AsyncIterable<T>): Promise<T[]> {
-  const found: T[] = [];
-  for await (const one of all) found.push(one);
-  return found;
-}

@@ -6,6 +6,7 @@ import { acksOf } from '../../src/primitives/queue-record.ts';
 import * as queue from '../../src/operations/queue.ts';
 import * as topic from '../../src/operations/topic.ts';
 import { randomly } from '../contract/seed.ts';
+import { type Delivery, deliveriesOf } from './deliveries.ts';
 import { type HandClock, handClock, memorySubject, type Subject } from './subjects.ts';
 
 type Command =
@@ -112,7 +113,7 @@ async function settle(
   store: Store,
   model: Model,
 ): Promise<void> {
-  const { token, group } = model.delivery(one.which) ?? { token: '1:9:nobody:9', group: '' };
+  const { token, groupPart: group } = model.delivery(one.which) ?? { token: '1:9:nobody:9', groupPart: '' };
   const held = model.held(token);
   if (one.do === 'ack') {
     expect(await store.ack(token, group)).toBe(held ? 1 : 0);
@@ -145,7 +146,7 @@ async function claim(
   model.comeBack();
   const able = model.able();
   const alone = able.filter(({ group }) => group === '').sort((a, b) => Number(a.id) - Number(b.id));
-  const takenAlone = taken.filter(({ group }) => group === '').map(({ id }) => id);
+  const takenAlone = taken.filter(({ groupPart }) => groupPart === '').map(({ id }) => id);
   expect(takenAlone).toEqual(alone.slice(0, takenAlone.length).map(({ id }) => id));
   for (const { id } of taken) expect(able.map((message) => message.id)).toContain(id);
   expect(new Set(taken.map(({ id }) => id)).size).toBe(taken.length);
@@ -164,18 +165,12 @@ async function drained(store: Store, model: Model, clock: HandClock): Promise<vo
   for (let i = 0; i < 1_000; i++) {
     const taken = await claim(store, model, 5, 1_000);
     if (taken.length === 0) break;
-    for (const { token, group } of taken) {
-      expect(await store.ack(token, group)).toBe(1);
+    for (const { token, groupPart } of taken) {
+      expect(await store.ack(token, groupPart)).toBe(1);
       model.done(token);
     }
   }
   expect([...model.able(), ...model.in('delayed'), ...model.in('leased')]).toEqual([]);
-}
-
-interface Delivery {
-  readonly token: string;
-  readonly id: string;
-  readonly group: string;
 }
 
 /** The real one: each claim is a session's own. */
@@ -210,15 +205,12 @@ class Store {
     this.#clock.nowUs += 1;
     const number = String(++this.#claims);
     const args = [`s${number}:1`, number, String(max), String(ms), ...this.#limit, '0', ''];
-    const acks = acksOf(done.map(({ token, group }) => ({ token, groupPart: group })));
+    const acks = acksOf(done);
     const all = [...this.#topic, ...this.#keys];
     const reply = this.#isTopic
       ? await this.#subject.runBatch(topic.claim, all, [...args, 'group:g', 'earliest', ...acks])
       : await this.#subject.runBatch(queue.claim, this.#keys, [...args, ...acks]);
-    const taken: Delivery[] = [];
-    for (let i = 0; i + 4 < reply.length; i += 2) {
-      taken.push({ token: reply[i]!, id: reply[i]!.split(':')[0]!, group: reply[i + 1]!.split(':')[2]! });
-    }
+    const taken = deliveriesOf(reply);
     // A step takes in so much; where that stands behind messages of the same keys, a member is to ask again at once.
     const more = this.#isTopic && taken.length < max && reply.at(-3) === '0';
     if (more) taken.push(...(await this.claim(max - taken.length, ms, [])).taken);

@@ -6,6 +6,7 @@ import { acksOf } from '../../src/primitives/queue-record.ts';
 import * as queue from '../../src/operations/queue.ts';
 import type { BatchOperation, Reply } from '../../src/operations/tx.ts';
 import { randomly } from '../contract/seed.ts';
+import { type Delivery, deliveriesOf } from './deliveries.ts';
 import { type HandClock, handClock, memorySubject, type Subject } from './subjects.ts';
 import { call } from './verbs/verbs.ts';
 
@@ -54,11 +55,6 @@ const command: fc.Arbitrary<Command> = fc.record({
   which: fc.nat(3),
   isDone: fc.boolean(),
 });
-
-interface Delivery {
-  readonly token: string;
-  readonly groupPart: string;
-}
 
 const capacity = 3;
 const keys = keysOf('test').queue('q');
@@ -114,10 +110,7 @@ class Store {
     const number = String(++this.#claims);
     const args = [`${session}:2`, number, String(count), '1000000', ...this.#limit, '1', '', ...acksOf(done)];
     const reply = await this.#run(queue.claim, args);
-    const taken: Delivery[] = [];
-    for (let i = 0; i + 4 < reply.length; i += 2) {
-      taken.push({ token: reply[i]!, groupPart: reply[i + 1]!.split(':')[2]! });
-    }
+    const taken = deliveriesOf(reply);
     this.#held.set(session, [...(this.#held.get(session) ?? []), ...taken]);
     if (taken.length < count) this.consumers.add(session);
     else this.consumers.delete(session);

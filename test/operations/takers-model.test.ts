@@ -154,6 +154,8 @@ function sideOf(taker: string): Side {
 const space = keysOf('test');
 const keys = space.list('l');
 const guarded = { ...keys, guard: space.lock('guard').owner };
+/** As `list.push` takes them. */
+const places = list.pop.keys.map((name) => guarded[name]);
 
 test('takers get elements in their order, and what was handed to the dead comes back', async () => {
   const found = { taken: 0, back: 0 };
@@ -174,7 +176,7 @@ test('takers get elements in their order, and what was handed to the dead comes 
       const newElements = (of: number): string[] => Array.from({ length: of }, () => `element ${++made}`);
 
       const push = async (end: Side, elements: readonly string[]): Promise<[unknown, unknown]> => {
-        const said = await store.runBatch(list.push, [...placesOf(keys), guarded.guard], ['', end, ...elements]);
+        const said = await store.runBatch(list.push, places, ['', end, ...elements]);
         model.recover();
         model.add(end, elements);
         const length = model.list.length;
@@ -253,7 +255,3 @@ test('takers get elements in their order, and what was handed to the dead comes 
   );
   expect(Math.min(found.taken, found.back)).toBeGreaterThan(run.numRuns / 20);
 });
-
-function placesOf(names: typeof keys): string[] {
-  return [names.list, names.watchers, names.waiting, names.taken, names.grants, names.returned];
-}

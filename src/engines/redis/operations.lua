@@ -3248,8 +3248,7 @@ function queue_drain(tx, keys, args)
         while i < max do
             local id = queue_popAny(tx, queue)
             if id == "" then
-                queue_wakeRoom(tx, queue, done)
-                return done
+                break
             end
             local group = queue_groupOf(tx, queue, id)
             done = done + redis.call('HDEL', queue.messages, id)
@@ -5428,11 +5427,10 @@ function transaction_promote(tx, lock, queue, ticket)
     do
         local i = 0
         while i < 100 do
-            local head = redis.call('ZRANGE', queue, '0', '0')[1]
+            local head = redis.call('ZPOPMIN', queue)[1]
             if head == nil then
                 return
             end
-            redis.call('ZREM', queue, head)
             if head == ticket or (redis.call('PUBLISH', 'lockstep:' .. (tx:part(head, 0)), (("turn " .. head) .. " 0 ") .. queue) > 0) then
                 redis.call('HSET', lock, "", head)
                 redis.call('PEXPIRE', lock, lifetime(transaction_lockMs))
